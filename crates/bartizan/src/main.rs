@@ -1,0 +1,2 @@
+//! Bartizan, the API protection platform: the one binary.
+fn main() {}

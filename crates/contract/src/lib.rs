@@ -1,0 +1,1 @@
+//! API contracts: OpenAPI documents to operations.

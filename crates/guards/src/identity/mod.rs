@@ -1,0 +1,37 @@
+//! PLACEHOLDER-identity
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use bartizan_model::{CompileContext, Diagnostics, Guard, Reason, ReasonInfo};
+
+/// The compiled guard.
+pub struct Identity;
+
+/// Configuration.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {}
+
+/// Why it refuses.
+#[derive(Debug)]
+pub enum Why {}
+
+impl Reason for Why {
+    const ALL: &'static [ReasonInfo] = &[];
+    fn info(&self) -> ReasonInfo {
+        match *self {}
+    }
+    fn detail(&self) -> std::borrow::Cow<'static, str> {
+        match *self {}
+    }
+}
+
+impl Guard for Identity {
+    const ID: &'static str = "identity";
+    type Config = Config;
+    type Reason = Why;
+    fn compile(_: Config, _: &CompileContext<'_>) -> Result<Self, Diagnostics> {
+        Ok(Identity)
+    }
+}

@@ -1,0 +1,15 @@
+//! Every guard, one module each, and the registry of them.
+//!
+//! A guard is read top-down: `mod.rs` (what it does and when it refuses), `config.rs` (the manual of its settings),
+//! `reason.rs` (every refusal with its stable code). [`registry`] is the one table that the pipeline, the policy
+//! compiler and the documents are derived from.
+
+pub mod cors;
+pub mod identity;
+pub mod ip_access;
+pub mod rate_limit;
+pub mod registry;
+pub mod request_limits;
+pub mod security_headers;
+
+pub use registry::{Clearance, GuardInfo, Guards, REGISTRY, Sections};

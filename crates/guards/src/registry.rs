@@ -1,0 +1,147 @@
+//! The one table of guards: what is mounted on an operation, what proves that all of them ran, what documents list.
+
+use std::sync::Arc;
+
+use bartizan_model::{
+    Cleared, CompileContext, Diagnostics, Guard, Mode, Mounted, Reason, ReasonInfo, ResponseHead, Transaction,
+};
+use schemars::Schema;
+
+use crate::{
+    cors::Cors, identity::Identity, ip_access::IpAccess, rate_limit::{AddressLimits, RateLimits}, request_limits::RequestLimits,
+    security_headers::SecurityHeaders,
+};
+
+/// The guards of one operation, each compiled and with its mode. Parts are shared between operations.
+#[derive(Clone)]
+pub struct Guards {
+    /// Which addresses may come.
+    pub ip_access: Mounted<IpAccess>,
+    /// How much one address may ask, before anything is verified.
+    pub address_limits: Mounted<AddressLimits>,
+    /// How large and how long a request may be.
+    pub request_limits: Mounted<RequestLimits>,
+    /// Which origins may read.
+    pub cors: Mounted<Cors>,
+    /// Who calls.
+    pub identity: Mounted<Identity>,
+    /// How much a principal, session or header value may ask.
+    pub rate_limit: Mounted<RateLimits>,
+    /// What browsers are told.
+    pub security_headers: Mounted<SecurityHeaders>,
+}
+
+/// The proof that every guard was evaluated under its mode: forwarding takes it by value.
+pub struct Clearance {
+    /// Which addresses may come.
+    pub ip_access: Cleared<IpAccess>,
+    /// How much one address may ask, before anything is verified.
+    pub address_limits: Cleared<AddressLimits>,
+    /// How large and how long a request may be.
+    pub request_limits: Cleared<RequestLimits>,
+    /// Which origins may read.
+    pub cors: Cleared<Cors>,
+    /// Who calls.
+    pub identity: Cleared<Identity>,
+    /// How much a principal, session or header value may ask.
+    pub rate_limit: Cleared<RateLimits>,
+    /// What browsers are told.
+    pub security_headers: Cleared<SecurityHeaders>,
+}
+
+/// Where compilation takes each guard's configuration from: the policy's merged blocks for one operation.
+pub trait Sections {
+    /// The mounted guard for `G::ID`: compiled from its block, shared with another operation that has the same block, or
+    /// absent. Problems are reported to the policy's own diagnostics.
+    fn mount<G: Guard>(&mut self) -> Mounted<G>;
+}
+
+impl Guards {
+    /// Compiles every guard of one operation.
+    pub fn compile(sections: &mut impl Sections) -> Self {
+        Guards {
+            ip_access: sections.mount(),
+            address_limits: sections.mount(),
+            request_limits: sections.mount(),
+            cors: sections.mount(),
+            identity: sections.mount(),
+            rate_limit: sections.mount(),
+            security_headers: sections.mount(),
+        }
+    }
+
+    /// Lets every guard look at the response head, in the order of the pipeline.
+    pub fn response_headers(&self, transaction: &Transaction, response: &mut ResponseHead) {
+        self.ip_access.response_headers(transaction, response);
+        self.address_limits.response_headers(transaction, response);
+        self.request_limits.response_headers(transaction, response);
+        self.cors.response_headers(transaction, response);
+        self.identity.response_headers(transaction, response);
+        self.rate_limit.response_headers(transaction, response);
+        self.security_headers.response_headers(transaction, response);
+    }
+
+    /// Tells every guard that the exchange ended.
+    pub fn settle(&self, transaction: &Transaction) {
+        self.ip_access.settle(transaction);
+        self.address_limits.settle(transaction);
+        self.request_limits.settle(transaction);
+        self.cors.settle(transaction);
+        self.identity.settle(transaction);
+        self.rate_limit.settle(transaction);
+        self.security_headers.settle(transaction);
+    }
+
+    /// Each guard's id and mode, in the order of the pipeline.
+    #[must_use]
+    pub fn modes(&self) -> [(&'static str, Mode); 6] {
+        [
+            (IpAccess::ID, self.ip_access.mode()),
+            (RequestLimits::ID, self.request_limits.mode()),
+            (Cors::ID, self.cors.mode()),
+            (Identity::ID, self.identity.mode()),
+            (RateLimits::ID, self.rate_limit.mode()),
+            (SecurityHeaders::ID, self.security_headers.mode()),
+        ]
+    }
+}
+
+/// What is known of a guard without mounting it.
+pub struct GuardInfo {
+    /// The name in configuration.
+    pub id: &'static str,
+    /// Its module documentation, from which `docs/guards/<id>.md` is generated.
+    pub source: &'static str,
+    /// The JSON Schema of its configuration.
+    pub schema: fn() -> Schema,
+    /// Every reason that it can refuse with.
+    pub reasons: &'static [ReasonInfo],
+    /// Parses a configuration example and compiles it.
+    pub check: fn(serde_json::Value, &CompileContext<'_>) -> Result<(), Diagnostics>,
+}
+
+impl GuardInfo {
+    const fn of<G: Guard>(source: &'static str) -> Self {
+        GuardInfo {
+            id: G::ID,
+            source,
+            schema: || schemars::schema_for!(G::Config),
+            reasons: <G::Reason as Reason>::ALL,
+            check: |value, context| {
+                let config = serde_json::from_value(value)
+                    .map_err(|error| bartizan_model::Diagnostic::error("", error.to_string()))?;
+                G::compile(config, context).map(|guard| drop(Arc::new(guard)))
+            },
+        }
+    }
+}
+
+/// Every guard, in the order of the pipeline.
+pub const REGISTRY: &[GuardInfo] = &[
+    GuardInfo::of::<IpAccess>(include_str!("ip_access/mod.rs")),
+    GuardInfo::of::<RequestLimits>(include_str!("request_limits/mod.rs")),
+    GuardInfo::of::<Cors>(include_str!("cors/mod.rs")),
+    GuardInfo::of::<Identity>(include_str!("identity/mod.rs")),
+    GuardInfo::of::<RateLimits>(include_str!("rate_limit/mod.rs")),
+    GuardInfo::of::<SecurityHeaders>(include_str!("security_headers/mod.rs")),
+];

@@ -1,0 +1,183 @@
+//! The shape of a guard, and the proof that it ran.
+//!
+//! A guard may refuse, challenge, answer or continue; it cannot allow an exchange past the others. [`Mounted`] is a
+//! guard with its mode, and running it is the only way to obtain a [`Cleared`]. Forwarding demands one `Cleared` per
+//! guard, so a guard that was left out does not compile.
+
+use std::{future::Future, marker::PhantomData, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    CompileContext, Denial, Diagnostics, Mode, Phase, Reason, ResponseHead, Transaction, transaction::Step,
+};
+
+/// What a guard says of an exchange at one phase.
+#[derive(Debug)]
+pub enum Outcome<R> {
+    /// Nothing against it.
+    Continue,
+    /// The guard answers itself (a CORS preflight, a redirect).
+    Answer(Answer),
+    /// A (better) credential is asked for.
+    Challenge(R),
+    /// Refused.
+    Deny(R),
+}
+
+/// A response made by a guard.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, often empty.
+    pub body: Bytes,
+}
+
+/// Why an exchange goes no further.
+#[derive(Debug)]
+pub enum Stop {
+    /// A guard answered.
+    Answer {
+        /// Which guard.
+        guard: &'static str,
+        /// With what.
+        answer: Answer,
+    },
+    /// A guard refused or challenged.
+    Denial(Box<Denial>),
+}
+
+/// One guard, compiled: no invalid state, no I/O of its own, safe to share between exchanges.
+///
+/// Every hook continues by default. Hooks that need to wait (a key set's refetch, a shared counter) are the only ones
+/// that yield.
+pub trait Guard: Sized + Send + Sync + 'static {
+    /// The name in configuration, findings, documents and metrics.
+    const ID: &'static str;
+    /// What a user writes. Field documentation is the manual; unknown fields are errors.
+    type Config: DeserializeOwned + JsonSchema;
+    /// Why it refuses.
+    type Reason: Reason;
+
+    /// Compiles the configuration, or reports everything that is wrong with it. Paths in diagnostics are relative to
+    /// the guard's own block, such as `deny[3]`.
+    fn compile(config: Self::Config, context: &CompileContext<'_>) -> Result<Self, Diagnostics>;
+
+    /// Looks at the request head.
+    fn request_headers(
+        &self,
+        transaction: &mut Transaction,
+    ) -> impl Future<Output = Outcome<Self::Reason>> + Send {
+        let _ = transaction;
+        std::future::ready(Outcome::Continue)
+    }
+
+    /// Looks at, and may edit, the response head before it is sent. Also called for responses that the gateway makes.
+    fn response_headers(&self, transaction: &Transaction, response: &mut ResponseHead) {
+        let _ = (transaction, response);
+    }
+
+    /// Learns how the exchange ended: releases what it holds.
+    fn settle(&self, transaction: &Transaction) {
+        let _ = transaction;
+    }
+}
+
+/// A guard with its mode, or the absence of one.
+pub struct Mounted<G> {
+    guard: Option<Arc<G>>,
+    mode: Mode,
+}
+
+impl<G> Clone for Mounted<G> {
+    fn clone(&self) -> Self {
+        Mounted { guard: self.guard.clone(), mode: self.mode }
+    }
+}
+
+/// The proof that a guard was evaluated under its mode and did not stop the exchange.
+///
+/// The field is private and only [`Mounted::request_headers`] fills it: it cannot be forged.
+pub struct Cleared<G>(PhantomData<fn() -> G>);
+
+impl<G: Guard> Mounted<G> {
+    /// A guard that the policy mounts.
+    #[must_use]
+    pub fn new(guard: Arc<G>, mode: Mode) -> Self {
+        Mounted { guard: Some(guard), mode }
+    }
+
+    /// A guard that the policy does not mention.
+    #[must_use]
+    pub fn absent() -> Self {
+        Mounted { guard: None, mode: Mode::Off }
+    }
+
+    /// The mode that the policy gave it; `off` when absent.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The compiled guard, unless absent or off.
+    #[must_use]
+    pub fn active(&self) -> Option<&G> {
+        if self.mode == Mode::Off { None } else { self.guard.as_deref() }
+    }
+
+    /// Runs the guard on the request head under its mode.
+    ///
+    /// A refusal in `monitor` becomes a finding and the exchange continues; so does a break-glass
+    /// (`Transaction::monitor_all`). An answer (a preflight, say) is given in both modes.
+    ///
+    /// # Errors
+    /// The exchange goes no further: the guard answered, challenged or refused.
+    pub async fn request_headers(&self, transaction: &mut Transaction) -> Result<Cleared<G>, Stop> {
+        let Some(guard) = self.active() else {
+            transaction.step(G::ID, Phase::RequestHeaders, self.mode, Step::Skipped);
+            return Ok(Cleared(PhantomData));
+        };
+        match guard.request_headers(transaction).await {
+            Outcome::Continue => {
+                transaction.step(G::ID, Phase::RequestHeaders, self.mode, Step::Continued);
+                Ok(Cleared(PhantomData))
+            }
+            Outcome::Answer(answer) => {
+                transaction.step(G::ID, Phase::RequestHeaders, self.mode, Step::Answered);
+                Err(Stop::Answer { guard: G::ID, answer })
+            }
+            Outcome::Challenge(reason) | Outcome::Deny(reason) => {
+                let enforced = if transaction.monitor_all { Mode::Monitor } else { self.mode };
+                let denial = Denial::of(G::ID, &reason);
+                transaction.find(denial.finding(Phase::RequestHeaders, enforced));
+                if enforced == Mode::Monitor {
+                    transaction.step(G::ID, Phase::RequestHeaders, enforced, Step::Watched(denial.info.code));
+                    Ok(Cleared(PhantomData))
+                } else {
+                    transaction.step(G::ID, Phase::RequestHeaders, enforced, Step::Refused(denial.info.code));
+                    Err(Stop::Denial(Box::new(denial)))
+                }
+            }
+        }
+    }
+
+    /// Runs the guard on the response head, unless it is off.
+    pub fn response_headers(&self, transaction: &Transaction, response: &mut ResponseHead) {
+        if let Some(guard) = self.active() {
+            guard.response_headers(transaction, response);
+        }
+    }
+
+    /// Tells the guard how the exchange ended, unless it is off.
+    pub fn settle(&self, transaction: &Transaction) {
+        if let Some(guard) = self.active() {
+            guard.settle(transaction);
+        }
+    }
+}

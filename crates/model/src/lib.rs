@@ -1,0 +1,36 @@
+//! The nouns of Bartizan: transactions, guards, verdicts, events.
+//!
+//! Every other room speaks in these types. The crate is pure: it opens no socket, reads no file and knows no
+//! system clock. Time, randomness and fetching arrive through the traits of [`clock`] and [`services`].
+
+pub mod address;
+pub mod clock;
+pub mod compile;
+pub mod diagnostic;
+pub mod event;
+pub mod guard;
+pub mod id;
+pub mod principal;
+pub mod problem;
+pub mod reason;
+pub mod redacted;
+pub mod services;
+pub mod transaction;
+pub mod units;
+pub mod verdict;
+
+pub use address::Client;
+pub use clock::{Clock, Timestamp};
+pub use compile::{CompileContext, Files, Profile};
+pub use diagnostic::{Diagnostic, Diagnostics, Level};
+pub use event::{Event, EventKind};
+pub use guard::{Answer, Cleared, Guard, Mounted, Outcome, Stop};
+pub use id::EventId;
+pub use principal::{CredentialKind, Principal, Strength};
+pub use problem::Problem;
+pub use reason::{Denial, Finding, Reason, ReasonInfo};
+pub use redacted::{Redacted, TokenKey};
+pub use services::Services;
+pub use transaction::{CanonicalRequest, ResponseHead, Scheme, Transaction};
+pub use units::{ByteSize, FileReference, Period, Rate, SecretReference};
+pub use verdict::{Mode, Phase, Severity, Verdict};

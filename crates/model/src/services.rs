@@ -1,0 +1,125 @@
+//! What guards need from outside, as traits: all of it outlives a policy and survives a reload.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use crate::{Clock, Timestamp, TokenKey};
+
+/// A boxed future, for the few calls that wait through a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The handles that a gateway gives its guards.
+#[derive(Clone)]
+pub struct Services {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Counters of rate limits.
+    pub limits: Arc<dyn LimitStore>,
+    /// Remote documents (key sets), fetched in the background.
+    pub documents: Arc<dyn Documents>,
+    /// API keys.
+    pub api_keys: Arc<dyn ApiKeys>,
+    /// Random bytes.
+    pub random: Arc<dyn Random>,
+    /// Turns secrets into tokens for findings.
+    pub tokens: TokenKey,
+}
+
+/// A source of unpredictable bytes.
+pub trait Random: Send + Sync {
+    /// Fills `buffer`.
+    fn fill(&self, buffer: &mut [u8]);
+}
+
+/// A limit in GCRA terms (the generic cell rate algorithm).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// The time that one unit costs: period / count, in nanoseconds, at least 1.
+    pub interval_ns: u64,
+    /// Units that may be taken at once, at least 1.
+    pub burst: u32,
+}
+
+/// What a limit decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitDecision {
+    /// Whether the cost was taken.
+    pub allowed: bool,
+    /// Units left right now.
+    pub remaining: u32,
+    /// When refused: how long until the cost would be accepted. When allowed: zero.
+    pub retry_after: Duration,
+    /// How long until the limit is whole again.
+    pub reset_after: Duration,
+}
+
+/// Bounded, keyed counters.
+pub trait LimitStore: Send + Sync {
+    /// Takes `cost` units of `key` under `quota` at monotonic time `now`, or nothing when it does not fit.
+    ///
+    /// `key` is a 128-bit hash over limit and value: collisions are negligible, and no value is kept.
+    fn take(&self, key: u128, quota: Quota, cost: u32, now: Duration) -> LimitDecision;
+}
+
+/// A document that was fetched, or read, at some time.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The content.
+    pub bytes: Arc<[u8]>,
+    /// Grows by one with each change of content.
+    pub generation: u64,
+    /// When it was last fetched well.
+    pub fetched: Timestamp,
+}
+
+/// Which remote document. For an issuer's discovery the document is the JWKS that the metadata names, not the metadata.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum DocumentSource {
+    /// A JWKS at a URL.
+    Url(Arc<str>),
+    /// The JWKS of an OpenID issuer, by discovery.
+    Issuer(Arc<str>),
+}
+
+/// Remote documents, kept fresh in the background; the last good one serves while the source is down.
+pub trait Documents: Send + Sync {
+    /// Declares interest: the document is fetched now and then refreshed. Idempotent.
+    fn watch(&self, source: &DocumentSource);
+
+    /// The last good document; never waits.
+    fn latest(&self, source: &DocumentSource) -> Option<Document>;
+
+    /// Waits for one fetch, shared by all callers, unless the last one was less than 30 s ago; answers what is then the
+    /// last good document.
+    fn refetch<'a>(&'a self, source: &'a DocumentSource) -> BoxFuture<'a, Option<Document>>;
+}
+
+/// One API key, as stored: the key itself is not in it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ApiKeyRecord {
+    /// The public part, safe to show and log.
+    pub id: Arc<str>,
+    /// SHA-256 of the whole key.
+    #[serde(skip_serializing, default)]
+    pub hash: [u8; 32],
+    /// Whose it is; becomes the principal's subject.
+    pub owner: Arc<str>,
+    /// What it may do.
+    pub scopes: Vec<Arc<str>>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// After which it is refused.
+    pub expires: Option<Timestamp>,
+    /// Since when it is revoked.
+    pub revoked: Option<Timestamp>,
+    /// The key that replaces it, when rotated.
+    pub successor: Option<Arc<str>>,
+}
+
+/// The key store as the request path needs it: in memory, changed within a second of a change on disk.
+pub trait ApiKeys: Send + Sync {
+    /// The record with this SHA-256, revoked and expired ones included.
+    fn find(&self, hash: &[u8; 32]) -> Option<Arc<ApiKeyRecord>>;
+
+    /// Notes that the key was used; cheap, written later.
+    fn used(&self, id: &str, at: Timestamp);
+}

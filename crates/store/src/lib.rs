@@ -1,0 +1,1 @@
+//! Persistence behind the traits of the model.

@@ -1,0 +1,1 @@
+//! Developer helpers for tests: echo upstream, fake clock, child processes.

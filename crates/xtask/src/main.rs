@@ -1,0 +1,2 @@
+//! Developer commands: architecture test, benchmarks, generated documents.
+fn main() {}
