@@ -1,6 +1,6 @@
 //! Time as an argument: rooms never read the system clock themselves.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,10 +41,48 @@ impl Timestamp {
     }
 }
 
+/// RFC 3339 in UTC with microseconds: `2026-11-21T23:48:19.000125Z`. Texts of equal length sort by time.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, second) = (self.seconds() / 86_400, self.seconds() % 86_400);
+        // Days to a civil date over 400-year eras that begin on 1 March, so that the leap day comes last.
+        let shifted = days + 719_468;
+        let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let year = year_of_era + era * 400 + u64::from(month <= 2);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z", self.0 % 1_000_000)
+    }
+}
+
 /// A source of time. Drills and tests run a scaled or a fixed one.
 pub trait Clock: Send + Sync {
     /// Wall-clock time: for records, `exp`/`nbf` and expiry dates. May jump.
     fn now(&self) -> Timestamp;
     /// Time since some fixed moment in the past; never goes back. For limits and time-outs.
     fn monotonic(&self) -> Duration;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_reads_as_rfc_3339() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000000Z"),
+            (951_868_800, "2000-03-01T00:00:00.000000Z"),
+            (1_704_067_199, "2023-12-31T23:59:59.000000Z"),
+            (4_107_542_399, "2100-02-28T23:59:59.000000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
+        ] {
+            assert_eq!(Timestamp::from_seconds(seconds).to_string(), text);
+        }
+        assert_eq!(Timestamp(1_000_125).to_string(), "1970-01-01T00:00:01.000125Z");
+    }
 }

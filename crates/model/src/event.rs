@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     CredentialKind, EventId, Finding, Mode, Scheme, Timestamp, TokenKey, Verdict, transaction::TraceLine,
@@ -37,7 +37,8 @@ pub enum EventKind {
 pub struct Event {
     /// The id that the client was told.
     pub id: EventId,
-    /// When it began.
+    /// When it began. In JSON as RFC 3339 text.
+    #[serde(serialize_with = "as_text")]
     pub time: Timestamp,
     /// The client's address, where there was one.
     pub client: Option<IpAddr>,
@@ -84,10 +85,15 @@ pub struct Exchange {
     pub path: String,
     /// The status sent to the client; 0 when none was.
     pub status: u16,
-    /// From the complete head to the last byte.
+    /// From the complete head to the last byte. In JSON `duration_us`, whole microseconds.
+    #[serde(rename = "duration_us", serialize_with = "as_micros")]
     pub duration: Duration,
-    /// From forwarding to the upstream's first byte.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// From forwarding to the upstream's first byte. In JSON `upstream_wait_us`, whole microseconds.
+    #[serde(
+        rename = "upstream_wait_us",
+        serialize_with = "as_some_micros",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub upstream_wait: Option<Duration>,
     /// The backend that served it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,6 +118,20 @@ pub struct Exchange {
     pub trace: Vec<TraceLine>,
     /// The API's default mode, or `monitor` under break-glass.
     pub mode: Mode,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde demands this signature")]
+fn as_text<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
+}
+
+fn as_micros<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+}
+
+#[expect(clippy::ref_option, reason = "serde demands this signature")]
+fn as_some_micros<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    as_micros(&duration.unwrap_or_default(), serializer)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde demands this signature")]
