@@ -1,1 +1,15 @@
-//! Events on their way out: the queue, the audit log, metrics.
+//! Events on their way out: the queue, the audit log, recent events, metrics, and an event told to a person.
+//!
+//! [`Telemetry::publish`] is the one way in. It never waits: metrics are counted on the spot, everything else goes to
+//! bounded buffers, one per consumer, each with a thread of its own.
+
+mod audit;
+mod buffer;
+mod explain;
+mod metrics;
+mod queue;
+
+pub use audit::AuditConfig;
+pub use explain::{explain_event, explain_value};
+pub use metrics::Metrics;
+pub use queue::{Config, EventStore, StartError, Telemetry};

@@ -1,0 +1,168 @@
+//! The one way in for events: counted at once, then offered to every consumer's buffer.
+
+use std::{
+    fmt, io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bartizan_model::{Event, EventId};
+use serde_json::Value;
+
+use crate::{
+    AuditConfig, Metrics,
+    audit::AuditLog,
+    buffer::{Buffer, Consumer},
+};
+
+/// Where recent events are kept for `why`: the newest ones, up to a cap of the implementation.
+pub trait EventStore: Send + Sync + 'static {
+    /// Stores a batch, each event with its JSON text; the oldest events beyond the cap are removed. May wait for a
+    /// disk: it is called on a thread of its own.
+    ///
+    /// # Errors
+    /// The text for the operator. The batch is lost; the next one is tried again.
+    fn insert(&self, batch: &[(EventId, &Event, String)]) -> Result<(), String>;
+}
+
+/// What receives events.
+pub struct Config {
+    /// Events that each consumer's buffer holds; beyond that the newest are dropped and counted. 65,536 hold some
+    /// seconds of a busy gateway while a disk stalls; each buffer is also bounded to 64 MiB.
+    pub capacity: usize,
+    /// The audit log; `None` switches it off.
+    pub audit: Option<AuditConfig>,
+    /// Where recent events are kept.
+    pub recent: Option<Arc<dyn EventStore>>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { capacity: 65_536, audit: None, recent: None }
+    }
+}
+
+/// Why telemetry could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The audit log could not be opened.
+    Audit(PathBuf, io::Error),
+    /// A consumer's thread could not be started.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Audit(path, error) => write!(
+                f,
+                "cannot open the audit log `{}`: {error}; make its directory writable or choose another `audit.file`",
+                path.display()
+            ),
+            StartError::Thread(error) => write!(f, "cannot start a thread for events: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// The event queue with its consumers.
+pub struct Telemetry {
+    metrics: Arc<Metrics>,
+    consumers: Vec<Buffer>,
+}
+
+impl Telemetry {
+    /// Starts the consumers, each on a thread of its own.
+    ///
+    /// # Errors
+    /// The audit log cannot be opened, or the system refuses a thread.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new());
+        let mut consumers = Vec::new();
+        if let Some(audit) = config.audit {
+            let path = audit.file.clone();
+            let log = AuditLog::open(audit, Arc::clone(&metrics)).map_err(|e| StartError::Audit(path, e))?;
+            consumers.push(Buffer::start(config.capacity, log).map_err(StartError::Thread)?);
+        }
+        if let Some(store) = config.recent {
+            let recent = Recent { store, metrics: Arc::clone(&metrics), failing: false };
+            consumers.push(Buffer::start(config.capacity, recent).map_err(StartError::Thread)?);
+        }
+        Ok(Telemetry { metrics, consumers })
+    }
+
+    /// Counts events and keeps none.
+    #[must_use]
+    pub fn metrics_only() -> Self {
+        Telemetry { metrics: Arc::new(Metrics::new()), consumers: Vec::new() }
+    }
+
+    /// Counts an event and offers it to every consumer. Never waits; a consumer whose buffer is full misses the event,
+    /// which is counted in `bartizan_events_dropped_total`.
+    pub fn publish(&self, event: impl Into<Arc<Event>>) {
+        let event = event.into();
+        self.metrics.count(&event);
+        for consumer in &self.consumers {
+            if !consumer.offer(&event) {
+                self.metrics.events_dropped(consumer.name, 1);
+            }
+        }
+    }
+
+    /// The metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Waits until everything published before is written, at most until `deadline` has passed; `true` when all is.
+    pub async fn flush(&self, deadline: Duration) -> bool {
+        let until = Instant::now() + deadline;
+        let pending: Vec<_> = self.consumers.iter().map(Buffer::flushed).collect();
+        for flushed in pending {
+            let left = until.saturating_duration_since(Instant::now());
+            if !matches!(tokio::time::timeout(left, flushed).await, Ok(Ok(()))) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// The consumer that feeds the store of recent events.
+struct Recent {
+    store: Arc<dyn EventStore>,
+    metrics: Arc<Metrics>,
+    failing: bool,
+}
+
+/// Events of one transaction: bounds the JSON text that is held at once.
+const BATCH: usize = 1_024;
+
+impl Consumer for Recent {
+    const NAME: &'static str = "recent";
+
+    fn consume(&mut self, batch: &[Arc<Event>]) {
+        for events in batch.chunks(BATCH) {
+            let texts: Vec<_> = events.iter().map(|event| (event.id, event.as_ref(), json(event))).collect();
+            match self.store.insert(&texts) {
+                Ok(()) => self.failing = false,
+                Err(error) => {
+                    self.metrics.events_dropped(Self::NAME, events.len() as u64);
+                    if !std::mem::replace(&mut self.failing, true) {
+                        tracing::error!(
+                            "recent events are being lost, `bartizan why` will not find them: {error}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The event's one JSON form, in the audit log and in the store.
+pub(crate) fn json(event: &Event) -> String {
+    serde_json::to_string(event).unwrap_or_else(|_| Value::Null.to_string())
+}
