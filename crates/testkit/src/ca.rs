@@ -1,0 +1,97 @@
+//! A certificate authority for tests.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
+use time::{Duration, OffsetDateTime};
+
+/// The authority. Certificates are ECDSA P-256.
+pub struct Ca {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate chain and its key, on disk.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// PEM, leaf first.
+    pub cert: PathBuf,
+    /// PEM, PKCS #8.
+    pub key: PathBuf,
+}
+
+impl Ca {
+    /// A fresh authority.
+    ///
+    /// # Errors
+    /// The key could not be made.
+    pub fn new(name: &str) -> Result<Self> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        Ok(Ca { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)? })
+    }
+
+    /// Writes the authority's own certificate.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub fn write(&self, folder: &Path, name: &str) -> Result<PathBuf> {
+        let path = folder.join(name);
+        fs::write(&path, self.issuer.pem())?;
+        Ok(path)
+    }
+
+    /// A server certificate for these names, valid for a day.
+    ///
+    /// # Errors
+    /// A name is invalid, or a file could not be written.
+    pub fn server(&self, folder: &Path, file: &str, names: &[&str]) -> Result<Leaf> {
+        self.leaf(folder, file, names, ExtendedKeyUsagePurpose::ServerAuth, Duration::days(1))
+    }
+
+    /// A server certificate that expired an hour ago.
+    ///
+    /// # Errors
+    /// As [`Ca::server`].
+    pub fn expired(&self, folder: &Path, file: &str, names: &[&str]) -> Result<Leaf> {
+        self.leaf(folder, file, names, ExtendedKeyUsagePurpose::ServerAuth, Duration::hours(-1))
+    }
+
+    /// A client certificate, valid for a day.
+    ///
+    /// # Errors
+    /// As [`Ca::server`].
+    pub fn client(&self, folder: &Path, file: &str, name: &str) -> Result<Leaf> {
+        self.leaf(folder, file, &[name], ExtendedKeyUsagePurpose::ClientAuth, Duration::days(1))
+    }
+
+    fn leaf(
+        &self,
+        folder: &Path,
+        file: &str,
+        names: &[&str],
+        purpose: ExtendedKeyUsagePurpose,
+        until: Duration,
+    ) -> Result<Leaf> {
+        let now = OffsetDateTime::now_utc();
+        let mut params = CertificateParams::new(names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>())?;
+        params.distinguished_name.push(DnType::CommonName, names.first().copied().unwrap_or("test"));
+        params.not_before = now - Duration::days(2);
+        params.not_after = now + until;
+        params.extended_key_usages = vec![purpose];
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let leaf = Leaf { cert: folder.join(format!("{file}.pem")), key: folder.join(format!("{file}.key")) };
+        fs::write(&leaf.cert, certificate.pem())?;
+        fs::write(&leaf.key, key.serialize_pem())?;
+        Ok(leaf)
+    }
+}
