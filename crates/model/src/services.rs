@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use crate::{Clock, Timestamp, TokenKey};
+use crate::{Clock, Event, Timestamp, TokenKey};
 
 /// A boxed future, for the few calls that wait through a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -58,6 +58,17 @@ pub trait LimitStore: Send + Sync {
     ///
     /// `key` is a 128-bit hash over limit and value: collisions are negligible, and no value is kept.
     fn take(&self, key: u128, quota: Quota, cost: u32, now: Duration) -> LimitDecision;
+
+    /// The secret that keys are hashed with, so that nobody outside can aim at a counter. It is the store's own, because
+    /// it must stay the same for as long as its counters do; without one, keys are still well spread but predictable.
+    fn seeds(&self) -> [u64; 4] {
+        [
+            0x243f_6a88_85a3_08d3,
+            0x1319_8a2e_0370_7344,
+            0xa409_3822_299f_31d0,
+            0x082e_fa98_ec4e_6c89,
+        ]
+    }
 }
 
 /// A document that was fetched, or read, at some time.
@@ -120,6 +131,25 @@ pub trait ApiKeys: Send + Sync {
     /// The record with this SHA-256, revoked and expired ones included.
     fn find(&self, hash: &[u8; 32]) -> Option<Arc<ApiKeyRecord>>;
 
+    /// Whether the key with this public id is revoked or unknown; asked for live streams when something changed.
+    fn is_revoked(&self, id: &str) -> bool;
+
     /// Notes that the key was used; cheap, written later.
     fn used(&self, id: &str, at: Timestamp);
+}
+
+/// Where recent events are kept for `why`: the newest ones, up to a cap of the implementation.
+pub trait EventStore: Send + Sync {
+    /// Stores a batch, each event with its JSON text; the oldest events beyond the cap are removed. May wait for a
+    /// disk: it is called on a thread of its own.
+    ///
+    /// # Errors
+    /// The text for the operator. The batch is lost; the next one is tried again.
+    fn insert(&self, batch: Vec<(Arc<Event>, String)>) -> Result<(), String>;
+}
+
+/// Addresses that are banned right now.
+pub trait Bans: Send + Sync {
+    /// Whether `ip` is banned at `now`. Asked once per connection and once per exchange: it must not wait.
+    fn is_banned(&self, ip: std::net::IpAddr, now: Timestamp) -> bool;
 }

@@ -1,1 +1,20 @@
-//! Persistence behind the traits of the model.
+//! Persistence behind the traits of the model: recent events, API keys, bans and the log of changes in one SQLite
+//! file, the state directory with its secrets, and the system's clock and random numbers.
+
+mod bans;
+mod changes;
+mod error;
+mod keys;
+mod schema;
+mod sql;
+mod sqlite;
+mod state;
+pub mod system;
+
+pub use bans::{Ban, BanList, MAX_BANS};
+pub use changes::Changes;
+pub use error::StoreError;
+pub use keys::{KeyIndex, StoredKey};
+pub use sql::{Change, EventFilter};
+pub use sqlite::{Store, read_event};
+pub use state::{AdminAddress, State, StateDirectory};

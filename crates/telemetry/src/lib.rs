@@ -12,4 +12,4 @@ mod queue;
 pub use audit::AuditConfig;
 pub use explain::{explain_event, explain_value};
 pub use metrics::Metrics;
-pub use queue::{Config, EventStore, StartError, Telemetry};
+pub use queue::{Config, StartError, Telemetry};

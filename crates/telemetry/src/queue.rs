@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bartizan_model::{Event, EventId};
+use bartizan_model::{Event, services::EventStore};
 use serde_json::Value;
 
 use crate::{
@@ -15,16 +15,6 @@ use crate::{
     audit::AuditLog,
     buffer::{Buffer, Consumer},
 };
-
-/// Where recent events are kept for `why`: the newest ones, up to a cap of the implementation.
-pub trait EventStore: Send + Sync + 'static {
-    /// Stores a batch, each event with its JSON text; the oldest events beyond the cap are removed. May wait for a
-    /// disk: it is called on a thread of its own.
-    ///
-    /// # Errors
-    /// The text for the operator. The batch is lost; the next one is tried again.
-    fn insert(&self, batch: &[(EventId, &Event, String)]) -> Result<(), String>;
-}
 
 /// What receives events.
 pub struct Config {
@@ -146,8 +136,8 @@ impl Consumer for Recent {
 
     fn consume(&mut self, batch: &[Arc<Event>]) {
         for events in batch.chunks(BATCH) {
-            let texts: Vec<_> = events.iter().map(|event| (event.id, event.as_ref(), json(event))).collect();
-            match self.store.insert(&texts) {
+            let texts = events.iter().map(|event| (Arc::clone(event), json(event))).collect();
+            match self.store.insert(texts) {
                 Ok(()) => self.failing = false,
                 Err(error) => {
                     self.metrics.events_dropped(Self::NAME, events.len() as u64);

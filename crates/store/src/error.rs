@@ -1,0 +1,63 @@
+//! What can go wrong with persistence, each with its remedy.
+
+use std::{fmt, io, path::PathBuf};
+
+/// Why the store refused.
+#[derive(Debug)]
+pub enum StoreError {
+    /// The file is not a database, or is damaged. It is left as it is.
+    Corrupt(PathBuf),
+    /// The database was written by a later version.
+    Newer(PathBuf),
+    /// A file or directory could not be created, read or written.
+    File(PathBuf, io::Error),
+    /// SQLite refused, for instance because the disk is full or another process holds the lock.
+    Sqlite(PathBuf, rusqlite::Error),
+    /// No such key.
+    UnknownKey(String),
+    /// The key is revoked already, or was rotated.
+    KeyEnded(String),
+    /// A key with this id or hash exists.
+    KeyExists(String),
+    /// The ban list is full.
+    TooManyBans,
+    /// The store's thread has ended.
+    Closed,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Corrupt(path) => write!(
+                f,
+                "the database `{0}` is damaged or not a database; it was left untouched: restore it from a backup, \
+                 recover it with `sqlite3 {0} .recover`, or move it away to start with an empty one (API keys and bans \
+                 are in it)",
+                path.display()
+            ),
+            StoreError::Newer(path) => write!(
+                f,
+                "the database `{}` was written by a later version of bartizan: run that version, or choose another \
+                 `storage`",
+                path.display()
+            ),
+            StoreError::File(path, error) => write!(f, "cannot use `{}`: {error}", path.display()),
+            StoreError::Sqlite(path, error) => write!(f, "the database `{}`: {error}", path.display()),
+            StoreError::UnknownKey(id) => {
+                write!(f, "no API key has the id `{id}`; `bartizan keys list` shows all of them")
+            }
+            StoreError::KeyEnded(id) => {
+                write!(f, "the API key `{id}` is revoked or rotated already; create a new one")
+            }
+            StoreError::KeyExists(id) => write!(f, "an API key `{id}` exists already"),
+            StoreError::TooManyBans => write!(
+                f,
+                "the ban list is full ({} entries); ban a network instead, or remove some",
+                crate::MAX_BANS
+            ),
+            StoreError::Closed => f.write_str("the store is closed"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}

@@ -1,0 +1,112 @@
+//! API keys in memory: found by hash without a lock, with the time of last use noted on the way.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use bartizan_model::{
+    Timestamp,
+    services::{ApiKeyRecord, ApiKeys},
+};
+use serde::Serialize;
+
+use crate::Changes;
+
+/// A key as the store keeps it.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoredKey {
+    /// What guards need.
+    #[serde(flatten)]
+    pub record: ApiKeyRecord,
+    /// When it was last accepted, to within some seconds. In JSON microseconds since 1970.
+    pub last_used: Option<Timestamp>,
+}
+
+/// All keys, replaced whole when they change on disk.
+#[derive(Default)]
+pub struct KeyIndex {
+    table: ArcSwap<Table>,
+    changes: Changes,
+}
+
+#[derive(Default)]
+struct Table {
+    by_hash: HashMap<[u8; 32], Arc<ApiKeyRecord>>,
+    by_id: HashMap<Arc<str>, Entry>,
+}
+
+struct Entry {
+    record: Arc<ApiKeyRecord>,
+    last_use: Arc<LastUse>,
+}
+
+/// When a key was last used, and what of that is on disk; microseconds, 0 for never.
+struct LastUse {
+    at: AtomicU64,
+    written: AtomicU64,
+}
+
+impl KeyIndex {
+    /// The generation of the index, and notice of its changes: who holds live exchanges looks again after each.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    pub(crate) fn replace(&self, keys: Vec<StoredKey>) {
+        let before = self.table.load();
+        let mut table = Table::default();
+        for StoredKey { record, last_used } in keys {
+            let on_disk = last_used.unwrap_or_default().0;
+            let last_use = match before.by_id.get(&record.id) {
+                Some(entry) => Arc::clone(&entry.last_use),
+                None => Arc::new(LastUse { at: AtomicU64::new(on_disk), written: AtomicU64::new(on_disk) }),
+            };
+            let record = Arc::new(record);
+            table.by_hash.insert(record.hash, Arc::clone(&record));
+            table.by_id.insert(Arc::clone(&record.id), Entry { record, last_use });
+        }
+        self.table.store(Arc::new(table));
+        self.changes.announce();
+    }
+
+    /// Uses that are not on disk yet.
+    pub(crate) fn unwritten(&self) -> Vec<(Arc<str>, Timestamp)> {
+        let table = self.table.load();
+        let pending = table.by_id.iter().filter_map(|(id, Entry { last_use, .. })| {
+            let at = last_use.at.load(Ordering::Relaxed);
+            (at > last_use.written.load(Ordering::Relaxed)).then(|| (Arc::clone(id), Timestamp(at)))
+        });
+        pending.collect()
+    }
+
+    pub(crate) fn written(&self, uses: &[(Arc<str>, Timestamp)]) {
+        let table = self.table.load();
+        for (id, at) in uses {
+            if let Some(Entry { last_use, .. }) = table.by_id.get(id) {
+                last_use.written.fetch_max(at.0, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl ApiKeys for KeyIndex {
+    fn find(&self, hash: &[u8; 32]) -> Option<Arc<ApiKeyRecord>> {
+        self.table.load().by_hash.get(hash).cloned()
+    }
+
+    fn is_revoked(&self, id: &str) -> bool {
+        self.table.load().by_id.get(id).is_none_or(|entry| entry.record.revoked.is_some())
+    }
+
+    fn used(&self, id: &str, at: Timestamp) {
+        if let Some(Entry { last_use, .. }) = self.table.load().by_id.get(id) {
+            last_use.at.fetch_max(at.0, Ordering::Relaxed);
+        }
+    }
+}
