@@ -8,7 +8,11 @@ use bartizan_model::{
 use schemars::Schema;
 
 use crate::{
-    cors::Cors, identity::Identity, ip_access::IpAccess, rate_limit::{AddressLimits, RateLimits}, request_limits::RequestLimits,
+    cors::Cors,
+    identity::Identity,
+    ip_access::IpAccess,
+    rate_limit::{AddressLimits, RateLimits},
+    request_limits::RequestLimits,
     security_headers::SecurityHeaders,
 };
 

@@ -1,29 +1,81 @@
-//! PLACEHOLDER-rate_limit
+//! Bounds how much one caller may ask in a time.
+//!
+//! # What it does
+//! Counts requests per client address, per principal or per value of a header field, and refuses those beyond the rate. A
+//! caller may save up to `burst` requests and spend them at once; the rest comes back evenly (the generic cell rate
+//! algorithm, GCRA), so there is no window at whose edge twice the rate slips through. Every response tells the caller
+//! where it stands: `RateLimit-Policy`, `RateLimit`, and the older `X-RateLimit-*` of the tightest limit.
+//!
+//! A limit counts in the scope where it is written: operations that share an API's limit share its counters. Limits with
+//! `key: ip` are taken before anybody is identified, so that guessing credentials is limited too; the others after.
+//!
+//! # Why
+//! OWASP API4:2023 (unrestricted resource consumption), API2:2023 (broken authentication: guessing) and API6:2023
+//! (sensitive business flows). RFC 6585 section 4 defines 429; draft-ietf-httpapi-ratelimit-headers-10 the fields.
+//!
+//! # Example
+//! ```yaml
+//! - { name: per-address, key: ip, rate: 20/s }
+//! - { name: per-caller, key: principal, rate: 100/s, burst: 200 }
+//! - { name: per-device, key: header.x-device-id, rate: 60/m, cost: 2 }
+//! ```
+//!
+//! # When it refuses
+//! With 429 and `Retry-After` (whole seconds, rounded up): the request's cost does not fit into what is left. A refused
+//! request costs nothing under the limit that refused it, but what earlier limits of the list took stays taken.
+//!
+//! # Limits
+//! IPv6 addresses count by their /64. Keys by `request.body.*`, `session` and `claims.*` are not available in this version.
+//! A caller chooses its header values: pair a `header.` limit with one by `ip`. A request without the header, or with
+//! an empty one, counts under its address, as does an anonymous caller under `principal`. At most 1,048,576 counters are kept
+//! (32 bytes each, in a table of at most 64 MiB); when it is full, finished counters go first and then those closest to
+//! whole, so that a flood of new keys does not free a caller who is at its limit. Counters are this process's own and
+//! end with it; they survive a reload as long as limit name and scope stay.
+//!
+//! # References
+//! - RFC 6585 section 4 (429), RFC 9110 section 10.2.3 (Retry-After)
+//! - draft-ietf-httpapi-ratelimit-headers-10
+//! - ITU-T I.371, the generic cell rate algorithm
+//! - OWASP API Security Top 10 2023, API4
 
-use schemars::JsonSchema;
-use serde::Deserialize;
+mod config;
+mod fields;
+mod key;
+mod reason;
+pub mod table;
+#[cfg(test)]
+mod tests;
 
-use bartizan_model::{CompileContext, Diagnostics, Guard, Reason, ReasonInfo};
+use std::{net::IpAddr, sync::Arc};
 
-/// The compiled guard.
-pub struct RateLimits;
+use bartizan_model::{
+    CompileContext, Diagnostics, Guard, Outcome, Transaction,
+    address::limiting_key,
+    services::{LimitStore, Quota},
+};
 
-/// Configuration.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Config {}
+pub use config::{Config, Limit};
+pub use reason::Why;
 
-/// Why it refuses.
-#[derive(Debug)]
-pub enum Why {}
+use self::{config::Key, fields::LimitFields, key::KeyHasher};
 
-impl Reason for Why {
-    const ALL: &'static [ReasonInfo] = &[];
-    fn info(&self) -> ReasonInfo {
-        match *self {}
+/// The part of the limits that needs no identity: `key: ip` entries, run before anything is verified.
+pub struct AddressLimits(Limits);
+
+/// The limits by principal and header, run once the caller is known.
+pub struct RateLimits(Limits);
+
+impl Guard for AddressLimits {
+    const ID: &'static str = "rate_limit";
+    type Config = Config;
+    type Reason = Why;
+
+    fn compile(config: Config, context: &CompileContext<'_>) -> Result<Self, Diagnostics> {
+        Limits::compile(&config, context, |key| *key == Key::Ip).map(AddressLimits)
     }
-    fn detail(&self) -> std::borrow::Cow<'static, str> {
-        match *self {}
+
+    async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Why> {
+        self.0.take(transaction)
     }
 }
 
@@ -31,19 +83,115 @@ impl Guard for RateLimits {
     const ID: &'static str = "rate_limit";
     type Config = Config;
     type Reason = Why;
-    fn compile(_: Config, _: &CompileContext<'_>) -> Result<Self, Diagnostics> {
-        Ok(RateLimits)
+
+    fn compile(config: Config, context: &CompileContext<'_>) -> Result<Self, Diagnostics> {
+        Limits::compile(&config, context, |key| *key != Key::Ip).map(RateLimits)
+    }
+
+    async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Why> {
+        self.0.take(transaction)
     }
 }
 
-/// The part of the limits that needs no identity: `key: ip` entries, run before anything is verified.
-pub struct AddressLimits;
+/// The limits of one of the two places, in the order of the document.
+struct Limits {
+    limits: Vec<CompiledLimit>,
+    store: Arc<dyn LimitStore>,
+    hasher: KeyHasher,
+}
 
-impl Guard for AddressLimits {
-    const ID: &'static str = "rate_limit";
-    type Config = Config;
-    type Reason = Why;
-    fn compile(_: Config, _: &CompileContext<'_>) -> Result<Self, Diagnostics> {
-        Ok(AddressLimits)
+struct CompiledLimit {
+    name: Arc<str>,
+    scope: Arc<str>,
+    rate: bartizan_model::Rate,
+    key: Key,
+    quota: Quota,
+    cost: u32,
+    fields: LimitFields,
+    /// The hash over scope, name and kind of key: what keeps limits apart in the one table.
+    id: u128,
+}
+
+impl Limits {
+    fn compile(
+        config: &Config,
+        context: &CompileContext<'_>,
+        mine: impl Fn(&Key) -> bool,
+    ) -> Result<Self, Diagnostics> {
+        let store = Arc::clone(&context.services.limits);
+        let hasher = KeyHasher::new(store.seeds());
+        let limits = config
+            .checked()?
+            .into_iter()
+            .enumerate()
+            .filter(|(_, limit)| mine(&limit.key))
+            .map(|(index, limit)| {
+                let scope = (context.scope)(&format!("[{index}]"));
+                CompiledLimit {
+                    id: hasher.limit(&scope, &limit.name, &limit.key),
+                    fields: LimitFields::new(&limit.name, limit.quota),
+                    name: limit.name,
+                    scope: scope.into(),
+                    rate: limit.rate,
+                    key: limit.key,
+                    quota: limit.quota,
+                    cost: limit.cost,
+                }
+            })
+            .collect();
+        Ok(Limits { limits, store, hasher })
+    }
+
+    fn take(&self, transaction: &mut Transaction) -> Outcome<Why> {
+        // A start-up probe must not spend what callers are owed.
+        if transaction.probe {
+            return Outcome::Continue;
+        }
+        for limit in &self.limits {
+            let key = self.key(limit, transaction);
+            let decision = self.store.take(key, limit.quota, limit.cost, transaction.ticks);
+            limit.fields.append(decision, &mut transaction.response_headers);
+            if !decision.allowed {
+                return Outcome::Deny(Why::Exceeded {
+                    limit: Arc::clone(&limit.name),
+                    scope: Arc::clone(&limit.scope),
+                    rate: limit.rate,
+                    kind: limit.key.kind(),
+                    retry_after: decision.retry_after,
+                });
+            }
+        }
+        Outcome::Continue
+    }
+
+    /// The counter that this request is charged to. What a caller leaves out is replaced by its address, so that leaving
+    /// it out gains nothing.
+    fn key(&self, limit: &CompiledLimit, transaction: &Transaction) -> u128 {
+        let address = || self.address(limit.id, transaction.client.ip);
+        match &limit.key {
+            Key::Ip => address(),
+            Key::Principal => match &transaction.principal {
+                Some(principal) => {
+                    let parts = [principal.issuer.as_bytes(), principal.subject.as_bytes()];
+                    self.hasher.value(limit.id, key::Source::Principal, parts)
+                }
+                None => address(),
+            },
+            Key::Header(name) => {
+                let values = transaction.request.headers.get_all(name);
+                if values.iter().all(|value| value.as_bytes().trim_ascii().is_empty()) {
+                    return address();
+                }
+                let parts = values.iter().map(|value| value.as_bytes().trim_ascii());
+                self.hasher.value(limit.id, key::Source::Header, parts)
+            }
+        }
+    }
+
+    fn address(&self, limit: u128, ip: IpAddr) -> u128 {
+        match limiting_key(ip) {
+            IpAddr::V4(v4) => self.hasher.value(limit, key::Source::Address, [&v4.octets()[..]]),
+            IpAddr::V6(v6) => self.hasher.value(limit, key::Source::Address, [&v6.octets()[..]]),
+        }
     }
 }
