@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use arc_swap::ArcSwap;
 use bartizan_model::{Timestamp, address::canonical, services::Bans};
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::Changes;
 
@@ -19,12 +19,27 @@ pub struct Ban {
     pub target: IpNet,
     /// Why, in the operator's words.
     pub reason: String,
-    /// When it ends by itself; `None` never. In JSON microseconds since 1970.
+    /// When it ends by itself; `None` never. In JSON as RFC 3339 text.
+    #[serde(serialize_with = "as_some_text")]
     pub until: Option<Timestamp>,
-    /// When it was made. In JSON microseconds since 1970.
+    /// When it was made. In JSON as RFC 3339 text.
+    #[serde(serialize_with = "as_text")]
     pub created: Timestamp,
     /// Who made it.
     pub by: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde demands this signature")]
+pub(crate) fn as_text<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
+}
+
+#[expect(clippy::ref_option, reason = "serde demands this signature")]
+fn as_some_text<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.collect_str(time),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// The bans in force. Read without a lock; replaced whole when they change.

@@ -13,18 +13,42 @@ use bartizan_model::{
     Timestamp,
     services::{ApiKeyRecord, ApiKeys},
 };
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::Changes;
 
 /// A key as the store keeps it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct StoredKey {
     /// What guards need.
-    #[serde(flatten)]
     pub record: ApiKeyRecord,
-    /// When it was last accepted, to within some seconds. In JSON microseconds since 1970.
+    /// When it was last accepted, to within some seconds.
     pub last_used: Option<Timestamp>,
+}
+
+impl StoredKey {
+    /// `active`, `rotated` (active, with a successor), `expired` or `revoked`.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> &'static str {
+        match &self.record {
+            key if key.revoked.is_some() => "revoked",
+            key if key.expires.is_some_and(|at| at <= now) => "expired",
+            key if key.successor.is_some() => "rotated",
+            _ => "active",
+        }
+    }
+
+    /// The key for people and programs, without its hash; moments as RFC 3339 text.
+    #[must_use]
+    pub fn describe(&self, now: Timestamp) -> Value {
+        let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        let key = &self.record;
+        json!({
+            "id": key.id, "owner": key.owner, "scopes": key.scopes, "state": self.state(now),
+            "created": key.created.to_string(), "expires": text(key.expires), "revoked": text(key.revoked),
+            "successor": key.successor, "last_used": text(self.last_used),
+        })
+    }
 }
 
 /// All keys, replaced whole when they change on disk.

@@ -6,7 +6,7 @@ use bartizan_model::{Event, EventId, EventKind, Timestamp, services::ApiKeyRecor
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, Transaction, params};
 use serde::Serialize;
 
-use crate::{Ban, StoredKey};
+use crate::{Ban, StoredKey, bans::as_text};
 
 /// Which recent events.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +22,8 @@ pub struct EventFilter {
 /// One change that an operator made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// When. In JSON microseconds since 1970.
+    /// When. In JSON as RFC 3339 text.
+    #[serde(serialize_with = "as_text")]
     pub time: Timestamp,
     /// Stable code, such as `ban.added`.
     pub code: String,

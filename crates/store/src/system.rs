@@ -35,9 +35,9 @@ pub struct SystemRandom;
 impl Random for SystemRandom {
     fn fill(&self, buffer: &mut [u8]) {
         if rand::fill(buffer).is_err() {
-            #![expect(clippy::disallowed_methods, reason = "nothing may go on without random numbers")]
             // Keys and ids made from a buffer that was not filled would be guessable: no process is better than that.
             tracing::error!("the system has no random numbers");
+            #[expect(clippy::disallowed_methods, reason = "nothing may go on without random numbers")]
             std::process::abort();
         }
     }
