@@ -42,6 +42,46 @@ pub fn variants(suites: &Path) -> Result<Vec<Variant>> {
     Ok(serde_json::from_str::<Document>(&text)?.paths)
 }
 
+/// One way to write the rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// `prefix`, `exact`, `pattern` or `openapi`.
+    pub name: &'static str,
+    matched: &'static str,
+}
+
+/// Every way to write the rule.
+pub const RULES: &[Rules] = &[
+    Rules { name: "prefix", matched: "* /admin/**" },
+    Rules { name: "exact", matched: "GET /admin/users" },
+    Rules { name: "pattern", matched: "GET /admin/{list}" },
+    Rules { name: "openapi", matched: "GET /admin/users" },
+];
+
+impl Rules {
+    /// A policy that refuses `/admin/users` to every address, in front of this upstream.
+    #[must_use]
+    pub fn config(&self, upstream: &str) -> String {
+        let contract = if self.name == "openapi" { "    contract: file:openapi.yaml\n" } else { "" };
+        format!(
+            "listeners: [{{ address: $LISTEN }}]\nadmin: {{ address: $ADMIN }}\n\
+             apis:\n  - name: shop\n    upstream: {upstream}\n{contract}    unknown_operations: allow\n    operations:\n      \
+             - match: \"{}\"\n        guards: {{ ip_access: {{ deny: [0.0.0.0/0] }} }}\n",
+            self.matched
+        )
+    }
+
+    /// Writes the files that the policy names.
+    ///
+    /// # Errors
+    /// A file could not be written.
+    pub fn prepare(&self, dir: &Path) -> Result<()> {
+        let document = "openapi: 3.1.0\ninfo: { title: shop, version: '1' }\npaths:\n  /admin/users:\n    get: { responses: \
+                        { '200': { description: ok } } }\n  /public/info:\n    get: { responses: { '200': { description: ok } } }\n";
+        Ok(fs::write(dir.join("openapi.yaml"), document)?)
+    }
+}
+
 /// Sends every spelling to a gateway whose policy refuses `/admin/users`.
 ///
 /// # Errors
