@@ -1,37 +1,265 @@
-//! PLACEHOLDER-identity
+//! Says who calls: verifies every credential that a request presents.
+//!
+//! # What it does
+//! Each kind of credential has a verifier that answers absent, valid or invalid. `accept` lists what suffices: one
+//! satisfied entry is enough, the first one names the caller, and `{ all: [..] }` demands several together. Every
+//! credential of an accepted kind that is presented must be valid, even where another one would have sufficed.
+//! JSON Web Tokens come as `Authorization: Bearer`; API keys, made by `bartizan keys`, in a header field of their own.
+//! In monitor mode a failure is a finding and the caller is anonymous.
+//!
+//! # Why
+//! OWASP API2:2023 Broken Authentication. RFC 8725 tells how token verification goes wrong: algorithms taken from the
+//! token, keys taken from the token, claims that nobody checks.
+//!
+//! # Example
+//! ```yaml
+//! identity:
+//!   accept:
+//!     - jwt: { issuers: [corp] }
+//!     - api_key: { header: X-API-Key }
+//!   anonymous: deny
+//! ```
+//!
+//! # When it refuses
+//! - 401 with `WWW-Authenticate` when nothing was presented, or when a token or key is malformed, not signed as its
+//!   issuer signs, expired, revoked or not meant for this API. The client learns whether its token is expired or
+//!   invalid, no more; findings name the exact reason.
+//! - 400 when a credential is sent twice, is empty, or is in the URL (`access_token`, or an API key as any value).
+//! - 503 with `Retry-After` when the issuer's keys could not be fetched yet: what cannot be verified is not let through.
+//!
+//! # Limits
+//! A token is at most 8 KiB. Of a key set 128 keys are kept; at most 16 are tried for a token that names none. RSA keys
+//! have 2048 to 8192 bits, shared secrets are at least as long as their hash. Verified tokens are remembered by their
+//! SHA-256: at most 65,536, with their times checked at every use; new keys or other issuer settings forget them.
+//! A key that the set lacks leads to one fetch in 30 s. Encrypted tokens (JWE) are refused. `mtls`, `introspection`,
+//! `signature` and `dpop` are not available in this version. Tokens are passed on unless `forward_credential: false`;
+//! API keys are not unless `forward_credential: true`.
+//!
+//! # References
+//! RFC 6750 (bearer tokens), RFC 7515 (JWS), RFC 7517 (JWK), RFC 7518 (algorithms), RFC 7519 (JWT), RFC 8037 (Ed25519),
+//! RFC 8725 (best practices), RFC 9068 (`at+jwt`), OWASP API2:2023.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
+pub mod api_key;
+mod cache;
+mod challenge;
+mod claims;
+mod compile;
+mod config;
+mod json;
+pub mod jwks;
+pub mod jws;
+mod jwt;
+mod pem;
+mod presented;
+mod reason;
+mod roca;
+#[cfg(test)]
+mod tests;
 
-use bartizan_model::{CompileContext, Diagnostics, Guard, Reason, ReasonInfo};
+use std::sync::Arc;
+
+use bartizan_model::{
+    CompileContext, Diagnostics, Guard, Outcome, Principal, Transaction, services::ApiKeys,
+};
+use http::{HeaderName, header::AUTHORIZATION};
+
+pub use challenge::Challenges;
+pub use config::{Accept, Anonymous, ApiKey, Config, Jwt};
+pub use reason::{Refusal, Rejection, Why};
+
+use jwt::{JwtVerifier, Proven};
 
 /// The compiled guard.
-pub struct Identity;
+pub struct Identity {
+    accept: Vec<Requirement>,
+    anonymous: Anonymous,
+    jwt: Option<JwtVerifier>,
+    api_key_headers: Vec<HeaderName>,
+    api_keys: Arc<dyn ApiKeys>,
+    challenges: Arc<Challenges>,
+}
 
-/// Configuration.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Config {}
+/// One entry of `accept`.
+enum Requirement {
+    /// A token of one of these issuers, by the policy's names.
+    Jwt { issuers: Vec<Arc<str>>, forward: bool },
+    /// A key in this field.
+    ApiKey { header: HeaderName, forward: bool },
+    /// All of these.
+    All(Vec<Requirement>),
+}
 
-/// Why it refuses.
+/// What a verifier says of a request.
 #[derive(Debug)]
-pub enum Why {}
+enum Verification<T> {
+    Absent,
+    Valid(T),
+    Invalid(Rejection),
+}
 
-impl Reason for Why {
-    const ALL: &'static [ReasonInfo] = &[];
-    fn info(&self) -> ReasonInfo {
-        match *self {}
-    }
-    fn detail(&self) -> std::borrow::Cow<'static, str> {
-        match *self {}
-    }
+/// The credentials of one request that were verified.
+#[derive(Default)]
+struct Valid {
+    jwt: Option<Proven>,
+    api_keys: Vec<(HeaderName, Arc<Principal>)>,
 }
 
 impl Guard for Identity {
     const ID: &'static str = "identity";
     type Config = Config;
-    type Reason = Why;
-    fn compile(_: Config, _: &CompileContext<'_>) -> Result<Self, Diagnostics> {
-        Ok(Identity)
+    type Reason = Refusal;
+
+    fn compile(config: Config, context: &CompileContext<'_>) -> Result<Self, Diagnostics> {
+        compile::identity(config, context)
+    }
+
+    async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Refusal> {
+        let verified = self.verify(transaction).await;
+        self.withhold_keys(transaction);
+        match verified.and_then(|valid| self.judge(&valid)) {
+            Ok(None) => Outcome::Continue,
+            Ok(Some(accepted)) => {
+                transaction.consumed_headers.extend(accepted.withheld);
+                transaction.principal = Some(accepted.principal);
+                Outcome::Continue
+            }
+            Err(rejection) => {
+                let status = rejection.why.info().status;
+                let refusal = Refusal { rejection, challenges: Arc::clone(&self.challenges) };
+                if status == http::StatusCode::UNAUTHORIZED {
+                    Outcome::Challenge(refusal)
+                } else {
+                    Outcome::Deny(refusal)
+                }
+            }
+        }
+    }
+}
+
+/// Who calls, and which fields the upstream does not get.
+struct Accepted {
+    principal: Arc<Principal>,
+    withheld: Vec<HeaderName>,
+}
+
+impl Identity {
+    /// Verifies everything that is presented; the first invalid credential ends it.
+    async fn verify(&self, transaction: &Transaction) -> Result<Valid, Rejection> {
+        let mut valid = Valid::default();
+        self.refuse_in_query(transaction)?;
+        if let Some(verifier) = &self.jwt {
+            let presented = match presented::bearer(&transaction.request.headers) {
+                Verification::Valid(token) => match verifier.verify(token, transaction.started).await {
+                    Ok(proven) => Verification::Valid(proven),
+                    Err(rejection) => Verification::Invalid(rejection),
+                },
+                Verification::Absent => Verification::Absent,
+                Verification::Invalid(rejection) => Verification::Invalid(rejection),
+            };
+            valid.jwt = presented.into_result()?;
+        }
+        for header in &self.api_key_headers {
+            let presented = match presented::field(&transaction.request.headers, header) {
+                Verification::Valid(key) => {
+                    match api_key::verify(key, &*self.api_keys, transaction.started) {
+                        Ok(principal) => Verification::Valid(principal),
+                        Err(rejection) => Verification::Invalid(rejection),
+                    }
+                }
+                Verification::Absent => Verification::Absent,
+                Verification::Invalid(rejection) => Verification::Invalid(rejection),
+            };
+            if let Some(principal) = presented.into_result()? {
+                valid.api_keys.push((header.clone(), principal));
+            }
+        }
+        Ok(valid)
+    }
+
+    /// Whether what is valid suffices; nothing for an anonymous caller that may pass.
+    fn judge(&self, valid: &Valid) -> Result<Option<Accepted>, Rejection> {
+        let mut satisfied = self.accept.iter().filter_map(|requirement| requirement.satisfied(valid));
+        if let Some(mut accepted) = satisfied.next() {
+            accepted.withheld.extend(satisfied.flat_map(|also| also.withheld));
+            return Ok(Some(accepted));
+        }
+        match (valid.jwt.is_none() && valid.api_keys.is_empty(), self.anonymous) {
+            (true, Anonymous::Allow) => Ok(None),
+            (true, Anonymous::Deny) => Err(Why::Missing.into()),
+            (false, _) => Err(Why::Incomplete.into()),
+        }
+    }
+
+    fn refuse_in_query(&self, transaction: &Transaction) -> Result<(), Rejection> {
+        let Some(query) = &transaction.request.query else { return Ok(()) };
+        if self.jwt.is_some() && presented::has_token_in_query(query) {
+            return Err(Why::TokenInQuery.into());
+        }
+        if !self.api_key_headers.is_empty()
+            && let Some(id) = presented::key_in_query(query)
+        {
+            return Err(Rejection { why: Why::KeyInQuery, issuer: None, key: Some(Arc::from(id)) });
+        }
+        Ok(())
+    }
+
+    /// A key of ours that did not verify (revoked, expired) must not reach the upstream in monitor mode either.
+    fn withhold_keys(&self, transaction: &mut Transaction) {
+        for header in &self.api_key_headers {
+            let ours =
+                |value: &http::HeaderValue| value.to_str().is_ok_and(|text| api_key::parse(text).is_ok());
+            if !self.forwards(header) && transaction.request.headers.get_all(header).iter().any(ours) {
+                transaction.consumed_headers.push(header.clone());
+            }
+        }
+    }
+
+    fn forwards(&self, header: &HeaderName) -> bool {
+        self.accept.iter().any(|requirement| requirement.forwards(header))
+    }
+}
+
+impl Requirement {
+    /// Who calls when this entry is satisfied. Of several together, the first one names the caller.
+    fn satisfied(&self, valid: &Valid) -> Option<Accepted> {
+        match self {
+            Requirement::Jwt { issuers, forward } => {
+                let proven = valid.jwt.as_ref().filter(|proven| issuers.contains(&proven.issuer))?;
+                let withheld = if *forward { Vec::new() } else { vec![AUTHORIZATION] };
+                Some(Accepted { principal: Arc::clone(&proven.principal), withheld })
+            }
+            Requirement::ApiKey { header, .. } => {
+                let (_, principal) = valid.api_keys.iter().find(|(name, _)| name == header)?;
+                Some(Accepted { principal: Arc::clone(principal), withheld: Vec::new() })
+            }
+            Requirement::All(requirements) => {
+                let mut all = requirements.iter().map(|requirement| requirement.satisfied(valid));
+                let mut accepted = all.next()??;
+                for also in all {
+                    accepted.withheld.extend(also?.withheld);
+                }
+                Some(accepted)
+            }
+        }
+    }
+
+    fn forwards(&self, field: &HeaderName) -> bool {
+        match self {
+            Requirement::Jwt { .. } => false,
+            Requirement::ApiKey { header, forward } => header == field && *forward,
+            Requirement::All(requirements) => {
+                requirements.iter().any(|requirement| requirement.forwards(field))
+            }
+        }
+    }
+}
+
+impl<T> Verification<T> {
+    fn into_result(self) -> Result<Option<T>, Rejection> {
+        match self {
+            Verification::Absent => Ok(None),
+            Verification::Valid(proven) => Ok(Some(proven)),
+            Verification::Invalid(rejection) => Err(rejection),
+        }
     }
 }

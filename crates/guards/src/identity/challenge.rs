@@ -1,0 +1,68 @@
+//! What a refused caller is asked for: `WWW-Authenticate` (RFC 9110 section 11.6.1, RFC 6750 section 3).
+
+use http::{
+    HeaderName, HeaderValue, StatusCode,
+    header::{RETRY_AFTER, WWW_AUTHENTICATE},
+};
+
+use super::reason::Why;
+
+/// When a key set that could not be fetched is worth asking for again, in seconds: the store fetches no sooner.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("30");
+
+/// The kinds of credential that an operation accepts, as challenges.
+#[derive(Clone, Debug, Default)]
+pub struct Challenges {
+    realm: String,
+    bearer: bool,
+    api_keys: Vec<HeaderName>,
+}
+
+impl Challenges {
+    /// For an API of this name; characters that a quoted string cannot hold as they are become `_`.
+    pub(super) fn new(api: &str, bearer: bool, api_keys: Vec<HeaderName>) -> Self {
+        let quotable =
+            |c: char| if c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ' { c } else { '_' };
+        Challenges { realm: api.chars().map(quotable).collect(), bearer, api_keys }
+    }
+
+    /// The header fields of a refusal: one challenge per accepted kind. Only the kind that failed carries an error, and
+    /// that tells no more than that the token is expired or invalid.
+    #[must_use]
+    pub fn answer(&self, why: Why) -> Vec<(HeaderName, HeaderValue)> {
+        let status = why.info().status;
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            return vec![(RETRY_AFTER, RETRY_AFTER_SECONDS)];
+        }
+        let realm = &self.realm;
+        let mut challenges = Vec::new();
+        if self.bearer {
+            challenges.push(format!("Bearer realm=\"{realm}\"{}", bearer_error(why)));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            challenges.extend(
+                self.api_keys.iter().map(|name| format!("ApiKey realm=\"{realm}\", header=\"{name}\"")),
+            );
+        }
+        challenges
+            .into_iter()
+            .filter_map(|text| HeaderValue::try_from(text).ok())
+            .map(|value| (WWW_AUTHENTICATE, value))
+            .collect()
+    }
+}
+
+fn bearer_error(why: Why) -> &'static str {
+    match why {
+        Why::Missing
+        | Why::Incomplete
+        | Why::KeyMalformed
+        | Why::KeyUnknown
+        | Why::KeyExpired
+        | Why::KeyRevoked
+        | Why::KeyRotated => "",
+        Why::Expired => ", error=\"invalid_token\", error_description=\"the access token has expired\"",
+        why if why.info().status == StatusCode::BAD_REQUEST => ", error=\"invalid_request\"",
+        _ => ", error=\"invalid_token\", error_description=\"the access token is invalid\"",
+    }
+}

@@ -1,0 +1,137 @@
+//! From the `identity` block to the compiled guard, with everything that is wrong at once.
+
+use std::sync::Arc;
+
+use bartizan_model::{CompileContext, Diagnostic, Diagnostics};
+use http::{HeaderName, header};
+
+use super::{Accept, Anonymous, Challenges, Config, Identity, Requirement, jwt::JwtVerifier};
+
+/// Compiles the block.
+pub(super) fn identity(config: Config, context: &CompileContext<'_>) -> Result<Identity, Diagnostics> {
+    let mut compiler =
+        Compiler { context, problems: Diagnostics::new(), issuers: Vec::new(), headers: Vec::new() };
+    let accept: Vec<Requirement> = config
+        .accept
+        .iter()
+        .enumerate()
+        .filter_map(|(index, entry)| compiler.entry(entry, &format!("accept[{index}]"), true))
+        .collect();
+    let Compiler { mut problems, issuers, headers, .. } = compiler;
+    let jwt = if issuers.is_empty() {
+        None
+    } else {
+        JwtVerifier::compile(&issuers, context).map_err(|more| problems.extend(more)).ok()
+    };
+    let anonymous =
+        config.anonymous.unwrap_or(if config.accept.is_empty() { Anonymous::Allow } else { Anonymous::Deny });
+    if config.accept.is_empty() && anonymous == Anonymous::Deny {
+        problems.push(
+            Diagnostic::error("anonymous", "`anonymous: deny` without `accept` would refuse everybody")
+                .help("list the accepted credentials, such as `accept: [{ jwt: { issuers: [corp] } }]`"),
+        );
+    }
+    problems.or(Identity {
+        accept,
+        anonymous,
+        challenges: Arc::new(Challenges::new(context.api, jwt.is_some(), headers.clone())),
+        jwt,
+        api_key_headers: headers,
+        api_keys: Arc::clone(&context.services.api_keys),
+    })
+}
+
+struct Compiler<'c, 'x> {
+    context: &'c CompileContext<'x>,
+    problems: Diagnostics,
+    /// The accepted issuers, each once, with the place that names it first.
+    issuers: Vec<(Arc<str>, String)>,
+    /// The fields that hold API keys, each once.
+    headers: Vec<HeaderName>,
+}
+
+impl Compiler<'_, '_> {
+    fn entry(&mut self, entry: &Accept, path: &str, outermost: bool) -> Option<Requirement> {
+        match entry {
+            Accept::Jwt(jwt) => self.jwt(jwt, path),
+            Accept::ApiKey(api_key) => self.api_key(api_key, path),
+            Accept::Unavailable(kind) => self.error(
+                path,
+                format!("`{kind}` as a credential is not available in this version"),
+                "write `jwt` or `api_key`",
+            ),
+            Accept::All(_) if !outermost => self.error(
+                path,
+                "`all` within `all` says nothing more".to_owned(),
+                "write its entries in the outer `all`",
+            ),
+            Accept::All(entries) if entries.is_empty() => self.error(
+                path,
+                "`all` is empty and would accept everybody".to_owned(),
+                "list the credentials that must come together",
+            ),
+            Accept::All(entries) => {
+                let all = entries
+                    .iter()
+                    .enumerate()
+                    .map(|(index, entry)| self.entry(entry, &format!("{path}.all[{index}]"), false))
+                    .collect::<Vec<_>>();
+                all.into_iter().collect::<Option<Vec<_>>>().map(Requirement::All)
+            }
+        }
+    }
+
+    fn jwt(&mut self, jwt: &super::Jwt, path: &str) -> Option<Requirement> {
+        let named: Vec<(Arc<str>, String)> = if jwt.issuers.is_empty() {
+            self.context.issuers.keys().map(|name| (Arc::clone(name), path.to_owned())).collect()
+        } else {
+            let place = |index| format!("{path}.jwt.issuers[{index}]");
+            jwt.issuers
+                .iter()
+                .enumerate()
+                .map(|(index, name)| (Arc::from(name.as_str()), place(index)))
+                .collect()
+        };
+        if named.is_empty() {
+            return self.error(
+                path,
+                "`jwt` needs an issuer, and the document names none".to_owned(),
+                "add the document's `issuers`",
+            );
+        }
+        let issuers = named.iter().map(|(name, _)| Arc::clone(name)).collect();
+        for (name, place) in named {
+            if !self.issuers.iter().any(|(known, _)| *known == name) {
+                self.issuers.push((name, place));
+            }
+        }
+        Some(Requirement::Jwt { issuers, forward: jwt.forward_credential })
+    }
+
+    fn api_key(&mut self, api_key: &super::ApiKey, path: &str) -> Option<Requirement> {
+        let place = format!("{path}.api_key.header");
+        let Ok(header) = HeaderName::try_from(api_key.header.as_str()) else {
+            return self.error(
+                &place,
+                format!("`{}` is not a header field's name", api_key.header),
+                "write one such as `X-API-Key`",
+            );
+        };
+        if [header::AUTHORIZATION, header::COOKIE, header::HOST].contains(&header) {
+            return self.error(
+                &place,
+                format!("`{}` has a meaning of its own", api_key.header),
+                "write a field such as `X-API-Key`",
+            );
+        }
+        if !self.headers.contains(&header) {
+            self.headers.push(header.clone());
+        }
+        Some(Requirement::ApiKey { header, forward: api_key.forward_credential })
+    }
+
+    fn error(&mut self, path: &str, message: String, help: &str) -> Option<Requirement> {
+        self.problems.push(Diagnostic::error(path, message).help(help));
+        None
+    }
+}

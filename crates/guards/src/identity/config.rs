@@ -1,0 +1,163 @@
+//! The settings of the `identity` block.
+
+use std::{borrow::Cow, fmt};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+};
+
+/// Who may call.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The accepted kinds of credential. One satisfied entry suffices, and the first one names the caller; every
+    /// credential that is presented must be valid, even where another one would have sufficed.
+    pub accept: Vec<Accept>,
+    /// What happens to a request without any credential: `deny` (the default where `accept` is given) or `allow`.
+    pub anonymous: Option<Anonymous>,
+}
+
+/// What happens to a request without any credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Anonymous {
+    /// It is refused with 401.
+    Deny,
+    /// It continues without a principal.
+    Allow,
+}
+
+/// One entry of `accept`: a kind of credential, alone (`jwt`) or with its settings (`{ jwt: { issuers: [corp] } }`), or
+/// several that must come together (`{ all: [jwt, api_key] }`).
+#[derive(Clone, Debug)]
+pub enum Accept {
+    /// A JSON Web Token as `Authorization: Bearer`.
+    Jwt(Jwt),
+    /// An API key made by `bartizan keys`.
+    ApiKey(ApiKey),
+    /// All of these together.
+    All(Vec<Accept>),
+    /// A kind that this version knows by name only: refused when the policy is compiled.
+    Unavailable(&'static str),
+}
+
+/// A JSON Web Token as `Authorization: Bearer`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Jwt {
+    /// Names of the document's `issuers` whose tokens are accepted; without it, those of all of them.
+    pub issuers: Vec<String>,
+    /// Whether the verified token is passed on (default `true`): an API that was never told about Bartizan goes on
+    /// verifying the token itself.
+    pub forward_credential: bool,
+}
+
+impl Default for Jwt {
+    fn default() -> Self {
+        Jwt { issuers: Vec::new(), forward_credential: true }
+    }
+}
+
+/// An API key made by `bartizan keys`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiKey {
+    /// The header field that holds the key; default `X-API-Key`.
+    pub header: String,
+    /// Whether the verified key is passed on (default `false`): it was issued by Bartizan and means nothing to the API.
+    pub forward_credential: bool,
+}
+
+impl Default for ApiKey {
+    fn default() -> Self {
+        ApiKey { header: "X-API-Key".to_owned(), forward_credential: false }
+    }
+}
+
+const UNAVAILABLE: [&str; 4] = ["mtls", "introspection", "signature", "dpop"];
+
+fn unknown<E: serde::de::Error>(name: &str) -> E {
+    E::custom(format!("`{name}` is not a kind of credential; write `jwt`, `api_key` or `all`"))
+}
+
+impl<'de> Deserialize<'de> for Accept {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AcceptVisitor)
+    }
+}
+
+struct AcceptVisitor;
+
+impl<'de> Visitor<'de> for AcceptVisitor {
+    type Value = Accept;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a kind of credential: `jwt`, `api_key`, `{ jwt: .. }`, `{ api_key: .. }` or `{ all: [..] }`",
+        )
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Accept, E> {
+        match name {
+            "jwt" => Ok(Accept::Jwt(Jwt::default())),
+            "api_key" => Ok(Accept::ApiKey(ApiKey::default())),
+            _ => UNAVAILABLE
+                .iter()
+                .find(|n| **n == name)
+                .map(|n| Accept::Unavailable(n))
+                .ok_or_else(|| unknown(name)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Accept, A::Error> {
+        let Some(name) = entries.next_key::<String>()? else {
+            return Err(A::Error::custom("an entry of `accept` is empty; write `jwt`, `api_key` or `all`"));
+        };
+        let accept = match name.as_str() {
+            "jwt" => Accept::Jwt(entries.next_value::<Option<Jwt>>()?.unwrap_or_default()),
+            "api_key" => Accept::ApiKey(entries.next_value::<Option<ApiKey>>()?.unwrap_or_default()),
+            "all" => Accept::All(entries.next_value()?),
+            _ => {
+                entries.next_value::<IgnoredAny>()?;
+                self.visit_str(&name)?
+            }
+        };
+        match entries.next_key::<String>()? {
+            None => Ok(accept),
+            Some(second) => Err(A::Error::custom(format!(
+                "`{name}` and `{second}` are in one entry; write each as an entry of its own, or both under `all`"
+            ))),
+        }
+    }
+}
+
+impl JsonSchema for Accept {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Accept")
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let jwt = generator.subschema_for::<Jwt>();
+        let api_key = generator.subschema_for::<ApiKey>();
+        let entry = generator.subschema_for::<Accept>();
+        let one = |name: &str, schema: serde_json::Value| {
+            serde_json::json!({
+                "type": "object",
+                "properties": { name: schema },
+                "required": [name],
+                "additionalProperties": false,
+            })
+        };
+        json_schema!({
+            "description": "a kind of credential, alone or with its settings, or several that must come together",
+            "oneOf": [
+                { "enum": ["jwt", "api_key"] },
+                one("jwt", jwt.to_value()),
+                one("api_key", api_key.to_value()),
+                one("all", serde_json::json!({ "type": "array", "items": entry, "minItems": 1 })),
+            ],
+        })
+    }
+}

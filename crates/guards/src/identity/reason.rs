@@ -1,0 +1,310 @@
+//! Every reason for which a caller is not accepted.
+
+use std::{borrow::Cow, sync::Arc};
+
+use bartizan_model::{Reason, ReasonInfo, Severity, Verdict};
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::{challenge::Challenges, jws::Defect};
+
+/// Why a caller is not accepted. None of them carries anything of the credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// No credential was presented.
+    Missing,
+    /// What was presented is valid but not all that an `all` entry demands.
+    Incomplete,
+    /// A credential field was sent more than once.
+    Repeated,
+    /// `Authorization: Bearer` without a token, or with bytes that no token has.
+    AuthorizationMalformed,
+    /// A bearer token in the URL.
+    TokenInQuery,
+    /// An API key in the URL.
+    KeyInQuery,
+    /// A token of more than 8 KiB.
+    TokenTooLarge,
+    /// Not a signed token in compact form.
+    TokenMalformed,
+    /// The same member twice in the header or the claims.
+    DuplicateMember,
+    /// `alg: none`.
+    AlgorithmNone,
+    /// `alg` is not in the issuer's list.
+    AlgorithmNotAccepted,
+    /// `crit`.
+    CriticalHeader,
+    /// `jwk`, `jku`, `x5u` or `x5c`.
+    EmbeddedKey,
+    /// `b64` or `zip`.
+    HeaderUnsupported,
+    /// A token within the token.
+    NestedToken,
+    /// `typ` is not in the issuer's list.
+    TypeNotAccepted,
+    /// No accepted issuer has this `iss`.
+    UnknownIssuer,
+    /// The issuer has no such key.
+    UnknownKey,
+    /// The issuer has several such keys.
+    AmbiguousKey,
+    /// The signature does not verify.
+    Signature,
+    /// A claim that must be there is not.
+    ClaimMissing(&'static str),
+    /// A claim of the wrong type or out of range.
+    ClaimMalformed(&'static str),
+    /// Past `exp`.
+    Expired,
+    /// Before `nbf`.
+    NotYetValid,
+    /// `iat` in the future.
+    IssuedInFuture,
+    /// Valid for longer than the issuer's `max_lifetime`.
+    LifetimeTooLong,
+    /// None of the accepted audiences.
+    Audience,
+    /// The issuer's keys could not be had yet.
+    KeysUnavailable,
+    /// Not an API key of Bartizan.
+    KeyMalformed,
+    /// Nobody's API key.
+    KeyUnknown,
+    /// An API key past its end.
+    KeyExpired,
+    /// A revoked API key.
+    KeyRevoked,
+    /// An API key whose successor has taken over.
+    KeyRotated,
+}
+
+impl Why {
+    /// The fixed part.
+    #[must_use]
+    pub const fn info(self) -> ReasonInfo {
+        const TOKEN: &str = "The access token is not valid";
+        const KEY: &str = "The API key is not valid";
+        const REQUEST: &str = "The credentials are not sent as they must be";
+        let (code, status, severity, public) = match self {
+            Why::Missing => ("identity.missing", 401, Severity::Low, "A credential is required"),
+            Why::Incomplete => {
+                ("identity.incomplete", 401, Severity::Low, "A further credential is required")
+            }
+            Why::Repeated => ("identity.repeated_credential", 400, Severity::High, REQUEST),
+            Why::AuthorizationMalformed => {
+                ("identity.authorization_malformed", 400, Severity::Medium, REQUEST)
+            }
+            Why::TokenInQuery => ("identity.token_in_query", 400, Severity::Medium, REQUEST),
+            Why::KeyInQuery => ("identity.key_in_query", 400, Severity::High, REQUEST),
+            Why::TokenTooLarge => ("identity.token_too_large", 401, Severity::Medium, TOKEN),
+            Why::TokenMalformed => ("identity.token_malformed", 401, Severity::Medium, TOKEN),
+            Why::DuplicateMember => ("identity.duplicate_member", 401, Severity::High, TOKEN),
+            Why::AlgorithmNone => ("identity.algorithm_none", 401, Severity::High, TOKEN),
+            Why::AlgorithmNotAccepted => ("identity.algorithm_not_accepted", 401, Severity::High, TOKEN),
+            Why::CriticalHeader => ("identity.critical_header", 401, Severity::Medium, TOKEN),
+            Why::EmbeddedKey => ("identity.embedded_key", 401, Severity::High, TOKEN),
+            Why::HeaderUnsupported => ("identity.header_unsupported", 401, Severity::Medium, TOKEN),
+            Why::NestedToken => ("identity.nested_token", 401, Severity::Medium, TOKEN),
+            Why::TypeNotAccepted => ("identity.type_not_accepted", 401, Severity::Medium, TOKEN),
+            Why::UnknownIssuer => ("identity.unknown_issuer", 401, Severity::Medium, TOKEN),
+            Why::UnknownKey => ("identity.unknown_key", 401, Severity::Medium, TOKEN),
+            Why::AmbiguousKey => ("identity.ambiguous_key", 401, Severity::Medium, TOKEN),
+            Why::Signature => ("identity.signature", 401, Severity::High, TOKEN),
+            Why::ClaimMissing(_) => ("identity.claim_missing", 401, Severity::Medium, TOKEN),
+            Why::ClaimMalformed(_) => ("identity.claim_malformed", 401, Severity::Medium, TOKEN),
+            Why::Expired => ("identity.expired", 401, Severity::Low, "The access token has expired"),
+            Why::NotYetValid => ("identity.not_yet_valid", 401, Severity::Low, TOKEN),
+            Why::IssuedInFuture => ("identity.issued_in_future", 401, Severity::Medium, TOKEN),
+            Why::LifetimeTooLong => ("identity.lifetime_too_long", 401, Severity::Medium, TOKEN),
+            Why::Audience => ("identity.audience", 401, Severity::Medium, TOKEN),
+            Why::KeysUnavailable => (
+                "identity.keys_unavailable",
+                503,
+                Severity::High,
+                "The credential cannot be verified at the moment",
+            ),
+            Why::KeyMalformed => ("identity.key_malformed", 401, Severity::Medium, KEY),
+            Why::KeyUnknown => ("identity.key_unknown", 401, Severity::High, KEY),
+            Why::KeyExpired => ("identity.key_expired", 401, Severity::Low, KEY),
+            Why::KeyRevoked => ("identity.key_revoked", 401, Severity::High, KEY),
+            Why::KeyRotated => ("identity.key_rotated", 401, Severity::Low, KEY),
+        };
+        let (status, verdict) = match status {
+            401 => (StatusCode::UNAUTHORIZED, Verdict::Challenge),
+            400 => (StatusCode::BAD_REQUEST, Verdict::Deny),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, Verdict::Deny),
+        };
+        ReasonInfo { code, status, severity, verdict, public }
+    }
+
+    fn sentence(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Why::Missing => "no credential was presented",
+            Why::Incomplete => "the credentials presented are valid but do not make up an accepted entry",
+            Why::Repeated => "a credential field was sent more than once",
+            Why::AuthorizationMalformed => {
+                "`Authorization: Bearer` is empty or holds bytes that no token has"
+            }
+            Why::TokenInQuery => "a bearer token was sent in the URL, where logs and histories keep it",
+            Why::KeyInQuery => "an API key was sent in the URL, where logs and histories keep it",
+            Why::TokenTooLarge => "the token is larger than 8 KiB",
+            Why::TokenMalformed => "the token is not a signed JSON Web Token in compact form",
+            Why::DuplicateMember => "the token names a member of its header or claims twice",
+            Why::AlgorithmNone => "the token's `alg` is `none`",
+            Why::AlgorithmNotAccepted => "the token's `alg` is not in the issuer's list",
+            Why::CriticalHeader => "the token's header demands an extension by `crit`",
+            Why::EmbeddedKey => "the token's header brings or names its own key",
+            Why::HeaderUnsupported => "the token's header has `b64` or `zip`",
+            Why::NestedToken => "the token's content is a token again",
+            Why::TypeNotAccepted => "the token's `typ` is not accepted",
+            Why::UnknownIssuer => "the token's `iss` is not that of an accepted issuer",
+            Why::UnknownKey => "the issuer has no key of the token's `kid` that fits its `alg`",
+            Why::AmbiguousKey => "the issuer has several keys of the token's `kid` that fit its `alg`",
+            Why::Signature => "the token's signature does not verify",
+            Why::ClaimMissing(claim) => return Cow::Owned(format!("the token has no `{claim}`")),
+            Why::ClaimMalformed(claim) => {
+                return Cow::Owned(format!("the token's `{claim}` is of the wrong type or out of range"));
+            }
+            Why::Expired => "the token is past its `exp`",
+            Why::NotYetValid => "the token is before its `nbf`",
+            Why::IssuedInFuture => "the token's `iat` is in the future",
+            Why::LifetimeTooLong => "the token is valid for longer than the issuer's `max_lifetime`",
+            Why::Audience => "the token's `aud` names none of the issuer's audiences",
+            Why::KeysUnavailable => "the issuer's keys have not been fetched yet",
+            Why::KeyMalformed => "the field does not hold an API key of Bartizan",
+            Why::KeyUnknown => "no such API key was issued",
+            Why::KeyExpired => "the API key is past its end",
+            Why::KeyRevoked => "the API key is revoked",
+            Why::KeyRotated => "the API key was rotated and its overlap is over",
+        })
+    }
+
+    fn advice(self) -> Option<&'static str> {
+        Some(match self {
+            Why::Missing => {
+                "send an accepted credential, or set `identity.anonymous: allow` for the operation"
+            }
+            Why::TokenInQuery => "send the token as `Authorization: Bearer`",
+            Why::KeyInQuery => "send the key in its header field, and rotate it: the URL was seen by others",
+            Why::AlgorithmNotAccepted => {
+                "add the algorithm to the issuer's `algorithms` if the issuer really uses it"
+            }
+            Why::TypeNotAccepted => "add the type to the issuer's `types`",
+            Why::UnknownIssuer => "add the issuer to `issuers` and to `identity.accept`",
+            Why::Audience => {
+                "add the audience to the issuer's `audiences` if the token is meant for this API"
+            }
+            Why::LifetimeTooLong => "raise the issuer's `max_lifetime`, or have shorter tokens issued",
+            Why::KeysUnavailable => "see that the issuer's key set can be fetched from here",
+            Why::NotYetValid | Why::IssuedInFuture => {
+                "see that the clocks agree, or raise the issuer's `leeway`"
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl From<Defect> for Why {
+    fn from(defect: Defect) -> Self {
+        match defect {
+            Defect::TooLarge => Why::TokenTooLarge,
+            Defect::Malformed => Why::TokenMalformed,
+            Defect::DuplicateMember => Why::DuplicateMember,
+            Defect::None => Why::AlgorithmNone,
+            Defect::Critical => Why::CriticalHeader,
+            Defect::EmbeddedKey => Why::EmbeddedKey,
+            Defect::Unsupported => Why::HeaderUnsupported,
+            Defect::Nested => Why::NestedToken,
+            Defect::Algorithm => Why::AlgorithmNotAccepted,
+            Defect::UnknownKey => Why::UnknownKey,
+            Defect::AmbiguousKey => Why::AmbiguousKey,
+            Defect::Signature => Why::Signature,
+        }
+    }
+}
+
+/// One presented credential that is not valid, with what may be told about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why.
+    pub why: Why,
+    /// The policy's name of the issuer, when the token names an accepted one.
+    pub issuer: Option<Arc<str>>,
+    /// The token's `kid` when the issuer has such a key, or the public id of an API key.
+    pub key: Option<Arc<str>>,
+}
+
+impl From<Why> for Rejection {
+    fn from(why: Why) -> Self {
+        Rejection { why, issuer: None, key: None }
+    }
+}
+
+/// A rejection with the challenges that answer it.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// What is wrong.
+    pub rejection: Rejection,
+    /// What the caller is asked for.
+    pub challenges: Arc<Challenges>,
+}
+
+impl Reason for Refusal {
+    const ALL: &'static [ReasonInfo] = &[
+        Why::Missing.info(),
+        Why::Incomplete.info(),
+        Why::Repeated.info(),
+        Why::AuthorizationMalformed.info(),
+        Why::TokenInQuery.info(),
+        Why::KeyInQuery.info(),
+        Why::TokenTooLarge.info(),
+        Why::TokenMalformed.info(),
+        Why::DuplicateMember.info(),
+        Why::AlgorithmNone.info(),
+        Why::AlgorithmNotAccepted.info(),
+        Why::CriticalHeader.info(),
+        Why::EmbeddedKey.info(),
+        Why::HeaderUnsupported.info(),
+        Why::NestedToken.info(),
+        Why::TypeNotAccepted.info(),
+        Why::UnknownIssuer.info(),
+        Why::UnknownKey.info(),
+        Why::AmbiguousKey.info(),
+        Why::Signature.info(),
+        Why::ClaimMissing("").info(),
+        Why::ClaimMalformed("").info(),
+        Why::Expired.info(),
+        Why::NotYetValid.info(),
+        Why::IssuedInFuture.info(),
+        Why::LifetimeTooLong.info(),
+        Why::Audience.info(),
+        Why::KeysUnavailable.info(),
+        Why::KeyMalformed.info(),
+        Why::KeyUnknown.info(),
+        Why::KeyExpired.info(),
+        Why::KeyRevoked.info(),
+        Why::KeyRotated.info(),
+    ];
+
+    fn info(&self) -> ReasonInfo {
+        self.rejection.why.info()
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        let sentence = self.rejection.why.sentence();
+        match (&self.rejection.issuer, &self.rejection.key) {
+            (None, None) => sentence,
+            (Some(issuer), None) => Cow::Owned(format!("{sentence} (issuer `{issuer}`)")),
+            (None, Some(key)) => Cow::Owned(format!("{sentence} (key `{key}`)")),
+            (Some(issuer), Some(key)) => Cow::Owned(format!("{sentence} (issuer `{issuer}`, key `{key}`)")),
+        }
+    }
+
+    fn remedy(&self) -> Option<Cow<'static, str>> {
+        self.rejection.why.advice().map(Cow::Borrowed)
+    }
+
+    fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        self.challenges.answer(self.rejection.why)
+    }
+}
