@@ -1,0 +1,322 @@
+//! The guards of one API in process: what the gateway does between a request's head and its response's, without a network.
+
+use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, time::Duration};
+
+use bartizan_guards::{Clearance, Guards, Sections, rate_limit::table::LimitTable};
+use bartizan_model::{
+    Clock, CompileContext, Diagnostics, Finding, Guard, Mode, Mounted, Period, Profile, ResponseHead,
+    Services, Stop, Timestamp, Transaction, Verdict,
+    compile::{IssuerSpec, KeySource},
+    services::ApiKeyRecord,
+};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Map, Value};
+
+use crate::{
+    case::{Head, Response},
+    support::{self, FixedKeys, Sequence, StillClock, TestFiles},
+};
+
+/// One API with its operations.
+pub struct Gate {
+    clock: Arc<StillClock>,
+    operations: Vec<(String, Guards)>,
+    api: Guards,
+}
+
+/// How an exchange ended.
+pub struct Ended {
+    pub status: StatusCode,
+    pub verdict: Verdict,
+    pub reason: Option<&'static str>,
+    pub findings: Vec<Finding>,
+    pub headers: HeaderMap,
+    pub forwarded: Option<HeaderMap>,
+    pub principal: Option<String>,
+}
+
+impl Ended {
+    pub fn summary(&self) -> String {
+        let details: Vec<_> = self.findings.iter().map(|f| f.detail.as_ref()).collect();
+        format!(
+            "{} {} {:?} [{}]",
+            self.status.as_u16(),
+            self.verdict.as_str(),
+            self.reason,
+            details.join("; ")
+        )
+    }
+}
+
+impl Gate {
+    pub fn new(document: &Value, keys: &Value, directory: &Path) -> Result<Self, String> {
+        let clock = StillClock::new();
+        let limits = Arc::new(LimitTable::new(1 << 12, &Sequence::new()));
+        let services = support::services(Arc::clone(&clock), limits, api_keys(keys));
+        let api = document.pointer("/apis/0").ok_or("the excerpt has no `apis:`")?;
+        let name = api["name"].as_str().ok_or("the API has no name")?;
+        let mut compiler = Compiler {
+            services,
+            files: TestFiles { directory: Some(directory.to_owned()), ..TestFiles::default() },
+            issuers: issuers(&document["issuers"])?,
+            name: name.to_owned(),
+            mode: mode(&api["mode"])?.unwrap_or_default(),
+            blocks: blocks(api, &format!("api:{name}")),
+            problems: Diagnostics::new(),
+        };
+        let guards = Guards::compile(&mut compiler);
+        let shared = compiler.blocks.clone();
+        let mut operations = Vec::new();
+        for operation in api["operations"].as_array().into_iter().flatten() {
+            let label = operation["match"].as_str().ok_or("an operation without `match`")?.to_owned();
+            compiler.blocks =
+                laid_over(shared.clone(), blocks(operation, &format!("operation:{name} {label}")));
+            operations.push((label, Guards::compile(&mut compiler)));
+        }
+        if compiler.problems.has_errors() {
+            return Err(compiler.problems.to_string());
+        }
+        Ok(Gate { clock, operations, api: guards })
+    }
+
+    pub fn wait(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
+    pub fn exchange(&self, head: &Head, from: IpAddr, upstream: &Response) -> Ended {
+        let mut transaction = support::transaction();
+        transaction.started = self.clock.now();
+        transaction.ticks = self.clock.monotonic();
+        transaction.client.ip = from;
+        transaction.client.peer.set_ip(from);
+        let request = &mut transaction.request;
+        request.method = head.method.clone();
+        request.scheme = head.scheme;
+        request.host = head.host.clone();
+        request.port = head.port;
+        request.path = head.path.clone();
+        request.query = head.query.clone();
+        request.headers = head.headers.clone();
+        request.content_length = Some(head.content_length);
+
+        let label = format!("{} {}", head.method, head.path);
+        let found = self.operations.iter().find(|(name, _)| *name == label);
+        let guards = found.map_or(&self.api, |(_, guards)| guards);
+        let stop = support::now(clear(guards, &mut transaction)).err();
+
+        let mut forwarded = None;
+        let (mut response, verdict, reason) = match stop {
+            None => {
+                let mut headers = transaction.request.headers.clone();
+                for name in &transaction.consumed_headers {
+                    headers.remove(name);
+                }
+                forwarded = Some(headers);
+                let Response { status, headers } = upstream.clone();
+                (ResponseHead { status, headers, from_upstream: true }, Verdict::Allow, None)
+            }
+            Some(Stop::Answer { answer, .. }) => {
+                let head =
+                    ResponseHead { status: answer.status, headers: answer.headers, from_upstream: false };
+                (head, Verdict::Allow, None)
+            }
+            Some(Stop::Denial(denial)) => {
+                let mut headers = HeaderMap::new();
+                headers.insert(http::header::CONTENT_TYPE, "application/problem+json".parse().unwrap());
+                for (name, value) in denial.headers {
+                    headers.append(name, value);
+                }
+                let head = ResponseHead { status: denial.info.status, headers, from_upstream: false };
+                (head, denial.info.verdict, Some(denial.info.code))
+            }
+        };
+        for name in transaction.response_headers.keys() {
+            response.headers.remove(name);
+            for value in transaction.response_headers.get_all(name) {
+                response.headers.append(name, value.clone());
+            }
+        }
+        guards.response_headers(&transaction, &mut response);
+        guards.settle(&transaction);
+        Ended {
+            status: response.status,
+            verdict,
+            reason,
+            findings: transaction.findings,
+            headers: response.headers,
+            forwarded,
+            principal: transaction.principal.map(|p| p.subject.to_string()),
+        }
+    }
+}
+
+async fn clear(guards: &Guards, transaction: &mut Transaction) -> Result<Clearance, Stop> {
+    Ok(Clearance {
+        ip_access: guards.ip_access.request_headers(transaction).await?,
+        address_limits: guards.address_limits.request_headers(transaction).await?,
+        request_limits: guards.request_limits.request_headers(transaction).await?,
+        cors: guards.cors.request_headers(transaction).await?,
+        identity: guards.identity.request_headers(transaction).await?,
+        rate_limit: guards.rate_limit.request_headers(transaction).await?,
+        security_headers: guards.security_headers.request_headers(transaction).await?,
+    })
+}
+
+/// A guard's block, and where each entry of it was written.
+#[derive(Clone)]
+struct Block {
+    value: Value,
+    scopes: Vec<String>,
+    scope: String,
+}
+
+type Blocks = BTreeMap<String, Block>;
+
+/// The guard blocks of an API or an operation.
+fn blocks(owner: &Value, scope: &str) -> Blocks {
+    let guards = owner["guards"].as_object().cloned().unwrap_or_default();
+    let identity = owner.get("identity").map(|value| ("identity".to_owned(), value.clone()));
+    let block = |value: Value| Block {
+        scopes: vec![scope.to_owned(); value.as_array().map_or(0, Vec::len)],
+        scope: scope.to_owned(),
+        value,
+    };
+    guards.into_iter().chain(identity).map(|(id, value)| (id, block(value))).collect()
+}
+
+fn laid_over(mut below: Blocks, above: Blocks) -> Blocks {
+    for (id, block) in above {
+        match below.get_mut(&id) {
+            Some(base) => merge(base, block),
+            None => drop(below.insert(id, block)),
+        }
+    }
+    below
+}
+
+fn merge(base: &mut Block, above: Block) {
+    match (&mut base.value, above.value) {
+        (Value::Array(entries), Value::Array(new)) => {
+            for (entry, scope) in new.into_iter().zip(above.scopes) {
+                match entries.iter().position(|old| old["name"] == entry["name"]) {
+                    Some(index) => {
+                        entries[index] = entry;
+                        base.scopes[index] = scope;
+                    }
+                    None => {
+                        entries.push(entry);
+                        base.scopes.push(scope);
+                    }
+                }
+            }
+        }
+        (Value::Object(old), Value::Object(new)) => old.extend(new),
+        (old, new) => *old = new,
+    }
+}
+
+struct Compiler {
+    services: Services,
+    files: TestFiles,
+    issuers: BTreeMap<Arc<str>, Arc<IssuerSpec>>,
+    name: String,
+    mode: Mode,
+    blocks: Blocks,
+    problems: Diagnostics,
+}
+
+impl Sections for Compiler {
+    fn mount<G: Guard>(&mut self) -> Mounted<G> {
+        let Some(block) = self.blocks.get(G::ID) else { return Mounted::absent() };
+        let mut value = block.value.clone();
+        let written = value.as_object_mut().and_then(|map| map.remove("mode")).unwrap_or_default();
+        let scope = |path: &str| {
+            let index = path.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse::<usize>().ok());
+            index.and_then(|index| block.scopes.get(index)).unwrap_or(&block.scope).clone()
+        };
+        let context = CompileContext {
+            api: &self.name,
+            operation: None,
+            profile: Profile::Balanced,
+            issuers: &self.issuers,
+            services: &self.services,
+            files: &self.files,
+            scope: &scope,
+        };
+        let guard = serde_json::from_value(value)
+            .map_err(|error| bartizan_model::Diagnostic::error(G::ID, error.to_string()).into())
+            .and_then(|config| G::compile(config, &context));
+        match (guard, mode(&written)) {
+            (Ok(guard), Ok(own)) => Mounted::new(Arc::new(guard), own.unwrap_or(self.mode)),
+            (Err(problems), _) => {
+                self.problems.extend(problems);
+                Mounted::absent()
+            }
+            (_, Err(error)) => {
+                self.problems.push(bartizan_model::Diagnostic::error(G::ID, error));
+                Mounted::absent()
+            }
+        }
+    }
+}
+
+fn mode(value: &Value) -> Result<Option<Mode>, String> {
+    serde_json::from_value(value.clone()).map_err(|error| error.to_string())
+}
+
+fn issuers(list: &Value) -> Result<BTreeMap<Arc<str>, Arc<IssuerSpec>>, String> {
+    let texts = |value: &Value| -> Vec<Arc<str>> {
+        value.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(Into::into)).collect()
+    };
+    let period = |value: &Value| -> Result<Option<Duration>, String> {
+        value.as_str().map(|text| text.parse::<Period>().map(|p| p.0)).transpose()
+    };
+    let mut issuers = BTreeMap::new();
+    for entry in list.as_array().into_iter().flatten() {
+        let text = |field: &str| entry[field].as_str().ok_or(format!("an issuer without `{field}`"));
+        let keys = match (entry["jwks"].as_str(), entry["secret"].as_str()) {
+            (_, Some(secret)) => KeySource::Secret(secret.parse()?),
+            (Some(file), None) if file.starts_with("file:") => KeySource::File(file.parse()?),
+            (Some(url), None) => KeySource::Url(url.into()),
+            (None, None) => KeySource::Discovery(text("issuer")?.into()),
+        };
+        let name: Arc<str> = text("name")?.into();
+        let spec = IssuerSpec {
+            name: Arc::clone(&name),
+            issuer: text("issuer")?.into(),
+            audiences: texts(&entry["audiences"]),
+            algorithms: texts(&entry["algorithms"]),
+            keys,
+            max_lifetime: period(&entry["max_lifetime"])?,
+            types: texts(&entry["types"]),
+            leeway: period(&entry["leeway"])?.unwrap_or(Duration::from_secs(30)),
+        };
+        issuers.insert(name, Arc::new(spec));
+    }
+    Ok(issuers)
+}
+
+fn api_keys(list: &Value) -> FixedKeys {
+    let mut keys = FixedKeys::default();
+    let none = Map::new();
+    for entry in list.as_array().into_iter().flatten() {
+        let entry = entry.as_object().unwrap_or(&none);
+        let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
+        let moment = |field: &str| entry.get(field).and_then(Value::as_u64).map(Timestamp::from_seconds);
+        let scopes = entry.get("scopes").and_then(Value::as_array).into_iter().flatten();
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text("key").as_bytes());
+        let hash: [u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
+        let record = ApiKeyRecord {
+            id: text("id").into(),
+            hash,
+            owner: text("owner").into(),
+            scopes: scopes.filter_map(|scope| scope.as_str().map(Into::into)).collect(),
+            created: Timestamp::from_seconds(1),
+            expires: moment("expires"),
+            revoked: moment("revoked"),
+            successor: None,
+        };
+        keys.0.insert(hash, Arc::new(record));
+    }
+    keys
+}

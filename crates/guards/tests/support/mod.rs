@@ -1,0 +1,243 @@
+//! What guards need from outside, for tests: a clock that stands still, no network, files of one directory.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bartizan_model::{
+    Client, Clock, CompileContext, Diagnostics, EventId, FileReference, Files, Guard, Outcome, Profile,
+    Redacted, Scheme, SecretReference, Services, Timestamp, TokenKey, Transaction,
+    compile::IssuerSpec,
+    redacted::KeyedHash,
+    services::{ApiKeyRecord, ApiKeys, BoxFuture, Document, DocumentSource, Documents, LimitStore, Random},
+    transaction::CanonicalRequest,
+};
+use http::{HeaderMap, Method, Version};
+
+/// 2026-01-01T00:00:00Z: the time at which cases begin.
+pub const START: Timestamp = Timestamp::from_seconds(1_767_225_600);
+
+/// A clock that moves when told.
+pub struct StillClock(AtomicU64);
+
+impl StillClock {
+    pub fn new() -> Arc<Self> {
+        Arc::new(StillClock(AtomicU64::new(0)))
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+}
+
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        START.plus(self.monotonic())
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Numbers that look random and are the same in each run (splitmix64).
+pub struct Sequence(AtomicU64);
+
+impl Sequence {
+    pub fn new() -> Self {
+        Sequence(AtomicU64::new(1))
+    }
+
+    pub fn next(&self) -> u64 {
+        let mut z = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::SeqCst);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}
+
+impl Random for Sequence {
+    fn fill(&self, buffer: &mut [u8]) {
+        for chunk in buffer.chunks_mut(8) {
+            let bytes = self.next().to_le_bytes();
+            for (to, from) in chunk.iter_mut().zip(bytes) {
+                *to = from;
+            }
+        }
+    }
+}
+
+/// No remote document is ever there.
+pub struct NoDocuments;
+
+impl Documents for NoDocuments {
+    fn watch(&self, _: &DocumentSource) {}
+
+    fn latest(&self, _: &DocumentSource) -> Option<Document> {
+        None
+    }
+
+    fn refetch<'a>(&'a self, _: &'a DocumentSource) -> BoxFuture<'a, Option<Document>> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+/// API keys by their hash.
+#[derive(Default)]
+pub struct FixedKeys(pub HashMap<[u8; 32], Arc<ApiKeyRecord>>);
+
+impl ApiKeys for FixedKeys {
+    fn find(&self, hash: &[u8; 32]) -> Option<Arc<ApiKeyRecord>> {
+        self.0.get(hash).cloned()
+    }
+
+    fn used(&self, _: &str, _: Timestamp) {}
+
+    fn is_revoked(&self, _: &str) -> bool {
+        false
+    }
+}
+
+struct Fold;
+
+impl KeyedHash for Fold {
+    fn hash(&self, input: &[u8]) -> u64 {
+        input.iter().fold(7, |h, &b| h.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(b))
+    }
+}
+
+/// Services around a store of limits.
+pub fn services(clock: Arc<StillClock>, limits: Arc<dyn LimitStore>, keys: FixedKeys) -> Services {
+    Services {
+        clock,
+        limits,
+        documents: Arc::new(NoDocuments),
+        api_keys: Arc::new(keys),
+        random: Arc::new(Sequence::new()),
+        tokens: TokenKey::new(Arc::new(Fold)),
+    }
+}
+
+/// Files given in memory, and below a directory.
+#[derive(Default)]
+pub struct TestFiles {
+    pub given: BTreeMap<String, Vec<u8>>,
+    pub directory: Option<PathBuf>,
+}
+
+impl TestFiles {
+    fn bytes(&self, name: &str) -> Result<Vec<u8>, String> {
+        if let Some(bytes) = self.given.get(name) {
+            return Ok(bytes.clone());
+        }
+        let Some(directory) = &self.directory else { return Err(format!("`{name}` does not exist")) };
+        std::fs::read(directory.join(name)).map_err(|error| format!("`{name}` cannot be read: {error}"))
+    }
+}
+
+impl Files for TestFiles {
+    fn read(&self, reference: &FileReference) -> Result<Arc<[u8]>, String> {
+        self.bytes(&reference.0).map(Into::into)
+    }
+
+    fn secret(&self, reference: &SecretReference) -> Result<Redacted<String>, String> {
+        let name = match reference {
+            SecretReference::Env(name) => return Err(format!("environment variable `{name}` is not set")),
+            SecretReference::File(name) => name,
+        };
+        let text = String::from_utf8(self.bytes(name)?).map_err(|_| format!("`{name}` is not text"))?;
+        Ok(Redacted::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+    }
+}
+
+/// Compiles one guard for the API `shop`.
+pub fn compile<G: Guard>(
+    config: serde_json::Value,
+    services: &Services,
+    files: &TestFiles,
+) -> Result<G, Diagnostics> {
+    compile_in(config, services, files, &|_| "api:shop".to_owned())
+}
+
+/// Compiles one guard whose entries are written in the scopes that `scope` says.
+pub fn compile_in<G: Guard>(
+    config: serde_json::Value,
+    services: &Services,
+    files: &TestFiles,
+    scope: &dyn Fn(&str) -> String,
+) -> Result<G, Diagnostics> {
+    let config = serde_json::from_value(config)
+        .map_err(|error| bartizan_model::Diagnostic::error("", error.to_string()))?;
+    let issuers: BTreeMap<Arc<str>, Arc<IssuerSpec>> = BTreeMap::new();
+    let context = CompileContext {
+        api: "shop",
+        operation: None,
+        profile: Profile::Balanced,
+        issuers: &issuers,
+        services,
+        files,
+        scope,
+    };
+    G::compile(config, &context)
+}
+
+/// A plain `GET /` of `198.51.100.1` to `http://api.test`.
+pub fn transaction() -> Transaction {
+    let ip = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+    Transaction {
+        id: EventId::new(START, 1),
+        started: START,
+        ticks: Duration::ZERO,
+        client: Client { ip, peer: SocketAddr::new(ip, 40_000) },
+        request: CanonicalRequest {
+            method: Method::GET,
+            scheme: Scheme::Http,
+            host: "api.test".to_owned(),
+            port: None,
+            path: "/".to_owned(),
+            query: None,
+            headers: HeaderMap::new(),
+            version: Version::HTTP_11,
+            content_length: Some(0),
+        },
+        api: "shop".into(),
+        operation: "unknown".into(),
+        principal: None,
+        findings: Vec::new(),
+        findings_dropped: 0,
+        response_headers: HeaderMap::new(),
+        consumed_headers: Vec::new(),
+        monitor_all: false,
+        probe: false,
+        trace: None,
+    }
+}
+
+/// Runs a future that waits for nothing.
+pub fn now<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..1_000 {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+    panic!("a guard waits for something that never comes")
+}
+
+/// The reason code of a refusal, if it is one.
+pub fn code<R: bartizan_model::Reason>(outcome: &Outcome<R>) -> Option<&'static str> {
+    match outcome {
+        Outcome::Continue | Outcome::Answer(_) => None,
+        Outcome::Challenge(reason) | Outcome::Deny(reason) => Some(reason.info().code),
+    }
+}
