@@ -1,0 +1,32 @@
+//! Whether the process lives, whether traffic should come, and its figures: all without a token.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, header};
+use serde_json::json;
+
+use crate::{Admin, refusal::Refusal};
+
+pub(super) async fn health() -> Response {
+    Json(json!({ "alive": true })).into_response()
+}
+
+pub(super) async fn ready(State(admin): State<Admin>) -> Result<Response, Refusal> {
+    match admin.operations.ready() {
+        Ok(()) => Ok(Json(json!({ "ready": true })).into_response()),
+        Err(detail) => Err(Refusal {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "admin.not_ready",
+            title: "The gateway is not ready for traffic",
+            detail,
+        }),
+    }
+}
+
+pub(super) async fn metrics(State(admin): State<Admin>) -> Response {
+    let text = admin.telemetry.metrics().encode();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
