@@ -46,7 +46,7 @@ mod tests;
 use bartizan_model::{CompileContext, Diagnostic, Diagnostics, Guard, ResponseHead, Transaction};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-pub use config::Config;
+pub use config::{Config, Setting};
 pub use reason::Why;
 
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -157,10 +157,8 @@ fn is_data(headers: &HeaderMap) -> bool {
 impl Config {
     fn compile(self) -> Result<SecurityHeaders, Diagnostics> {
         let mut problems = Diagnostics::new();
-        let mut setting = |path: &str, written: &str| -> Option<HeaderValue> {
-            if written == "off" {
-                return None;
-            }
+        let mut setting = |path: &str, written: &Setting| -> Option<HeaderValue> {
+            let written = written.0.as_deref()?;
             let value = field_value(written);
             if value.is_none() {
                 problems.push(

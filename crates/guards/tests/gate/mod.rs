@@ -261,6 +261,10 @@ impl Sections for Compiler {
 }
 
 fn mode(value: &Value) -> Result<Option<Mode>, String> {
+    // A plain `off` is a boolean to readers of YAML 1.1.
+    if value == &Value::Bool(false) {
+        return Ok(Some(Mode::Off));
+    }
     serde_json::from_value(value.clone()).map_err(|error| error.to_string())
 }
 
