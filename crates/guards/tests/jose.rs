@@ -77,10 +77,7 @@ impl Score {
     }
 
     fn total(&self) -> usize {
-        self.accepted
-            + self.rejected
-            + self.stricter
-            + self.wrong.len()
+        self.accepted + self.rejected + self.stricter + self.mislabelled + self.wrong.len()
             + self.inapplicable.values().sum::<usize>()
     }
 

@@ -1,7 +1,10 @@
 //! Verification keys: JSON Web Key sets (RFC 7517), PEM public keys, shared secrets.
 
 use aws_lc_rs::{digest, hmac, signature::ParsedPublicKey, signature::RsaPublicKeyComponents};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use serde_json::{Map, Value};
 
 use super::{json, jws::Algorithm, pem, roca};
@@ -42,6 +45,9 @@ impl Key {
     /// Whether `signature` is one of `message` by this key.
     #[must_use]
     pub fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        if algorithm.signature_length().is_some_and(|length| length != signature.len()) {
+            return false;
+        }
         self.verifiers.iter().filter(|(fitting, _)| *fitting == algorithm).any(|(_, verifier)| match verifier
         {
             Verifier::Public(key) => key.verify_sig(message, signature).is_ok(),
@@ -306,10 +312,19 @@ fn read_jwk(member: &Value) -> Result<Key, Unusable> {
     Key::new(text("kid")?.map(Box::from), &material, only)
 }
 
+/// Base64url without padding. Unlike a token's parts, a key's numbers may have stray bits in the last character: they change
+/// no number, and a key that were left out for them could not be seen to share its `kid` with another.
+const NUMBERS: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+);
+
 /// A base64url member.
 fn number(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, Unusable> {
     jwk.get(name)
         .and_then(Value::as_str)
-        .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
+        .and_then(|text| NUMBERS.decode(text).ok())
         .ok_or(Unusable("a number of it is missing or not base64url"))
 }
