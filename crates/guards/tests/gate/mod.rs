@@ -318,7 +318,7 @@ fn api_keys(list: &Value) -> FixedKeys {
             created: Timestamp::from_seconds(1),
             expires: moment("expires"),
             revoked: moment("revoked"),
-            successor: None,
+            successor: entry.get("successor").and_then(Value::as_str).map(Into::into),
         };
         keys.0.insert(hash, Arc::new(record));
     }
