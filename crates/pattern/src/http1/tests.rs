@@ -1,0 +1,1 @@
+//! Heads and bodies, however they are cut.
