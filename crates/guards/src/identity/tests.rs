@@ -1,1 +1,572 @@
-//! Unit tests.
+//! What cannot be said as a case: keys that change while the gateway runs, the memory of tokens, wrong settings.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests assert"
+)]
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use aws_lc_rs::{
+    hmac, rand,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+};
+use bartizan_model::{
+    Client, Clock, CompileContext, Diagnostics, EventId, FileReference, Files, Guard, Outcome, Profile,
+    Reason, Redacted, Scheme, SecretReference, Services, Timestamp, TokenKey, Transaction,
+    compile::{IssuerSpec, KeySource},
+    redacted::KeyedHash,
+    services::{
+        ApiKeyRecord, ApiKeys, BoxFuture, Document, DocumentSource, Documents, LimitDecision, LimitStore,
+        Quota, Random,
+    },
+    transaction::CanonicalRequest,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{HeaderMap, Method, Version};
+use serde_json::{Value, json};
+
+use super::{
+    Identity,
+    cache::{MAX_TOKENS, TokenCache, Verified},
+    claims::Lifetime,
+    jwks::{KeySet, Symmetric},
+};
+
+const NOW: u64 = 1_767_225_600;
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// Everything that a guard gets from outside; only documents do anything.
+struct World {
+    documents: Arc<Remote>,
+    files: BTreeMap<&'static str, String>,
+}
+
+/// A key set that is replaced by the next one when it is fetched again.
+#[derive(Default)]
+struct Remote {
+    current: Mutex<Option<Document>>,
+    next: Mutex<Option<String>>,
+    fetches: AtomicUsize,
+}
+
+impl Remote {
+    fn publish(&self, jwks: &str) {
+        let mut current = self.current.lock().unwrap();
+        let generation = current.as_ref().map_or(1, |document| document.generation + 1);
+        *current = Some(Document {
+            bytes: jwks.as_bytes().into(),
+            generation,
+            fetched: Timestamp::from_seconds(NOW),
+        });
+    }
+}
+
+impl Documents for Remote {
+    fn watch(&self, _: &DocumentSource) {}
+
+    fn latest(&self, _: &DocumentSource) -> Option<Document> {
+        self.current.lock().unwrap().clone()
+    }
+
+    fn refetch<'a>(&'a self, source: &'a DocumentSource) -> BoxFuture<'a, Option<Document>> {
+        self.fetches.fetch_add(1, Ordering::SeqCst);
+        if let Some(next) = self.next.lock().unwrap().take() {
+            self.publish(&next);
+        }
+        Box::pin(std::future::ready(self.latest(source)))
+    }
+}
+
+struct Nothing;
+impl Clock for Nothing {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(NOW)
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+impl LimitStore for Nothing {
+    fn take(&self, _: u128, _: Quota, _: u32, _: Duration) -> LimitDecision {
+        LimitDecision {
+            allowed: true,
+            remaining: 0,
+            retry_after: Duration::ZERO,
+            reset_after: Duration::ZERO,
+        }
+    }
+}
+impl ApiKeys for Nothing {
+    fn find(&self, _: &[u8; 32]) -> Option<Arc<ApiKeyRecord>> {
+        None
+    }
+    fn is_revoked(&self, _: &str) -> bool {
+        true
+    }
+    fn used(&self, _: &str, _: Timestamp) {}
+}
+impl Random for Nothing {
+    fn fill(&self, _: &mut [u8]) {}
+}
+impl KeyedHash for Nothing {
+    fn hash(&self, _: &[u8]) -> u64 {
+        0
+    }
+}
+
+impl Files for World {
+    fn read(&self, reference: &FileReference) -> Result<Arc<[u8]>, String> {
+        let text = self.files.get(reference.0.as_str()).ok_or("`gone` does not exist")?;
+        Ok(text.as_bytes().into())
+    }
+    fn secret(&self, reference: &SecretReference) -> Result<Redacted<String>, String> {
+        match reference {
+            SecretReference::File(name) => {
+                Ok(Redacted::new(self.files.get(name.as_str()).ok_or("`gone` does not exist")?.clone()))
+            }
+            SecretReference::Env(_) => Err("no environment here".to_owned()),
+        }
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let files = BTreeMap::from([("secret", SECRET.to_owned())]);
+        World { documents: Arc::default(), files }
+    }
+
+    fn compile(&self, config: Value, issuers: &[IssuerSpec]) -> Result<Identity, Diagnostics> {
+        let config = serde_json::from_value(config)
+            .map_err(|error| bartizan_model::Diagnostic::error("", error.to_string()))?;
+        let services = Services {
+            clock: Arc::new(Nothing),
+            limits: Arc::new(Nothing),
+            documents: Arc::clone(&self.documents) as Arc<dyn Documents>,
+            api_keys: Arc::new(Nothing),
+            random: Arc::new(Nothing),
+            tokens: TokenKey::new(Arc::new(Nothing)),
+        };
+        let issuers = issuers.iter().map(|spec| (Arc::clone(&spec.name), Arc::new(spec.clone()))).collect();
+        let context = CompileContext {
+            api: "shop",
+            operation: None,
+            profile: Profile::Balanced,
+            issuers: &issuers,
+            services: &services,
+            files: self,
+            scope: &|_| "api:shop".to_owned(),
+        };
+        Identity::compile(config, &context)
+    }
+
+    /// The errors of a configuration, as text.
+    fn problems(&self, config: Value, issuers: &[IssuerSpec]) -> String {
+        self.compile(config, issuers)
+            .err()
+            .map(|problems| {
+                let path = problems.0.first().map(|p| p.path.clone()).unwrap_or_default();
+                format!("{path}|{problems}")
+            })
+            .unwrap_or_default()
+    }
+}
+
+fn issuer(keys: KeySource, algorithms: &[&str]) -> IssuerSpec {
+    IssuerSpec {
+        name: "corp".into(),
+        issuer: "https://id.example.com".into(),
+        audiences: vec!["shop".into()],
+        algorithms: algorithms.iter().map(|a| Arc::from(*a)).collect(),
+        keys,
+        max_lifetime: None,
+        types: Vec::new(),
+        leeway: Duration::from_secs(30),
+    }
+}
+
+fn secret() -> KeySource {
+    KeySource::Secret(SecretReference::File("secret".to_owned()))
+}
+
+fn remote() -> KeySource {
+    KeySource::Url("https://id.example.com/jwks".into())
+}
+
+/// A signing key of an issuer.
+struct Signer {
+    kid: &'static str,
+    pair: EcdsaKeyPair,
+}
+
+impl Signer {
+    fn new(kid: &'static str) -> Self {
+        Signer { kid, pair: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap() }
+    }
+
+    fn jwk(&self) -> Value {
+        let point = self.pair.public_key().as_ref();
+        let part = |range: std::ops::Range<usize>| URL_SAFE_NO_PAD.encode(&point[range]);
+        json!({ "kty": "EC", "crv": "P-256", "kid": self.kid, "x": part(1..33), "y": part(33..65) })
+    }
+
+    fn sign(&self, header: Value, claims: &Value) -> String {
+        let signed = parts(&header, claims);
+        let signature = self.pair.sign(&rand::SystemRandom::new(), signed.as_bytes()).unwrap();
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn token(&self) -> String {
+        self.sign(json!({ "alg": "ES256", "kid": self.kid }), &claims())
+    }
+}
+
+fn jwks(keys: &[&Signer]) -> String {
+    json!({ "keys": keys.iter().map(|signer| signer.jwk()).collect::<Vec<_>>() }).to_string()
+}
+
+fn parts(header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}", part(header), part(claims))
+}
+
+fn hs256(claims: &Value) -> String {
+    let signed = parts(&json!({ "alg": "HS256" }), claims);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes())))
+}
+
+fn claims() -> Value {
+    json!({ "iss": "https://id.example.com", "aud": "shop", "sub": "alice", "iat": NOW, "exp": NOW + 600 })
+}
+
+fn transaction(token: &str, at: u64) -> Transaction {
+    let mut headers = HeaderMap::new();
+    headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+    let peer = "198.51.100.1:40000".parse::<std::net::SocketAddr>().unwrap();
+    let started = Timestamp::from_seconds(at);
+    Transaction {
+        id: EventId::new(started, 1),
+        started,
+        ticks: Duration::ZERO,
+        client: Client { ip: peer.ip(), peer },
+        request: CanonicalRequest {
+            method: Method::GET,
+            scheme: Scheme::Http,
+            host: "api.test".to_owned(),
+            port: None,
+            path: "/".to_owned(),
+            query: None,
+            headers,
+            version: Version::HTTP_11,
+            content_length: Some(0),
+        },
+        api: "shop".into(),
+        operation: "unknown".into(),
+        principal: None,
+        findings: Vec::new(),
+        findings_dropped: 0,
+        response_headers: HeaderMap::new(),
+        consumed_headers: Vec::new(),
+        monitor_all: false,
+        probe: false,
+        trace: None,
+    }
+}
+
+fn run<F: Future>(future: F) -> F::Output {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("nothing here waits"),
+    }
+}
+
+/// `alice`, or the reason code and the detail of the refusal.
+fn outcome(guard: &Identity, token: &str, at: u64) -> Result<String, (&'static str, String)> {
+    let mut transaction = transaction(token, at);
+    match run(guard.request_headers(&mut transaction)) {
+        Outcome::Continue => Ok(transaction.principal.unwrap().subject.to_string()),
+        Outcome::Challenge(reason) | Outcome::Deny(reason) => {
+            Err((reason.info().code, reason.detail().into_owned()))
+        }
+        Outcome::Answer(_) => panic!("the guard answers nothing"),
+    }
+}
+
+fn code(guard: &Identity, token: &str, at: u64) -> &'static str {
+    outcome(guard, token, at).map_or_else(|(code, _)| code, |_| "accepted")
+}
+
+#[test]
+fn a_rotated_key_is_fetched_once_and_the_old_one_is_gone() {
+    let (world, old, new) = (World::new(), Signer::new("old"), Signer::new("new"));
+    world.documents.publish(&jwks(&[&old]));
+    let guard = world.compile(json!({ "accept": ["jwt"] }), &[issuer(remote(), &["ES256"])]).unwrap();
+    let old_token = old.token();
+    assert_eq!(code(&guard, &old_token, NOW), "accepted");
+    assert_eq!(world.documents.fetches.load(Ordering::SeqCst), 0);
+
+    *world.documents.next.lock().unwrap() = Some(jwks(&[&new]));
+    assert_eq!(code(&guard, &new.token(), NOW), "accepted");
+    assert_eq!(world.documents.fetches.load(Ordering::SeqCst), 1);
+    assert_eq!(code(&guard, &old_token, NOW), "identity.unknown_key", "a remembered token outlives its key");
+}
+
+#[test]
+fn a_token_without_a_kid_finds_the_rotated_key_too() {
+    let (world, old, new) = (World::new(), Signer::new("old"), Signer::new("new"));
+    world.documents.publish(&jwks(&[&old]));
+    let guard = world.compile(json!({ "accept": ["jwt"] }), &[issuer(remote(), &["ES256"])]).unwrap();
+    *world.documents.next.lock().unwrap() = Some(jwks(&[&new]));
+    assert_eq!(code(&guard, &new.sign(json!({ "alg": "ES256" }), &claims()), NOW), "accepted");
+}
+
+#[test]
+fn keys_that_are_late_or_damaged_fail_closed_and_recover() {
+    let (world, signer) = (World::new(), Signer::new("one"));
+    let guard = world.compile(json!({ "accept": ["jwt"] }), &[issuer(remote(), &["ES256"])]).unwrap();
+    let token = signer.token();
+    assert_eq!(code(&guard, &token, NOW), "identity.keys_unavailable");
+    world.documents.publish("<html>");
+    assert_eq!(code(&guard, &token, NOW), "identity.keys_unavailable");
+    world.documents.publish(&jwks(&[&signer]));
+    assert_eq!(code(&guard, &token, NOW), "accepted");
+    world.documents.publish("<html>");
+    assert_eq!(code(&guard, &signer.token(), NOW), "accepted", "the last good keys serve");
+    world.documents.publish(r#"{"keys":[]}"#);
+    assert_eq!(code(&guard, &token, NOW), "identity.unknown_key", "an emptied set withdraws its keys");
+}
+
+#[test]
+fn secrets_in_a_published_set_are_ignored() {
+    let world = World::new();
+    let oct = json!({ "kty": "oct", "kid": "s", "k": URL_SAFE_NO_PAD.encode(SECRET) });
+    let (keys, skipped) = KeySet::from_jwks(oct.to_string().as_bytes(), Symmetric::Refuse).unwrap();
+    assert!(keys.keys().is_empty() && skipped.len() == 1);
+    let problem = world.problems(json!({ "accept": ["jwt"] }), &[issuer(remote(), &["HS256"])]);
+    assert!(problem.contains("`HS256` needs a shared secret"), "{problem}");
+}
+
+#[test]
+fn a_remembered_token_is_judged_anew_each_time() {
+    let world = World::new();
+    let spec = issuer(secret(), &["HS256"]);
+    let guard = world.compile(json!({ "accept": ["jwt"] }), std::slice::from_ref(&spec)).unwrap();
+    let mut set = claims();
+    set["nbf"] = json!(NOW);
+    set["jti"] = json!("remembered");
+    let token = hs256(&set);
+    assert_eq!(code(&guard, &token, NOW), "accepted");
+    assert_eq!(code(&guard, &token, NOW + 629), "accepted");
+    assert_eq!(code(&guard, &token, NOW + 630), "identity.expired");
+    assert_eq!(code(&guard, &token, NOW - 30), "accepted");
+    assert_eq!(code(&guard, &token, NOW - 31), "identity.not_yet_valid");
+
+    let stricter = IssuerSpec { audiences: vec!["bank".into()], ..spec.clone() };
+    let guard = world.compile(json!({ "accept": ["jwt"] }), &[stricter]).unwrap();
+    assert_eq!(code(&guard, &token, NOW), "identity.audience", "another policy asks again");
+
+    let other = IssuerSpec { name: "other".into(), issuer: "https://other.example".into(), ..spec };
+    let guard = world.compile(json!({ "accept": ["jwt"] }), &[other]).unwrap();
+    assert_eq!(code(&guard, &token, NOW), "identity.unknown_issuer");
+
+    let mut changed = World::new();
+    changed.files.insert("secret", "another secret of more than 32 bytes".to_owned());
+    let guard = changed.compile(json!({ "accept": ["jwt"] }), &[issuer(secret(), &["HS256"])]).unwrap();
+    assert_eq!(code(&guard, &token, NOW), "identity.signature", "another secret under the same name");
+}
+
+#[test]
+fn the_memory_of_tokens_is_bounded() {
+    let cache = TokenCache::new();
+    let spec = Arc::new(issuer(secret(), &["HS256"]));
+    let principal = Arc::new(bartizan_model::Principal {
+        subject: "alice".into(),
+        issuer: "corp".into(),
+        kind: bartizan_model::CredentialKind::Jwt,
+        strength: bartizan_model::Strength::Bearer,
+        scopes: Vec::new(),
+        roles: Vec::new(),
+        tenant: None,
+        attributes: BTreeMap::new(),
+        credential_id: None,
+    });
+    let lifetime = Lifetime { expires: Timestamp(u64::MAX), not_before: None, issued: None };
+    let verified = Arc::new(Verified { issuer: spec, key_set: [0; 32], lifetime, principal });
+    let often = TokenCache::key("often");
+    for number in 0..200_000 {
+        cache.put(TokenCache::key(&number.to_string()), Arc::clone(&verified), 300);
+        if number == 0 {
+            cache.put(often, Arc::clone(&verified), 300);
+        }
+        if number % 10_000 == 0 {
+            assert!(cache.get(&often).is_some(), "one that is used is kept ({number})");
+        }
+    }
+    assert!(cache.len() <= MAX_TOKENS, "{} tokens", cache.len());
+    assert!(cache.get(&TokenCache::key("199999")).is_some());
+    assert!(cache.get(&TokenCache::key("1")).is_none());
+    for number in 0..200_000 {
+        cache.put(TokenCache::key(&format!("long {number}")), Arc::clone(&verified), 8_192);
+    }
+    assert!(cache.len() <= super::cache::MAX_BYTES / 8_192, "{} long tokens", cache.len());
+}
+
+#[test]
+fn the_principal_holds_what_the_claims_say() {
+    let world = World::new();
+    let guard = world.compile(json!({ "accept": ["jwt"] }), &[issuer(secret(), &["HS256"])]).unwrap();
+    let mut set = claims();
+    for (name, value) in [
+        ("scope", json!("read write")),
+        ("realm_access", json!({ "roles": ["teller"] })),
+        ("tid", json!("north")),
+        ("jti", json!("t-1")),
+        ("amr", json!(["pwd"])),
+    ] {
+        set[name] = value;
+    }
+    let mut transaction = transaction(&hs256(&set), NOW);
+    assert!(matches!(run(guard.request_headers(&mut transaction)), Outcome::Continue));
+    let principal = transaction.principal.unwrap();
+    assert_eq!((&*principal.subject, &*principal.issuer), ("alice", "corp"));
+    assert_eq!(principal.scopes, ["read".into(), "write".into()]);
+    assert_eq!(principal.roles, ["teller".into()]);
+    assert_eq!(principal.tenant.as_deref(), Some("north"));
+    assert_eq!(principal.credential_id.as_deref(), Some("t-1"));
+    assert_eq!(principal.attributes["amr"], json!(["pwd"]));
+    assert!(!principal.attributes.contains_key("exp"));
+    assert_eq!(transaction.consumed_headers, [] as [http::HeaderName; 0]);
+}
+
+#[test]
+fn details_name_what_is_configured_and_nothing_of_the_token() {
+    let (world, signer) = (World::new(), Signer::new("one"));
+    world.documents.publish(&jwks(&[&signer]));
+    let guard = world.compile(json!({ "accept": ["jwt"] }), &[issuer(remote(), &["ES256"])]).unwrap();
+    let mut set = claims();
+    set["aud"] = json!("s3cret-audience");
+    let header = json!({ "alg": "ES256", "kid": "one" });
+    let (code, detail) = outcome(&guard, &signer.sign(header, &set), NOW).unwrap_err();
+    assert_eq!(code, "identity.audience");
+    assert!(detail.contains("issuer `corp`, key `one`") && !detail.contains("s3cret"), "{detail}");
+    let header = json!({ "alg": "ES256", "kid": "s3cret-kid" });
+    let (_, detail) = outcome(&guard, &signer.sign(header, &set), NOW).unwrap_err();
+    assert!(detail.contains("issuer `corp`)") && !detail.contains("s3cret"), "{detail}");
+    set["iss"] = json!("https://s3cret.example");
+    let (_, detail) = outcome(&guard, &signer.sign(json!({ "alg": "ES256" }), &set), NOW).unwrap_err();
+    assert!(!detail.contains("s3cret") && !detail.contains("corp"), "{detail}");
+}
+
+#[test]
+fn wrong_settings_say_where_and_what_to_do() {
+    let mut world = World::new();
+    world.files.insert("short", "too short".to_owned());
+    world.files.insert("html", "<html>".to_owned());
+    world
+        .files
+        .insert("certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned());
+    let good = || issuer(secret(), &["HS256"]);
+    let file = |name: &str| KeySource::File(FileReference(name.to_owned()));
+    let jwt = || json!({ "accept": [{ "jwt": { "issuers": ["corp"] } }] });
+    for (config, spec, expected) in [
+        (
+            json!({ "accept": ["jwt", "mtls"] }),
+            good(),
+            "accept[1]|error: `mtls` as a credential is not available in this version",
+        ),
+        (
+            json!({ "accept": [{ "dpop": { "bound": true } }] }),
+            good(),
+            "accept[0]|error: `dpop` as a credential is not available",
+        ),
+        (json!({ "accept": ["password"] }), good(), "`password` is not a kind of credential"),
+        (json!({ "accept": [{ "jwt": {}, "api_key": {} }] }), good(), "`jwt` and `api_key` are in one entry"),
+        (json!({ "accept": [{ "jwt": { "isuers": [] } }] }), good(), "unknown field `isuers`"),
+        (json!({ "accept": [{ "all": [] }] }), good(), "accept[0]|error: `all` is empty"),
+        (
+            json!({ "accept": [{ "all": ["jwt", { "all": ["jwt"] }] }] }),
+            good(),
+            "accept[0].all[1]|error: `all` within `all`",
+        ),
+        (json!({ "anonymous": "deny" }), good(), "anonymous|error: `anonymous: deny` without `accept`"),
+        (
+            json!({ "accept": [{ "jwt": { "issuers": ["crop"] } }] }),
+            good(),
+            "accept[0].jwt.issuers[0]|error: there is no issuer `crop`; write one of `corp`",
+        ),
+        (
+            json!({ "accept": [{ "api_key": { "header": "not a name" } }] }),
+            good(),
+            "accept[0].api_key.header|error: `not a name` is not a header",
+        ),
+        (
+            json!({ "accept": [{ "api_key": { "header": "Authorization" } }] }),
+            good(),
+            "`Authorization` has a meaning of its own",
+        ),
+        (jwt(), issuer(secret(), &["none"]), "`none` is not an algorithm that can be accepted"),
+        (jwt(), issuer(secret(), &[]), "its `algorithms` are empty"),
+        (jwt(), issuer(secret(), &["RS256"]), "a shared secret verifies `HS256`"),
+        (jwt(), issuer(secret(), &["HS512"]), "`HS512` needs at least 64 bytes"),
+        (jwt(), issuer(file("gone"), &["RS256"]), "`gone` does not exist"),
+        (jwt(), issuer(file("html"), &["RS256"]), "`file:html`: it is not one JSON object"),
+        (jwt(), issuer(file("certificate"), &["RS256"]), "write the `PUBLIC KEY` alone"),
+        (jwt(), IssuerSpec { audiences: Vec::new(), ..good() }, "its `audiences` are empty"),
+    ] {
+        let problem = world.problems(config.clone(), &[spec]);
+        assert!(problem.contains(expected), "{config}: expected {expected}, found {problem}");
+        assert!(!problem.contains("too short\n"));
+    }
+    let twin = IssuerSpec { name: "twin".into(), ..good() };
+    assert!(world.problems(json!({ "accept": ["jwt"] }), &[good(), twin]).contains("have the same `issuer`"));
+    assert!(world.problems(json!({ "accept": ["jwt"] }), &[]).contains("the document names none"));
+}
+
+#[test]
+fn an_empty_block_lets_everybody_pass_unnamed() {
+    let guard = World::new().compile(json!({}), &[]).unwrap();
+    let mut transaction = transaction("whatever", NOW);
+    assert!(matches!(run(guard.request_headers(&mut transaction)), Outcome::Continue));
+    assert!(transaction.principal.is_none());
+}
+
+/// Prints what a token costs that was seen before: `cargo test --release -p bartizan-guards seen_again -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement, not a test"]
+fn a_token_seen_again() {
+    let (world, signer) = (World::new(), Signer::new("one"));
+    world.documents.publish(&jwks(&[&signer]));
+    let guard = world.compile(json!({ "accept": ["jwt"] }), &[issuer(remote(), &["ES256"])]).unwrap();
+    let token = signer.token();
+    let mut transaction = transaction(&token, NOW);
+    let mut measure = |rounds: u32, change: bool| {
+        let tokens: Vec<String> =
+            if change { (0..rounds).map(|_| signer.token()).collect() } else { Vec::new() };
+        let started = Instant::now();
+        for round in 0..rounds as usize {
+            if change {
+                let value = format!("Bearer {}", tokens[round]).parse().unwrap();
+                transaction.request.headers.insert("authorization", value);
+            }
+            assert!(matches!(run(guard.request_headers(&mut transaction)), Outcome::Continue));
+        }
+        started.elapsed().as_nanos() / u128::from(rounds)
+    };
+    let first = measure(2_000, true);
+    let again = measure(200_000, false);
+    println!(
+        "a token of {} bytes: {first} ns verified for the first time, {again} ns seen again",
+        token.len()
+    );
+}
