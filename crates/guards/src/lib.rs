@@ -5,11 +5,16 @@
 //! compiler and the documents are derived from.
 
 pub mod cors;
+pub mod docs;
 pub mod identity;
 pub mod ip_access;
 pub mod rate_limit;
 pub mod registry;
 pub mod request_limits;
 pub mod security_headers;
+
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 pub use registry::{Clearance, GuardInfo, Guards, REGISTRY, Sections};

@@ -67,7 +67,8 @@ fn run(name: &str, directory: &Path, case: Case, wrong: &mut Vec<String>) -> usi
                     return exchanges;
                 }
             },
-            Part::Request(Request { repeat, wait, from, upstream, head }) => {
+            Part::Request(request) => {
+                let Request { repeat, wait, from, upstream, head } = *request;
                 let Some(gate) = &gate else {
                     wrong.push(format!("{name}:{line}: a request before any policy"));
                     return exchanges;

@@ -21,13 +21,13 @@ const ORIGIN: ReasonInfo = ReasonInfo {
     status: StatusCode::FORBIDDEN,
     severity: Severity::Low,
     verdict: Verdict::Deny,
-    public: "This origin is not permitted.",
+    public: "This origin is not permitted",
 };
 const METHOD: ReasonInfo =
-    ReasonInfo { code: "cors.method", public: "The method is not permitted for other origins.", ..ORIGIN };
+    ReasonInfo { code: "cors.method", public: "The method is not permitted for other origins", ..ORIGIN };
 const HEADER: ReasonInfo = ReasonInfo {
     code: "cors.header",
-    public: "A header field is not permitted for other origins.",
+    public: "A header field is not permitted for other origins",
     ..ORIGIN
 };
 

@@ -19,7 +19,7 @@ const DENIED: ReasonInfo = ReasonInfo {
     status: StatusCode::FORBIDDEN,
     severity: Severity::Medium,
     verdict: Verdict::Deny,
-    public: "Access from this address is not permitted.",
+    public: "Access from this address is not permitted",
 };
 
 const NOT_ALLOWED: ReasonInfo =

@@ -30,7 +30,7 @@ const EXCEEDED: ReasonInfo = ReasonInfo {
     status: StatusCode::TOO_MANY_REQUESTS,
     severity: Severity::Low,
     verdict: Verdict::Throttle,
-    public: "Too many requests; try again later.",
+    public: "Too many requests; try again later",
 };
 
 impl Reason for Why {

@@ -62,42 +62,42 @@ const BODY: ReasonInfo = ReasonInfo {
     status: StatusCode::PAYLOAD_TOO_LARGE,
     severity: Severity::Low,
     verdict: Verdict::Deny,
-    public: "The request body is too large.",
+    public: "The request body is too large",
 };
 const QUERY: ReasonInfo = ReasonInfo {
     code: "request_limits.query",
     status: StatusCode::URI_TOO_LONG,
-    public: "The query is too long.",
+    public: "The query is too long",
     ..BODY
 };
 const PARAMETERS: ReasonInfo = ReasonInfo {
     code: "request_limits.parameters",
     status: StatusCode::URI_TOO_LONG,
-    public: "The query has too many parameters.",
+    public: "The query has too many parameters",
     ..BODY
 };
 const PATH: ReasonInfo = ReasonInfo {
     code: "request_limits.path",
     status: StatusCode::URI_TOO_LONG,
-    public: "The path has too many segments.",
+    public: "The path has too many segments",
     ..BODY
 };
 const HEADERS: ReasonInfo = ReasonInfo {
     code: "request_limits.headers",
     status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-    public: "The request has too many header fields.",
+    public: "The request has too many header fields",
     ..BODY
 };
 const HEADER: ReasonInfo = ReasonInfo {
     code: "request_limits.header",
     status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-    public: "A header field is too large.",
+    public: "A header field is too large",
     ..BODY
 };
 const METHOD: ReasonInfo = ReasonInfo {
     code: "request_limits.method",
     status: StatusCode::METHOD_NOT_ALLOWED,
-    public: "The method is not permitted here.",
+    public: "The method is not permitted here",
     ..BODY
 };
 

@@ -1,1 +1,69 @@
-//! Unit tests of `request_limits`.
+//! `request_limits`: what its settings accept, and the edges that no case shows.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests assert"
+)]
+
+use std::sync::Arc;
+
+use bartizan_model::{Diagnostics, Guard};
+use http::{HeaderValue, Method, header};
+use serde_json::json;
+
+use super::RequestLimits;
+use crate::{
+    rate_limit::table::LimitTable,
+    support::{self, FixedKeys, Sequence, StillClock, TestFiles},
+};
+
+fn compile(config: serde_json::Value) -> Result<RequestLimits, Diagnostics> {
+    let limits = Arc::new(LimitTable::new(0, &Sequence::new()));
+    let services = support::services(StillClock::new(), limits, FixedKeys::default());
+    support::compile(config, &services, &TestFiles::default())
+}
+
+#[test]
+fn the_body_bound_is_told_to_whoever_counts_streams() {
+    assert_eq!(compile(json!({})).unwrap().max_body(), 10 << 20);
+    assert_eq!(compile(json!({ "max_body": "2GiB" })).unwrap().max_body(), 2 << 30);
+}
+
+#[test]
+fn a_streamed_body_passes_the_head() {
+    let guard = compile(json!({ "max_body": "1B" })).unwrap();
+    let mut transaction = support::transaction();
+    transaction.request.content_length = None;
+    assert_eq!(support::code(&support::now(guard.request_headers(&mut transaction))), None);
+}
+
+#[test]
+fn methods_are_tokens_in_capitals() {
+    let problems = compile(json!({ "methods": ["GET", "post", "P UT", "PURGE"] })).err().unwrap();
+    let paths: Vec<_> = problems.0.iter().map(|p| p.path.as_str()).collect();
+    assert_eq!(paths, ["methods[1]", "methods[2]"]);
+    assert!(problems.to_string().contains("write `POST`"), "{problems}");
+}
+
+#[test]
+fn unknown_settings_are_errors() {
+    assert!(compile(json!({ "max_bodies": "1B" })).err().unwrap().to_string().contains("max_bodies"));
+    assert!(compile(json!({ "max_body": "10MB" })).err().unwrap().to_string().contains("`10MiB`"));
+}
+
+#[test]
+fn preflights_are_left_to_cors_and_other_options_are_not() {
+    let guard = compile(json!({ "methods": ["GET"] })).unwrap();
+    let mut transaction = support::transaction();
+    transaction.request.method = Method::OPTIONS;
+    assert_eq!(
+        support::code(&support::now(guard.request_headers(&mut transaction))),
+        Some("request_limits.method")
+    );
+    let headers = &mut transaction.request.headers;
+    headers.insert(header::ORIGIN, HeaderValue::from_static("https://app.example"));
+    headers.insert(header::ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("GET"));
+    assert_eq!(support::code(&support::now(guard.request_headers(&mut transaction))), None);
+}

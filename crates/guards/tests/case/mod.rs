@@ -14,7 +14,7 @@ pub struct Case {
 pub enum Part {
     Keys(Value),
     Policy(Value),
-    Request(Request),
+    Request(Box<Request>),
     Expect(Vec<Expectation>),
 }
 
@@ -107,7 +107,7 @@ impl Case {
                 }),
                 "http" => head(&block).map(|head| {
                     let Pending { repeat, wait, from, upstream } = std::mem::take(&mut pending);
-                    Some(Part::Request(Request { repeat, wait, from, upstream, head }))
+                    Some(Part::Request(Box::new(Request { repeat, wait, from, upstream, head })))
                 }),
                 "expect" => {
                     block.lines().map(expectation).collect::<Result<_, _>>().map(|e| Some(Part::Expect(e)))

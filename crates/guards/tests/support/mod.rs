@@ -1,5 +1,6 @@
 //! What guards need from outside, for tests: a clock that stands still, no network, files of one directory.
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::panic, clippy::expect_used, reason = "tests assert")]
 
 use std::{
     collections::{BTreeMap, HashMap},
