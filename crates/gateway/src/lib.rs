@@ -1,1 +1,27 @@
 //! The data plane: listeners, the pipeline, upstreams.
+//!
+//! Read [`pipeline`] first: it is the way of one exchange. [`serve`] brings bytes to it, [`forward`] takes cleared
+//! requests on, [`respond`] writes what the gateway itself has to say.
+
+pub mod body;
+pub mod connection;
+pub mod documents;
+pub mod explain;
+pub mod forward;
+pub mod frame;
+pub mod gateway;
+pub mod ingress;
+pub mod kick;
+pub mod listener;
+pub mod pipeline;
+pub mod record;
+pub mod respond;
+pub mod serve;
+pub mod tls;
+pub mod upgrade;
+pub mod upstream;
+
+pub use documents::Fetcher;
+pub use explain::explain;
+pub use gateway::{Active, Gateway, Parts};
+pub use listener::{Listeners, Plan};

@@ -1,0 +1,391 @@
+//! The two bodies of an exchange: the client's on its way up, bounded in size and slowness, and the response's on its
+//! way down, which ends the record.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bartizan_model::Verdict;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use crate::{
+    kick::{Kick, Kicked},
+    record::{BodyFault, BodyMeter, Ending, Record},
+    upstream::Lease,
+};
+
+/// Before a slow body is judged.
+const RATE_GRACE: Duration = Duration::from_secs(5);
+
+/// Why a body could not be passed on. The text goes nowhere but to the tracing of the HTTP library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// The client's body was cut.
+    Client(BodyFault),
+    /// The upstream's body ended before it was whole, or stalled.
+    Upstream,
+    /// The stream was ended by an operator's decision.
+    Ended,
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BodyError::Client(BodyFault::TooLarge) => "the request body is larger than allowed",
+            BodyError::Client(BodyFault::TooSlow) => "the request body is slower than allowed",
+            BodyError::Client(BodyFault::Broken) => "the request body is broken",
+            BodyError::Upstream => "the response body is not whole",
+            BodyError::Ended => "the stream was ended by policy",
+        })
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+/// The client's body on its way to an upstream.
+pub enum RequestBody {
+    /// None.
+    Empty,
+    /// Streamed.
+    Stream(Box<Upload>),
+}
+
+/// A streamed request body with its bounds.
+pub struct Upload {
+    incoming: Incoming,
+    first: Option<Frame<Bytes>>,
+    meter: Arc<BodyMeter>,
+    max: u64,
+    min_rate: u64,
+    waited: Duration,
+    waiting_since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Upload {
+    /// Bounds `incoming` to `max` bytes and, after a grace, to `min_rate` bytes per second of waiting.
+    pub fn new(incoming: Incoming, meter: Arc<BodyMeter>, max: u64, min_rate: u64) -> Self {
+        Upload {
+            incoming,
+            first: None,
+            meter,
+            max,
+            min_rate,
+            waited: Duration::ZERO,
+            waiting_since: None,
+            timer: None,
+        }
+    }
+
+    /// Waits for the first piece, so that a body that is malformed from the start is refused before anything is
+    /// forwarded. `false` when the body is empty.
+    ///
+    /// # Errors
+    /// The body was cut.
+    pub async fn prefetch(&mut self) -> Result<bool, BodyError> {
+        match std::future::poll_fn(|cx| self.poll_next(cx)).await {
+            Some(Ok(frame)) => {
+                self.first = Some(frame);
+                Ok(true)
+            }
+            Some(Err(error)) => Err(error),
+            None => Ok(false),
+        }
+    }
+
+    fn cut(&self, fault: BodyFault) -> BodyError {
+        self.meter.cut(fault);
+        BodyError::Client(fault)
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(since) = self.waiting_since.take() {
+                    self.waited += since.elapsed();
+                }
+                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                let total = self.meter.bytes.fetch_add(length, Ordering::Relaxed) + length;
+                if total > self.max {
+                    return Poll::Ready(Some(Err(self.cut(BodyFault::TooLarge))));
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(self.cut(BodyFault::Broken)))),
+            Poll::Ready(None) => {
+                self.meter.finished.store(true, Ordering::Release);
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                // Only time spent waiting for the client counts: a slow upstream is not the client's fault.
+                let since = *self.waiting_since.get_or_insert_with(Instant::now);
+                let allowed = self.meter.bytes.load(Ordering::Relaxed).checked_div(self.min_rate);
+                let Some(allowed) = allowed else { return Poll::Pending };
+                let patience = (RATE_GRACE + Duration::from_secs(allowed)).saturating_sub(self.waited);
+                let deadline = since + patience;
+                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+                if timer.deadline() != deadline {
+                    timer.as_mut().reset(deadline);
+                }
+                ready!(timer.as_mut().poll(cx));
+                Poll::Ready(Some(Err(self.cut(BodyFault::TooSlow))))
+            }
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            RequestBody::Empty => Poll::Ready(None),
+            RequestBody::Stream(upload) => match upload.first.take() {
+                Some(frame) => Poll::Ready(Some(Ok(frame))),
+                None => upload.poll_next(cx),
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            RequestBody::Empty => true,
+            RequestBody::Stream(upload) => upload.first.is_none() && upload.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            RequestBody::Empty => SizeHint::with_exact(0),
+            RequestBody::Stream(upload) => {
+                let first = upload.first.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
+                match upload.incoming.size_hint().exact() {
+                    Some(rest) => SizeHint::with_exact(rest + first),
+                    None => SizeHint::default(),
+                }
+            }
+        }
+    }
+}
+
+/// The response body that the client gets. It carries the record of the exchange, which ends with it.
+pub struct ReplyBody {
+    source: Source,
+    record: Option<Box<Record>>,
+}
+
+enum Source {
+    /// Made by the gateway.
+    Own(Option<Bytes>),
+    /// From an upstream.
+    Upstream(Box<Download>),
+}
+
+/// An upstream's response body with its bounds.
+pub struct Download {
+    incoming: Incoming,
+    lease: Option<Lease>,
+    /// The longest wait between two pieces; `None` for event streams and gRPC.
+    idle: Option<Duration>,
+    /// The end of the whole exchange; `None` for event streams and gRPC.
+    deadline: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+    kick: Option<Kicked>,
+    last: Instant,
+}
+
+impl Download {
+    /// Wraps an upstream's body; the lease goes back to the pool when the body has ended.
+    pub fn new(incoming: Incoming, lease: Lease, idle: Option<Duration>, deadline: Option<Instant>) -> Self {
+        Download {
+            incoming,
+            lease: Some(lease),
+            idle,
+            deadline,
+            timer: None,
+            kick: None,
+            last: Instant::now(),
+        }
+    }
+
+    /// A response whose body is known to be empty: the lease can go back at once.
+    fn is_empty(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+}
+
+impl ReplyBody {
+    /// A body made by the gateway.
+    pub fn own(bytes: Bytes, record: Box<Record>) -> Self {
+        ReplyBody { source: Source::Own(Some(bytes)), record: Some(record) }
+    }
+
+    /// An upstream's body.
+    pub fn upstream(mut download: Download, record: Box<Record>) -> Self {
+        if download.is_empty()
+            && let Some(lease) = download.lease.take()
+        {
+            lease.give_back(&record.body);
+        }
+        ReplyBody { source: Source::Upstream(Box::new(download)), record: Some(record) }
+    }
+
+    /// A body without a record: for answers to what never became an exchange.
+    #[must_use]
+    pub fn bare() -> Self {
+        ReplyBody { source: Source::Own(None), record: None }
+    }
+}
+
+impl Drop for ReplyBody {
+    fn drop(&mut self) {
+        // A body of the gateway's own is handed over in one piece; whether the client took it cannot be known.
+        let whole = match &self.source {
+            Source::Own(_) => true,
+            Source::Upstream(download) => download.incoming.is_end_stream(),
+        };
+        if let Some(record) = &mut self.record
+            && whole
+        {
+            record.end(Ending { verdict: Verdict::Allow, reason: None, by: None });
+        }
+    }
+}
+
+impl Download {
+    fn poll(
+        &mut self,
+        record: &mut Option<Box<Record>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(record) = record {
+                    record.bytes_out += frame.data_ref().map_or(0, Bytes::len) as u64;
+                }
+                if self.timer.is_some() {
+                    self.last = Instant::now();
+                }
+                if self.incoming.is_end_stream()
+                    && let (Some(lease), Some(record)) = (self.lease.take(), record.as_ref())
+                {
+                    lease.give_back(&record.body);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                if let Some(record) = record {
+                    if let Some(lease) = self.lease.take() {
+                        lease.give_back(&record.body);
+                    }
+                    record.end(Ending { verdict: Verdict::Allow, reason: None, by: None });
+                }
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(_))) => self.fail(record, "upstream.truncated"),
+            Poll::Pending => {
+                if let Some(record_ref) = record.as_ref() {
+                    let kick = self.kick.get_or_insert_with(|| record_ref.gateway.kicks.subscribe());
+                    while kick.poll_changed(cx).is_ready() {
+                        if let Some(why) = Kick::verdict(record_ref) {
+                            if let Some(record) = record {
+                                record.end(Ending {
+                                    verdict: Verdict::Deny,
+                                    reason: Some(why),
+                                    by: Some("stream"),
+                                });
+                            }
+                            return Poll::Ready(Some(Err(BodyError::Ended)));
+                        }
+                    }
+                }
+                if self.timer.is_none() {
+                    self.last = Instant::now();
+                }
+                let idle = self.idle.map(|idle| self.last + idle);
+                let Some(deadline) = [idle, self.deadline].into_iter().flatten().min() else {
+                    return Poll::Pending;
+                };
+                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+                // A timer that was armed for an earlier wait fires early and is moved: cheaper than moving it each time.
+                loop {
+                    ready!(timer.as_mut().poll(cx));
+                    if deadline <= Instant::now() {
+                        return self.fail(record, "upstream.body_timeout");
+                    }
+                    timer.as_mut().reset(deadline);
+                }
+            }
+        }
+    }
+
+    fn fail(
+        &mut self,
+        record: &mut Option<Box<Record>>,
+        reason: &'static str,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.lease = None;
+        if let Some(record) = record {
+            // A client that broke its own upload is not the upstream's failure.
+            let ending = if record.body.fault().is_some() {
+                Ending { verdict: Verdict::Abort, reason: None, by: None }
+            } else {
+                Ending { verdict: Verdict::Error, reason: Some(reason), by: Some("upstream") }
+            };
+            record.end(ending);
+        }
+        Poll::Ready(Some(Err(BodyError::Upstream)))
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        match &mut this.source {
+            Source::Own(bytes) => match bytes.take().filter(|b| !b.is_empty()) {
+                Some(bytes) => {
+                    if let Some(record) = &mut this.record {
+                        record.bytes_out += bytes.len() as u64;
+                    }
+                    Poll::Ready(Some(Ok(Frame::data(bytes))))
+                }
+                None => Poll::Ready(None),
+            },
+            Source::Upstream(download) => download.poll(&mut this.record, cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Own(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Source::Upstream(download) => download.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Source::Upstream(download) => download.incoming.size_hint(),
+        }
+    }
+}
+
+/// An empty body that cannot fail: for requests of the gateway's own (health checks, key sets).
+pub type NoBody = http_body_util::Empty<Bytes>;

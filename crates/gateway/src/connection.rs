@@ -1,0 +1,171 @@
+//! What is known of one client connection, shared by all its exchanges.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bartizan_model::Scheme;
+use bartizan_pattern::http1::HeadRefusal;
+use parking_lot::Mutex;
+
+/// Why a connection's bytes were refused before HTTP could be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The strict head reader refused.
+    Head(HeadRefusal),
+    /// The head did not arrive in time.
+    HeaderTimeout,
+}
+
+/// Facts of the TLS handshake.
+#[derive(Debug, Default)]
+pub struct TlsFacts {
+    /// The name that the client asked for (SNI), lower case.
+    pub server_name: Option<String>,
+    /// SHA-256 of the client's verified leaf certificate.
+    pub client_certificate: Option<[u8; 32]>,
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// The socket's other end, or what a trusted PROXY header says instead.
+    pub peer: SocketAddr,
+    /// The peer that PROXY protocol replaced, if any: the hop that must be a trusted proxy.
+    pub hop: IpAddr,
+    /// `https` when this gateway ended TLS.
+    pub scheme: Scheme,
+    /// TLS facts, on TLS.
+    pub tls: Option<TlsFacts>,
+    /// Exchanges that are running.
+    active: AtomicUsize,
+    /// Monotonic milliseconds (of the gateway's clock) when the last exchange ended.
+    quiet_since: AtomicU64,
+    /// HTTP/1 heads that were handed to the HTTP library.
+    heads: AtomicU32,
+    /// Exchanges that were begun on an HTTP/1 connection.
+    begun: AtomicU32,
+    /// The head that was replaced by a refusal: its index, and why.
+    refused: Mutex<Option<(u32, Refusal)>>,
+    /// Set when the framing of a body that was already being read turned out wrong.
+    body_refused: Mutex<Option<HeadRefusal>>,
+    /// After an upgrade the bytes are no longer HTTP.
+    passthrough: AtomicBool,
+    /// The HTTP/2 control-frame budget is spent.
+    flooded: AtomicBool,
+    flood_notice: tokio::sync::Notify,
+}
+
+impl Connection {
+    /// A fresh connection.
+    #[must_use]
+    pub fn new(peer: SocketAddr, hop: IpAddr, scheme: Scheme, tls: Option<TlsFacts>) -> Arc<Self> {
+        Arc::new(Connection {
+            peer,
+            hop,
+            scheme,
+            tls,
+            active: AtomicUsize::new(0),
+            quiet_since: AtomicU64::new(0),
+            heads: AtomicU32::new(0),
+            begun: AtomicU32::new(0),
+            refused: Mutex::new(None),
+            body_refused: Mutex::new(None),
+            passthrough: AtomicBool::new(false),
+            flooded: AtomicBool::new(false),
+            flood_notice: tokio::sync::Notify::new(),
+        })
+    }
+
+    /// An exchange begins; the guard ends it.
+    pub fn begin(self: &Arc<Self>) -> Running {
+        self.active.fetch_add(1, Ordering::Relaxed);
+        Running { connection: Arc::clone(self) }
+    }
+
+    /// Exchanges that are running.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    /// When the last exchange ended, in monotonic time; zero when there was none.
+    #[must_use]
+    pub fn quiet_since(&self) -> Duration {
+        Duration::from_millis(self.quiet_since.load(Ordering::Relaxed))
+    }
+
+    /// Notes the end of an exchange at monotonic time `now`.
+    pub fn note_quiet(&self, now: Duration) {
+        self.quiet_since.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// The refusal of the HTTP/1 exchange that begins now, if its head was replaced. Called once per exchange, in order.
+    pub fn take_refusal(&self) -> Option<Refusal> {
+        let index = self.begun.fetch_add(1, Ordering::Relaxed);
+        self.refused.lock().filter(|(at, _)| *at == index).map(|(_, why)| why)
+    }
+
+    /// A complete, valid HTTP/1 head was handed on.
+    pub(crate) fn head_released(&self) {
+        self.heads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The head that was counted last is withdrawn: its body is malformed within the same bytes.
+    pub(crate) fn head_withdrawn(&self) {
+        self.heads.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The next head is replaced by a refusal.
+    pub(crate) fn refuse_next(&self, why: Refusal) {
+        *self.refused.lock() = Some((self.heads.load(Ordering::Relaxed), why));
+    }
+
+    /// The body being read is malformed.
+    pub(crate) fn refuse_body(&self, why: HeadRefusal) {
+        *self.body_refused.lock() = Some(why);
+    }
+
+    /// Why the body being read is malformed, if it is.
+    pub fn body_refusal(&self) -> Option<HeadRefusal> {
+        *self.body_refused.lock()
+    }
+
+    /// From now on bytes pass unread: the connection was upgraded.
+    pub fn pass_through(&self) {
+        self.passthrough.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_passed_through(&self) -> bool {
+        self.passthrough.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn flood(&self) {
+        self.flooded.store(true, Ordering::Release);
+        self.flood_notice.notify_one();
+    }
+
+    /// Resolves when the connection must be ended for a flood of control frames.
+    pub(crate) async fn flooded(&self) {
+        while !self.flooded.load(Ordering::Acquire) {
+            self.flood_notice.notified().await;
+        }
+    }
+}
+
+/// Counts an exchange as running until dropped.
+#[derive(Debug)]
+pub struct Running {
+    connection: Arc<Connection>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.connection.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,402 @@
+//! Step 8 to 10: the cleared request goes upstream, the response comes back. Takes the [`Clearance`] by value: nothing is
+//! forwarded without the proof of every guard.
+
+use std::{sync::Arc, time::Duration};
+
+use bartizan_guards::Clearance;
+use bartizan_model::{Denial, ResponseHead, Stop, Verdict};
+use bartizan_policy::snapshot::{Api, UpstreamHost};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header, request::Parts,
+};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::{
+    body::{Download, ReplyBody, RequestBody, Upload},
+    ingress::{
+        address::X_FORWARDED_FOR,
+        canonical::{Upgrade, strip_hop_by_hop},
+    },
+    pipeline::refuse,
+    record::{BodyFault, Record},
+    respond::{self, own_denial, upstream_denial},
+    upgrade,
+    upstream::{Backend, Lease, Upstream, UpstreamFailure, retry::is_idempotent},
+};
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_BARTIZAN_SUBJECT: HeaderName = HeaderName::from_static("x-bartizan-subject");
+
+/// Where a cleared request goes, and how.
+pub struct Onward {
+    /// Its API.
+    pub api: Arc<Api>,
+    /// The API's pools.
+    pub upstream: Arc<Upstream>,
+    /// The upgrade that the client asks for.
+    pub upgrade: Option<Upgrade>,
+    /// `TE: trailers` was sent.
+    pub trailers: bool,
+    /// The largest body, in bytes.
+    pub max_body: u64,
+}
+
+/// Forwards, and answers with what comes back.
+pub async fn forward(
+    clearance: Clearance,
+    mut record: Box<Record>,
+    onward: Onward,
+    mut parts: Parts,
+    incoming: Incoming,
+) -> Response<ReplyBody> {
+    // The proof ends here: what follows is what it allows.
+    drop(clearance);
+    if let Some(kind) = onward.upgrade {
+        let client = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
+        return upgrade::forward(record, onward, kind, client).await;
+    }
+    let body = match body(&record, &onward, incoming).await {
+        Ok(body) => body,
+        Err(denial) => return failed(record, denial),
+    };
+    match send(&mut record, &onward, body).await {
+        Ok((response, lease)) => pass(record, &onward, response, lease),
+        Err(denial) => failed(record, denial),
+    }
+}
+
+/// A refusal or failure after the guards.
+fn failed(mut record: Box<Record>, denial: Denial) -> Response<ReplyBody> {
+    let stop = match denial.info.verdict {
+        Verdict::Error | Verdict::Abort => Stop::Denial(Box::new(denial)),
+        _ => refuse(&mut record.transaction, denial),
+    };
+    respond::stop(record, stop)
+}
+
+/// The client's body with its bounds. Its first piece is awaited here, so that a body that is malformed from the start
+/// is refused before anything reaches an upstream.
+async fn body(record: &Record, onward: &Onward, incoming: Incoming) -> Result<RequestBody, Denial> {
+    let meter = &record.body;
+    if http_body::Body::is_end_stream(&incoming) {
+        meter.finished.store(true, std::sync::atomic::Ordering::Release);
+        return Ok(RequestBody::Empty);
+    }
+    if record.transaction.request.content_length.is_some_and(|length| length > onward.max_body) {
+        return Err(body_denial(record, BodyFault::TooLarge));
+    }
+    let min_rate = record.active.snapshot.bounds.min_body_rate;
+    let mut upload = Upload::new(incoming, Arc::clone(meter), onward.max_body, min_rate);
+    // A stream that both sides talk on may begin with the response: gRPC and other HTTP/2 streams are not waited for.
+    let wait = record.transaction.request.version < Version::HTTP_2;
+    if wait {
+        match upload.prefetch().await {
+            Ok(true) => {}
+            Ok(false) => return Ok(RequestBody::Empty),
+            Err(_) => return Err(body_denial(record, meter.fault().unwrap_or(BodyFault::Broken))),
+        }
+    }
+    Ok(RequestBody::Stream(Box::new(upload)))
+}
+
+/// What a cut request body is answered with.
+fn body_denial(record: &Record, fault: BodyFault) -> Denial {
+    match fault {
+        BodyFault::TooLarge => own_denial(
+            "ingress",
+            "ingress.body_too_large",
+            StatusCode::PAYLOAD_TOO_LARGE,
+            Verdict::Deny,
+            "the body is larger than `max_body`",
+        ),
+        BodyFault::TooSlow => own_denial(
+            "ingress",
+            "ingress.body_too_slow",
+            StatusCode::REQUEST_TIMEOUT,
+            Verdict::Deny,
+            "the body came slower than `bounds.min_body_rate`",
+        ),
+        BodyFault::Broken => match record.connection.body_refusal() {
+            Some(why) => crate::ingress::canonical::refusal(why.code(), 400, why.detail()),
+            None => own_denial(
+                "client",
+                "client.aborted",
+                StatusCode::BAD_REQUEST,
+                Verdict::Abort,
+                "the client left before its body was whole",
+            ),
+        },
+    }
+}
+
+/// Sends the request, with retries where they are harmless, and waits for the response head.
+async fn send(
+    record: &mut Record,
+    onward: &Onward,
+    body: RequestBody,
+) -> Result<(Response<Incoming>, Lease), Denial> {
+    let upstream = &onward.upstream;
+    let clock = Arc::clone(&record.gateway.services.clock);
+    let started = clock.monotonic();
+    upstream.retries.request(started);
+    let bodyless = matches!(body, RequestBody::Empty);
+    let grpc = respond::is_grpc(&record.transaction.request.headers);
+    let mut body = Some(body);
+    let mut tried = Vec::new();
+    let mut reused_failures = 0_u8;
+    let mut retries = 0;
+    loop {
+        let request = &record.transaction.request;
+        let (index, backend) =
+            upstream.choose(record.transaction.client.ip, &request.headers, &tried).or_else(|why| {
+                // With nothing else left, the same backend may be tried again.
+                if tried.is_empty() {
+                    Err(upstream_denial(why))
+                } else {
+                    upstream
+                        .choose(record.transaction.client.ip, &request.headers, &[])
+                        .map_err(upstream_denial)
+                }
+            })?;
+        record.attempts = record.attempts.saturating_add(1);
+        let fresh = reused_failures > 0;
+        let failure = match upstream.lease(&backend, grpc, false, fresh).await {
+            Err(why) => why,
+            Ok(mut lease) => {
+                record.backend = Some(Arc::clone(&backend.label));
+                let outgoing = body.take().unwrap_or(RequestBody::Empty);
+                let message = match message(record, onward, &backend, lease.is_http2(), outgoing) {
+                    Ok(message) => message,
+                    Err(why) => return Err(upstream_denial(why)),
+                };
+                match attempt(record, &mut lease, message, upstream.spec.first_byte_timeout).await {
+                    Ok(response) => {
+                        upstream.note(&backend, true);
+                        record.upstream_wait = Some(clock.monotonic().saturating_sub(started));
+                        return Ok((response, lease));
+                    }
+                    Err(Failed::Client(fault)) => return Err(body_denial(record, fault)),
+                    Err(Failed::Unsent(returned)) => {
+                        body = Some(returned);
+                        // The kept connection was closed by the backend: not its failure, and nothing was sent.
+                        reused_failures += 1;
+                        if reused_failures <= 2 {
+                            record.attempts = record.attempts.saturating_sub(1);
+                            continue;
+                        }
+                        UpstreamFailure::Broken
+                    }
+                    Err(Failed::Upstream(why)) => why,
+                }
+            }
+        };
+        if failure != UpstreamFailure::Exhausted {
+            upstream.note(&backend, false);
+        }
+        // Before anything was sent any method may be repeated; afterwards only one that does no harm twice.
+        let unsent = body.is_some() && !matches!(failure, UpstreamFailure::FirstByteTimeout);
+        let repeatable = unsent
+            || bodyless
+                && is_idempotent(&record.transaction.request.method)
+                && failure == UpstreamFailure::Broken;
+        if !repeatable || retries >= upstream.spec.retries || !upstream.retries.take(clock.monotonic()) {
+            return Err(upstream_denial(failure));
+        }
+        retries += 1;
+        tried.push(index);
+    }
+}
+
+/// How an attempt failed.
+enum Failed {
+    /// Nothing was sent; here is the body back.
+    Unsent(RequestBody),
+    /// The client's body was cut.
+    Client(BodyFault),
+    /// The upstream failed.
+    Upstream(UpstreamFailure),
+}
+
+async fn attempt(
+    record: &Record,
+    lease: &mut Lease,
+    message: Request<RequestBody>,
+    first_byte: Duration,
+) -> Result<Response<Incoming>, Failed> {
+    let sending = lease.send(message);
+    tokio::pin!(sending);
+    let result = loop {
+        match tokio::time::timeout(first_byte, &mut sending).await {
+            Ok(result) => break result,
+            // While the client is still uploading the upstream owes nothing; the upload has bounds of its own.
+            Err(_) if !record.body.finished.load(std::sync::atomic::Ordering::Acquire) => {}
+            Err(_) => return Err(Failed::Upstream(UpstreamFailure::FirstByteTimeout)),
+        }
+    };
+    match result {
+        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            // Nobody asked for it: what follows would not be HTTP.
+            Err(Failed::Upstream(UpstreamFailure::Broken))
+        }
+        Ok(response) => Ok(response),
+        Err(mut error) => match (error.take_message(), record.body.fault()) {
+            (_, Some(fault)) => Err(Failed::Client(fault)),
+            (Some(message), None) => Err(Failed::Unsent(message.into_body())),
+            (None, None) => {
+                tracing::debug!(error = %error.error(), "upstream exchange failed");
+                Err(Failed::Upstream(UpstreamFailure::Broken))
+            }
+        },
+    }
+}
+
+/// The request as the backend gets it.
+pub fn message(
+    record: &Record,
+    onward: &Onward,
+    backend: &Backend,
+    http2: bool,
+    body: RequestBody,
+) -> Result<Request<RequestBody>, UpstreamFailure> {
+    let request = &record.transaction.request;
+    let host = match &onward.upstream.spec.host {
+        UpstreamHost::Preserve => match request.port {
+            Some(port) => format!("{}:{port}", request.host),
+            None => request.host.clone(),
+        },
+        UpstreamHost::Backend => backend.authority.clone(),
+        UpstreamHost::Fixed(name) => name.clone(),
+    };
+    let target = target(record, onward);
+    let scheme = if backend.spec.tls { "https" } else { "http" };
+    let uri: Uri = if http2 {
+        Uri::builder().scheme(scheme).authority(host.as_str()).path_and_query(target).build()
+    } else {
+        Uri::builder().path_and_query(target).build()
+    }
+    .map_err(|_| UpstreamFailure::Broken)?;
+    let mut headers = request.headers.clone();
+    dress_request(record, onward, &mut headers);
+    if http2 {
+        headers.remove(header::HOST);
+    } else {
+        let value = HeaderValue::from_str(&host).map_err(|_| UpstreamFailure::Broken)?;
+        headers.insert(header::HOST, value);
+    }
+    let mut message = Request::new(body);
+    *message.method_mut() = request.method.clone();
+    *message.uri_mut() = uri;
+    *message.version_mut() = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
+    *message.headers_mut() = headers;
+    Ok(message)
+}
+
+/// Path and query, with the API's prefix replaced where the policy says so.
+fn target(record: &Record, onward: &Onward) -> String {
+    let request = &record.transaction.request;
+    let path = match &onward.upstream.spec.rewrite_prefix {
+        None => request.path.as_str().to_owned(),
+        Some(prefix) => {
+            let rest = request.path.strip_prefix(onward.api.base_path.as_str()).unwrap_or(&request.path);
+            let joined = format!("{}{rest}", prefix.trim_end_matches('/'));
+            if joined.starts_with('/') { joined } else { format!("/{joined}") }
+        }
+    };
+    match &request.query {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    }
+}
+
+/// Strips what the backend must not get, adds what it should know.
+fn dress_request(record: &Record, onward: &Onward, headers: &mut HeaderMap) {
+    let transaction = &record.transaction;
+    for name in &transaction.consumed_headers {
+        headers.remove(name);
+    }
+    headers.remove(header::EXPECT);
+    headers.remove(header::FORWARDED);
+    if onward.trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    let client = &transaction.client;
+    let peer = client.peer.ip();
+    // Only a trusted proxy's chain is continued; anybody else's is replaced.
+    let trusted = record.active.snapshot.trusted_proxies.contains(peer);
+    let chain = match headers.get(X_FORWARDED_FOR).and_then(|v| v.to_str().ok()).filter(|_| trusted) {
+        Some(chain) => format!("{chain}, {peer}"),
+        None if trusted && client.ip != peer => format!("{}, {peer}", client.ip),
+        None => client.ip.to_string(),
+    };
+    set(headers, X_FORWARDED_FOR, &chain);
+    set(headers, X_REAL_IP, &client.ip.to_string());
+    if !trusted || !headers.contains_key(X_FORWARDED_PROTO) {
+        set(headers, X_FORWARDED_PROTO, transaction.request.scheme.as_str());
+    }
+    if !trusted || !headers.contains_key(X_FORWARDED_HOST) {
+        let host = match transaction.request.port {
+            Some(port) => format!("{}:{port}", transaction.request.host),
+            None => transaction.request.host.clone(),
+        };
+        set(headers, X_FORWARDED_HOST, &host);
+    }
+    let id = transaction.id.encode();
+    let id = std::str::from_utf8(&id).unwrap_or_default();
+    set(headers, respond::EVENT_HEADER, id);
+    if !headers.contains_key(X_REQUEST_ID) {
+        set(headers, X_REQUEST_ID, id);
+    }
+    if let Some(principal) = &transaction.principal {
+        set(headers, X_BARTIZAN_SUBJECT, &principal.subject);
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    // A verified subject may hold characters that a header cannot: then the upstream is told nothing.
+    match HeaderValue::from_str(value) {
+        Ok(value) => drop(headers.insert(name, value)),
+        Err(_) => drop(headers.remove(name)),
+    }
+}
+
+/// The upstream's response on its way to the client.
+fn pass(
+    mut record: Box<Record>,
+    onward: &Onward,
+    response: Response<Incoming>,
+    lease: Lease,
+) -> Response<ReplyBody> {
+    let (parts, incoming) = response.into_parts();
+    let mut head = ResponseHead { status: parts.status, headers: parts.headers, from_upstream: true };
+    let trailers = head.headers.get(header::TRAILER).cloned();
+    strip_hop_by_hop(&mut head.headers);
+    if let Some(trailers) = trailers {
+        head.headers.insert(header::TRAILER, trailers);
+    }
+    respond::dress(&record, &mut head);
+    record.status = head.status.as_u16();
+    let streams = is_stream(&head.headers);
+    let spec = &onward.upstream.spec;
+    let total = record.active.snapshot.bounds.total_timeout;
+    let deadline = Instant::now() + total;
+    let download = Download::new(
+        incoming,
+        lease,
+        (!streams).then_some(spec.idle_timeout),
+        (!streams).then_some(deadline),
+    );
+    let mut response = Response::new(ReplyBody::upstream(download, record));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    response
+}
+
+/// Responses that may stay open without a sound: event streams and gRPC.
+fn is_stream(headers: &HeaderMap) -> bool {
+    respond::is_grpc(headers)
+        || headers.get(header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"))
+}

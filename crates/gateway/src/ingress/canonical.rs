@@ -1,0 +1,352 @@
+//! One canonical request from what the HTTP library hands over; what could be read in two ways is refused.
+
+use bartizan_model::{CanonicalRequest, Denial, ReasonInfo, Scheme, Severity, Verdict};
+use bartizan_pattern::path::{PathRefusal, PathRules, canonical};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header, request::Parts};
+use hyper::ext::Protocol;
+
+use crate::connection::Connection;
+
+/// Bounds on a head that the HTTP/2 library does not count itself.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Header fields.
+    pub header_count: usize,
+    /// Bytes of path and query.
+    pub target_bytes: usize,
+}
+
+/// Headers by which a client could name another method or target than the one that guards see. Underscores count as
+/// dashes: some servers fold them.
+const OVERRIDES: &[&str] = &[
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-host",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-override-url",
+    "x-rewrite-uri",
+    "x-rewrite-url",
+    "x-forwarded-prefix",
+    "x-forwarded-path",
+    "x-forwarded-uri",
+    "x-forwarded-method",
+    "x-envoy-original-path",
+    "x-accel-redirect",
+    "x-sendfile",
+];
+
+/// Hop-by-hop fields (RFC 9110 section 7.6.1) that end at this gateway in both directions.
+pub const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+];
+
+/// An upgrade that the client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// WebSocket over HTTP/1.1 (RFC 6455 section 4.1).
+    WebSocket,
+    /// WebSocket over HTTP/2 (RFC 8441).
+    ExtendedConnect,
+}
+
+/// A request head after the ingress rules, save for the path, whose rules depend on the API.
+#[derive(Debug)]
+pub struct Head {
+    /// The canonical request; `path` holds the strict or lenient canonical form until the route is known.
+    pub request: CanonicalRequest,
+    /// The path as sent.
+    pub raw_path: String,
+    /// The upgrade that is asked for.
+    pub upgrade: Option<Upgrade>,
+    /// `TE: trailers` was sent.
+    pub trailers: bool,
+}
+
+/// A refusal by the ingress rules.
+#[must_use]
+pub fn refusal(code: &'static str, status: u16, detail: impl Into<std::borrow::Cow<'static, str>>) -> Denial {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    Denial {
+        guard: "ingress",
+        info: ReasonInfo {
+            code,
+            status,
+            severity: Severity::Medium,
+            verdict: Verdict::Deny,
+            public: status.canonical_reason().unwrap_or("Bad Request"),
+        },
+        detail: detail.into(),
+        remedy: None,
+        headers: Vec::new(),
+    }
+}
+
+/// The refusal of a path.
+#[must_use]
+pub fn path_refusal(why: PathRefusal) -> Denial {
+    refusal(why.code(), 400, why.detail())
+}
+
+/// What is tolerated only where an API says so.
+const LENIENT: PathRules = PathRules { encoded_slash: true, parameters: true };
+
+/// Builds the canonical request.
+///
+/// # Errors
+/// The request is ambiguous or out of bounds.
+pub fn head(parts: &mut Parts, connection: &Connection, limits: HeadLimits) -> Result<Head, Denial> {
+    let headers = std::mem::take(&mut parts.headers);
+    if headers.len() > limits.header_count {
+        return Err(refusal(
+            "ingress.too_many_headers",
+            431,
+            "more header fields than `bounds.header_count`",
+        ));
+    }
+    let protocol = parts.extensions.get::<Protocol>();
+    let upgrade = upgrade(&parts.method, parts.version, protocol, &headers)?;
+    if parts.method == Method::CONNECT && upgrade.is_none() {
+        return Err(refusal("ingress.connect", 501, "this is no forward proxy: `CONNECT` is refused"));
+    }
+    if parts.method == Method::TRACE {
+        return Err(refusal("ingress.trace", 405, "`TRACE` would reflect credentials and is refused"));
+    }
+    let (host, port) = authority(parts, &headers)?;
+    // Over HTTP/2 the client's `:scheme` says little behind another TLS end; over HTTP/1 it is part of the target.
+    let known = |scheme: &str| scheme == "http" || scheme == "https";
+    if let Some(scheme) = parts.uri.scheme_str()
+        && scheme != connection.scheme.as_str()
+        && (parts.version < Version::HTTP_2 || !known(scheme))
+    {
+        return Err(refusal("ingress.scheme", 400, "the scheme of the target is not the connection's"));
+    }
+    let raw_path = if parts.uri.path().is_empty() { "/" } else { parts.uri.path() };
+    let query = parts.uri.query();
+    if raw_path.len() + query.map_or(0, str::len) > limits.target_bytes {
+        return Err(refusal(
+            "ingress.target_too_long",
+            414,
+            "the target is longer than `bounds.target_bytes`",
+        ));
+    }
+    if query.is_some_and(|q| q.bytes().any(|b| !b.is_ascii_graphic() || b == b'#')) {
+        return Err(refusal("ingress.query", 400, "the query has bytes that are not visible ASCII"));
+    }
+    let path = if raw_path == "*" {
+        raw_path.to_owned()
+    } else {
+        canonical(raw_path, PathRules::default())
+            .or_else(|_| canonical(raw_path, LENIENT))
+            .map_err(path_refusal)?
+    };
+    let content_length = content_length(&headers)?;
+    let raw_path = raw_path.to_owned();
+    let trailers = headers.get(header::TE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    let mut headers = headers;
+    strip_hop_by_hop(&mut headers);
+    // Several cookie fields are legal in HTTP/2 only to compress better (RFC 9113 section 8.2.3): one line for all else.
+    join_cookies(&mut headers);
+    Ok(Head {
+        request: CanonicalRequest {
+            method: parts.method.clone(),
+            scheme: connection.scheme,
+            host,
+            port,
+            path,
+            query: query.map(str::to_owned),
+            headers,
+            version: parts.version,
+            content_length,
+        },
+        raw_path,
+        upgrade,
+        trailers,
+    })
+}
+
+/// Applies the rules of the chosen API to a path as it was sent.
+///
+/// # Errors
+/// The path needs a tolerance that the API does not give.
+pub fn settle_path(raw_path: &str, rules: PathRules) -> Result<String, Denial> {
+    if raw_path == "*" { Ok(raw_path.to_owned()) } else { canonical(raw_path, rules).map_err(path_refusal) }
+}
+
+/// Removes what clients may not say: overrides of method and target (unless `allowed`), and this gateway's own names,
+/// with underscores read as dashes.
+pub fn strip_reserved(headers: &mut HeaderMap, allowed: &[HeaderName]) {
+    let doomed: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| {
+            let name = name.as_str();
+            let suspicious = name.starts_with(['x', 'X']) || name.contains('_');
+            suspicious && is_reserved(name) && !allowed.iter().any(|a| a.as_str() == name)
+        })
+        .cloned()
+        .collect();
+    for name in doomed {
+        headers.remove(name);
+    }
+}
+
+fn is_reserved(name: &str) -> bool {
+    let dashed = name.replace('_', "-");
+    let underscored = dashed != name;
+    dashed.starts_with("x-bartizan-")
+        || OVERRIDES.contains(&dashed.as_str())
+        || underscored
+            && (dashed.starts_with("x-forwarded")
+                || dashed.starts_with("x-real-ip")
+                || dashed.starts_with("x-request-id")
+                || matches!(
+                    dashed.as_str(),
+                    "forwarded" | "content-length" | "transfer-encoding" | "content-type"
+                ))
+}
+
+/// Removes hop-by-hop fields and those that `Connection` lists.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if let Some(first) = headers.get(header::CONNECTION) {
+        let plain = first.as_bytes();
+        if !(plain.eq_ignore_ascii_case(b"keep-alive") || plain.eq_ignore_ascii_case(b"close")) {
+            let listed: Vec<HeaderName> = headers
+                .get_all(header::CONNECTION)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|value| value.split(','))
+                .filter_map(|token| token.trim().parse().ok())
+                .collect();
+            for name in listed {
+                headers.remove(name);
+            }
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(*name);
+    }
+}
+
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let joined: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(|v| v.as_bytes()).collect();
+    let joined = joined.join(&b"; "[..]);
+    if let Ok(value) = http::HeaderValue::from_bytes(&joined) {
+        headers.insert(header::COOKIE, value);
+    }
+}
+
+/// The one authority of the request: `Host`, `:authority`, or both when they agree.
+fn authority(parts: &Parts, headers: &HeaderMap) -> Result<(String, Option<u16>), Denial> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(refusal("ingress.two_hosts", 400, "more than one `Host`"));
+    }
+    let host = match host {
+        Some(value) => Some(
+            value
+                .to_str()
+                .map_err(|_| refusal("ingress.host", 400, "`Host` has bytes that are not visible ASCII"))?,
+        ),
+        None => None,
+    };
+    let target = parts.uri.authority().map(http::uri::Authority::as_str);
+    let text = match (target, host) {
+        (Some(target), Some(host)) if !same_authority(target, host, parts.uri.scheme_str()) => {
+            return Err(refusal("ingress.host_mismatch", 400, "`Host` and the target's authority differ"));
+        }
+        (Some(text), _) | (None, Some(text)) => text,
+        (None, None) => return Err(refusal("ingress.no_host", 400, "no `Host`")),
+    };
+    split_authority(text)
+        .ok_or_else(|| refusal("ingress.host", 400, "the host is not a valid name or address"))
+}
+
+fn same_authority(a: &str, b: &str, scheme: Option<&str>) -> bool {
+    let default = if scheme == Some("https") { 443 } else { 80 };
+    match (split_authority(a), split_authority(b)) {
+        (Some((host_a, port_a)), Some((host_b, port_b))) => {
+            host_a == host_b && port_a.unwrap_or(default) == port_b.unwrap_or(default)
+        }
+        _ => false,
+    }
+}
+
+/// Lower-case host and port (RFC 3986 section 3.2, without userinfo).
+fn split_authority(text: &str) -> Option<(String, Option<u16>)> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => {
+            (host, Some(port.parse::<u16>().ok().filter(|&p| p > 0)?))
+        }
+        _ => (text, None),
+    };
+    let valid = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host.len() <= 253
+                && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+        }
+    };
+    let host = host.strip_suffix('.').filter(|h| !h.is_empty()).unwrap_or(host);
+    valid.then(|| (host.to_ascii_lowercase(), port))
+}
+
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Denial> {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let digits = value.to_str().ok().filter(|v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_digit()));
+    match (digits.and_then(|v| v.parse().ok()), values.next()) {
+        (Some(length), None) => Ok(Some(length)),
+        _ => Err(refusal("ingress.content_length", 400, "`Content-Length` is not one plain number")),
+    }
+}
+
+fn upgrade(
+    method: &Method,
+    version: Version,
+    protocol: Option<&Protocol>,
+    headers: &HeaderMap,
+) -> Result<Option<Upgrade>, Denial> {
+    if let Some(protocol) = protocol {
+        return if protocol.as_str() == "websocket" {
+            Ok(Some(Upgrade::ExtendedConnect))
+        } else {
+            Err(refusal("ingress.connect", 501, "extended CONNECT is served for `websocket` only"))
+        };
+    }
+    if version != Version::HTTP_11 || method != Method::GET {
+        return Ok(None);
+    }
+    let asks = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
+    let websocket =
+        headers.get(header::UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    Ok((asks && websocket).then_some(Upgrade::WebSocket))
+}
+
+/// The default port of a scheme.
+#[must_use]
+pub fn default_port(scheme: Scheme) -> u16 {
+    match scheme {
+        Scheme::Http => 80,
+        Scheme::Https => 443,
+    }
+}

@@ -1,0 +1,215 @@
+//! Listeners: bound once, reconfigured while they run, closed when the policy no longer names them.
+
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use bartizan_policy::snapshot::{ListenerSpec, TlsSpec};
+use parking_lot::Mutex;
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+};
+
+use crate::{
+    gateway::Gateway,
+    serve::{Context, serve},
+    tls::{self, Certificates},
+};
+
+/// Connections that the kernel completes ahead of us.
+const BACKLOG: u32 = 4096;
+
+/// After an accept that failed for want of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often certificate files are looked at.
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(1);
+
+/// All listeners of the process.
+pub struct Listeners {
+    gateway: Arc<Gateway>,
+    running: Mutex<HashMap<SocketAddr, Running>>,
+    inherited: Mutex<Vec<std::net::TcpListener>>,
+}
+
+struct Running {
+    bound: SocketAddr,
+    spec: ListenerSpec,
+    context: Arc<ArcSwap<Context>>,
+    certificates: Option<Arc<Certificates>>,
+    stop: watch::Sender<bool>,
+}
+
+/// A listener that is ready to be put in force.
+struct Prepared {
+    spec: ListenerSpec,
+    context: Context,
+    certificates: Option<Arc<Certificates>>,
+    socket: Option<TcpListener>,
+}
+
+/// Everything that a new set of listeners needs, opened and checked: committing it cannot fail.
+pub struct Plan(Vec<Prepared>);
+
+impl Listeners {
+    /// No listener yet. `inherited` are sockets that the service manager opened (systemd socket activation).
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, inherited: Vec<std::net::TcpListener>) -> Arc<Self> {
+        let listeners = Arc::new(Listeners {
+            gateway,
+            running: Mutex::new(HashMap::new()),
+            inherited: Mutex::new(inherited),
+        });
+        tokio::spawn(watch_certificates(Arc::downgrade(&listeners)));
+        listeners
+    }
+
+    /// Opens and checks what `specs` need beyond what runs already.
+    ///
+    /// # Errors
+    /// A port is taken, a certificate unusable: one sentence for the operator; nothing has changed.
+    pub fn prepare(&self, specs: &[ListenerSpec]) -> Result<Plan, String> {
+        specs.iter().map(|spec| self.prepare_one(spec)).collect::<Result<_, _>>().map(Plan)
+    }
+
+    fn prepare_one(&self, spec: &ListenerSpec) -> Result<Prepared, String> {
+        let running = self.running.lock();
+        let old = running.get(&spec.address);
+        let (tls, certificates) = match &spec.tls {
+            None => (None, None),
+            Some(tls) => {
+                let same = |old: &TlsSpec| old.certificates == tls.certificates;
+                let kept = old
+                    .filter(|o| o.spec.tls.as_ref().is_some_and(same))
+                    .and_then(|o| o.certificates.clone());
+                let certificates = match kept {
+                    Some(certificates) => certificates,
+                    None => Certificates::load(&tls.certificates)?,
+                };
+                (Some(tls::server_config(tls, Arc::clone(&certificates))?), Some(certificates))
+            }
+        };
+        let context =
+            Context { tls, redirect_to: spec.redirect_to_https, proxy_protocol: spec.proxy_protocol };
+        let socket = if old.is_some() { None } else { Some(self.bind(spec.address)?) };
+        Ok(Prepared { spec: spec.clone(), context, certificates, socket })
+    }
+
+    fn bind(&self, address: SocketAddr) -> Result<TcpListener, String> {
+        let inherited = {
+            let mut inherited = self.inherited.lock();
+            let at = inherited.iter().position(|socket| socket.local_addr().is_ok_and(|a| a == address));
+            at.map(|at| inherited.swap_remove(at))
+        };
+        if let Some(socket) = inherited {
+            let ready = socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket));
+            return ready.map_err(|e| format!("cannot use the inherited socket for `{address}`: {e}"));
+        }
+        bind(address).map_err(|error| {
+            let help = match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "another process listens there; stop it or choose another address"
+                }
+                io::ErrorKind::PermissionDenied => {
+                    "ports below 1024 need the right to bind them; choose a higher one"
+                }
+                io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+                _ => "choose another address",
+            };
+            format!("cannot listen on `{address}`: {error}; {help}")
+        })
+    }
+
+    /// Puts a plan in force: new listeners accept, changed ones serve new connections by their new settings, others stop
+    /// accepting. Running connections go on.
+    pub fn commit(&self, Plan(prepared): Plan) {
+        let mut running = self.running.lock();
+        let keep: Vec<SocketAddr> = prepared.iter().map(|p| p.spec.address).collect();
+        running.retain(|address, listener| {
+            let kept = keep.contains(address);
+            if !kept {
+                listener.stop.send_replace(true);
+            }
+            kept
+        });
+        for Prepared { spec, context, certificates, socket } in prepared {
+            if let Some(old) = running.get_mut(&spec.address) {
+                old.context.store(Arc::new(context));
+                old.spec = spec;
+                old.certificates = certificates;
+                continue;
+            }
+            let Some(socket) = socket else { continue };
+            let bound = socket.local_addr().unwrap_or(spec.address);
+            let context = Arc::new(ArcSwap::from_pointee(context));
+            let (stop, stopped) = watch::channel(false);
+            tokio::spawn(accept(Arc::clone(&self.gateway), socket, Arc::clone(&context), stopped));
+            running.insert(spec.address, Running { bound, spec, context, certificates, stop });
+        }
+    }
+
+    /// Where connections are accepted, with the ports that were really bound.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(SocketAddr, bool)> {
+        let mut all: Vec<_> = self.running.lock().values().map(|l| (l.bound, l.spec.tls.is_some())).collect();
+        all.sort();
+        all
+    }
+
+    /// Stops accepting everywhere.
+    pub fn close(&self) {
+        for (_, listener) in self.running.lock().drain() {
+            listener.stop.send_replace(true);
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+async fn accept(
+    gateway: Arc<Gateway>,
+    socket: TcpListener,
+    context: Arc<ArcSwap<Context>>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = stopped.changed() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let context = Context::clone(&context.load());
+                tokio::spawn(serve(Arc::clone(&gateway), context, stream, peer));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn watch_certificates(listeners: std::sync::Weak<Listeners>) {
+    let mut ticks = tokio::time::interval(CERTIFICATES_EVERY);
+    loop {
+        ticks.tick().await;
+        let Some(listeners) = listeners.upgrade() else { return };
+        let all: Vec<_> = listeners.running.lock().values().filter_map(|l| l.certificates.clone()).collect();
+        for certificates in all {
+            let refreshed = tokio::task::spawn_blocking(move || certificates.refresh()).await;
+            match refreshed {
+                Ok(Ok(true)) => tracing::info!("certificates were read again"),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "new certificates cannot be used: the old ones serve on")
+                }
+                Ok(Ok(false)) | Err(_) => {}
+            }
+        }
+    }
+}

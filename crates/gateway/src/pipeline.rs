@@ -1,0 +1,244 @@
+//! The way of one exchange, top to bottom. Read [`exchange`] and [`decide`] and you know the product.
+
+use std::sync::Arc;
+
+use bartizan_guards::Clearance;
+use bartizan_model::{
+    CanonicalRequest, Client, Denial, Finding, Mode, Phase, Severity, Stop, Transaction, Verdict,
+    transaction::Step,
+};
+use bartizan_policy::snapshot::{Api, Found, UnknownOperations};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use hyper::body::Incoming;
+
+use crate::{
+    body::ReplyBody,
+    connection::{Connection, Refusal},
+    forward::{self, Onward},
+    gateway::Gateway,
+    ingress::{
+        address,
+        canonical::{self, Head, HeadLimits},
+    },
+    record::{BodyMeter, Record},
+    respond,
+    upstream::Upstream,
+};
+
+/// Serves one request on a connection.
+pub async fn exchange(
+    gateway: &Arc<Gateway>,
+    connection: &Arc<Connection>,
+    redirect_to: Option<u16>,
+    request: Request<Incoming>,
+) -> Response<ReplyBody> {
+    let (mut parts, incoming) = request.into_parts();
+    let mut record = begin(gateway, connection, &parts);
+    if let Some(port) = redirect_to {
+        return match normalize(&mut record, &mut parts) {
+            Ok(_) => respond::redirect(record, port),
+            Err(stop) => respond::stop(record, stop),
+        };
+    }
+    match decide(&mut record, &mut parts).await {
+        Ok((clearance, onward)) => forward::forward(clearance, record, onward, parts, incoming).await,
+        Err(stop) => respond::stop(record, stop),
+    }
+}
+
+/// Everything before forwarding: the steps 1 to 7 of the house. `explain` calls it, too.
+///
+/// # Errors
+/// A guard or the gateway itself refused, challenged or answered.
+pub async fn decide(record: &mut Record, parts: &mut Parts) -> Result<(Clearance, Onward), Stop> {
+    let mut head = normalize(record, parts)?;
+    let (api, upstream) = route(record, &mut head)?;
+    let operation =
+        match api.operations.find(&record.transaction.request.method, &record.transaction.request.path) {
+            Found::Operation(operation) => Arc::clone(operation),
+            Found::MethodNotAllowed(methods) => return Err(method_not_allowed(&methods)),
+        };
+    record.transaction.operation = Arc::clone(&operation.label);
+    record.operation = Some(Arc::clone(&operation));
+    let transaction = &mut record.transaction;
+    let guards = &operation.guards;
+
+    // 1 admit: what an address alone decides, and preflights, which carry no credential
+    let ip_access = guards.ip_access.request_headers(transaction).await?;
+    let address_limits = guards.address_limits.request_headers(transaction).await?;
+    let request_limits = guards.request_limits.request_headers(transaction).await?;
+    let cors = guards.cors.request_headers(transaction).await?;
+    // 2 identify
+    let identity = guards.identity.request_headers(transaction).await?;
+    // 4 throttle
+    let rate_limit = guards.rate_limit.request_headers(transaction).await?;
+    let security_headers = guards.security_headers.request_headers(transaction).await?;
+    // 5 contract: paths and methods
+    if !operation.known {
+        unknown_operation(transaction, &api)?;
+    }
+    let clearance =
+        Clearance { ip_access, address_limits, request_limits, cors, identity, rate_limit, security_headers };
+    let max_body =
+        guards.request_limits.active().map_or(api.max_body, |limits| limits.max_body().min(api.max_body));
+    Ok((clearance, Onward { api, upstream, upgrade: head.upgrade, trailers: head.trailers, max_body }))
+}
+
+/// A record for an exchange of which nothing is known yet but its connection.
+pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts) -> Box<Record> {
+    let clock = &gateway.services.clock;
+    let started = clock.now();
+    let ip = bartizan_model::address::canonical(connection.peer.ip());
+    Box::new(Record {
+        gateway: Arc::clone(gateway),
+        active: gateway.active(),
+        connection: Arc::clone(connection),
+        transaction: Transaction {
+            id: gateway.event_id(started),
+            started,
+            ticks: clock.monotonic(),
+            client: Client { ip, peer: connection.peer },
+            request: CanonicalRequest {
+                method: parts.method.clone(),
+                scheme: connection.scheme,
+                host: String::new(),
+                port: None,
+                path: String::new(),
+                query: None,
+                headers: HeaderMap::new(),
+                version: parts.version,
+                content_length: None,
+            },
+            api: respond::no_label(),
+            operation: respond::no_label(),
+            principal: None,
+            findings: Vec::new(),
+            findings_dropped: 0,
+            response_headers: HeaderMap::new(),
+            consumed_headers: Vec::new(),
+            monitor_all: gateway.break_glass_at(started),
+            probe: false,
+            trace: gateway.trace.then(Vec::new),
+        },
+        api: None,
+        operation: None,
+        ending: None,
+        status: 0,
+        body: Arc::new(BodyMeter::default()),
+        bytes_out: 0,
+        upstream_wait: None,
+        backend: None,
+        attempts: 0,
+        silent: false,
+        running: Some(connection.begin()),
+    })
+}
+
+/// The raw head to one canonical request, and the client's true address. What is ambiguous ends here.
+fn normalize(record: &mut Record, parts: &mut Parts) -> Result<Head, Stop> {
+    let connection = Arc::clone(&record.connection);
+    let active = Arc::clone(&record.active);
+    let bounds = &active.snapshot.bounds;
+    let limits = HeadLimits { header_count: bounds.header_count, target_bytes: bounds.target_bytes };
+    let is_h1 = parts.version < http::Version::HTTP_2;
+    let refused = is_h1.then(|| connection.take_refusal()).flatten().map(|why| match why {
+        Refusal::Head(why) => canonical::refusal(why.code(), why.status(), why.detail()),
+        Refusal::HeaderTimeout => canonical::refusal(
+            "ingress.header_timeout",
+            408,
+            "the head took longer than `bounds.header_timeout`",
+        ),
+    });
+    let head = match refused {
+        Some(denial) => Err(denial),
+        None => canonical::head(parts, &connection, limits),
+    };
+    let transaction = &mut record.transaction;
+    let mut head = head.map_err(|denial| refuse(transaction, denial))?;
+    transaction.step("ingress", Phase::RequestHeaders, Mode::Enforce, Step::Continued);
+    transaction.request = std::mem::replace(&mut head.request, transaction.request.clone());
+    transaction.client =
+        address::client(connection.peer, &active.snapshot.trusted_proxies, &transaction.request.headers);
+    if record.gateway.bans.is_banned(transaction.client.ip, transaction.started) {
+        let why = "the client's address is banned";
+        let denial = respond::own_denial("ban", "ban.address", StatusCode::FORBIDDEN, Verdict::Deny, why);
+        return Err(refuse(transaction, denial));
+    }
+    Ok(head)
+}
+
+/// Host and path to the API, whose rules settle the path and the reserved headers.
+fn route(record: &mut Record, head: &mut Head) -> Result<(Arc<Api>, Arc<Upstream>), Stop> {
+    let active = Arc::clone(&record.active);
+    let transaction = &mut record.transaction;
+    let Some((api, upstream)) = active.route(&transaction.request.host, &transaction.request.path) else {
+        let why = "no API of the policy serves this host and path";
+        let denial = respond::own_denial("route", "route.no_api", StatusCode::NOT_FOUND, Verdict::Deny, why);
+        return Err(refuse(transaction, denial));
+    };
+    let path = canonical::settle_path(&head.raw_path, api.path_rules);
+    match path {
+        Ok(path) => transaction.request.path = path,
+        Err(denial) => return Err(refuse(transaction, denial)),
+    }
+    // The tolerated form may belong to another API than the one that was found by a lenient reading.
+    if !active
+        .route(&transaction.request.host, &transaction.request.path)
+        .is_some_and(|(a, _)| Arc::ptr_eq(a, api))
+    {
+        let denial = canonical::refusal(
+            "ingress.path",
+            400,
+            "the path belongs to different APIs in different readings",
+        );
+        return Err(refuse(transaction, denial));
+    }
+    canonical::strip_reserved(&mut transaction.request.headers, &api.allowed_override_headers);
+    transaction.api = Arc::clone(&api.name);
+    transaction.step("route", Phase::RequestHeaders, Mode::Enforce, Step::Continued);
+    record.api = Some(Arc::clone(api));
+    Ok((Arc::clone(api), Arc::clone(upstream)))
+}
+
+/// What neither the contract nor a block of the policy names: a candidate for a shadow operation.
+fn unknown_operation(transaction: &mut Transaction, api: &Api) -> Result<(), Stop> {
+    let monitored = api.mode == Mode::Monitor || transaction.monitor_all;
+    let mode = match api.unknown_operations {
+        UnknownOperations::Allow => return Ok(()),
+        UnknownOperations::Deny if !monitored => Mode::Enforce,
+        UnknownOperations::Deny | UnknownOperations::Monitor => Mode::Monitor,
+    };
+    let why = "neither the contract nor an `operations` block names this operation";
+    let mut denial =
+        respond::own_denial("route", "route.unknown_operation", StatusCode::NOT_FOUND, Verdict::Deny, why);
+    denial.remedy = Some("add it to the contract, or set `unknown_operations: monitor`".into());
+    if mode == Mode::Enforce {
+        return Err(refuse(transaction, denial));
+    }
+    transaction.step("contract", Phase::RequestHeaders, mode, Step::Watched(denial.info.code));
+    transaction.find(Finding { severity: Severity::Info, ..denial.finding(Phase::RequestHeaders, mode) });
+    Ok(())
+}
+
+fn method_not_allowed(methods: &[Method]) -> Stop {
+    let why = "the contract has this path with other methods";
+    let mut denial = respond::own_denial(
+        "route",
+        "route.method_not_allowed",
+        StatusCode::METHOD_NOT_ALLOWED,
+        Verdict::Deny,
+        why,
+    );
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    if let Ok(value) = HeaderValue::from_str(&names.join(", ")) {
+        denial.headers.push((header::ALLOW, value));
+    }
+    Stop::Denial(Box::new(denial))
+}
+
+/// A refusal of the gateway's own: a finding and a step like a guard's.
+pub fn refuse(transaction: &mut Transaction, denial: Denial) -> Stop {
+    transaction.find(denial.finding(Phase::RequestHeaders, Mode::Enforce));
+    transaction.step(denial.guard, Phase::RequestHeaders, Mode::Enforce, Step::Refused(denial.info.code));
+    Stop::Denial(Box::new(denial))
+}

@@ -1,0 +1,288 @@
+//! One connection from accept to close: PROXY header, TLS, protocol detection, exchanges, drain.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bartizan_model::{Scheme, address::canonical};
+use bartizan_pattern::http1::HeadBounds;
+use bartizan_policy::snapshot::ConnectionBounds;
+use hyper::{
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::watch,
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    connection::{Connection, TlsFacts},
+    gateway::Gateway,
+    ingress::{
+        proxy_protocol,
+        tap::{Tap, TapTimes},
+    },
+    pipeline::exchange,
+};
+
+/// After a flood of control frames: how long the GOAWAY may take to leave.
+const GOAWAY_TIME: Duration = Duration::from_millis(100);
+
+/// HTTP/2 flow control: what a client may send ahead on one stream and on the connection, and what is buffered towards it.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const SEND_BUFFER: usize = 256 * 1024;
+
+/// Reset streams that are remembered before the connection is ended (rapid reset, CVE-2023-44487).
+const MAX_RESETS: usize = 50;
+
+/// What a listener gives its connections. Swapped whole when the policy changes.
+#[derive(Clone)]
+pub struct Context {
+    /// TLS, or cleartext.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Every request is redirected to `https` at this port.
+    pub redirect_to: Option<u16>,
+    /// A PROXY header is expected from trusted proxies.
+    pub proxy_protocol: bool,
+}
+
+/// Serves one accepted connection to its end.
+pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStream, peer: SocketAddr) {
+    let hop = canonical(peer.ip());
+    let active = gateway.active();
+    let trusted = active.snapshot.trusted_proxies.contains(hop);
+    let bounds = active.snapshot.bounds.clone();
+    drop(active);
+    let mut client = peer;
+    // The hop is counted first; a client behind PROXY protocol once it is known.
+    let mut ticket = match gateway.admit(hop, trusted) {
+        Ok(ticket) => ticket,
+        Err(code) => {
+            return gateway.connection_refused(peer, code, "a connection cap of `bounds` is reached");
+        }
+    };
+    let _ = stream.set_nodelay(true);
+    if context.proxy_protocol {
+        if !trusted {
+            let why = "PROXY protocol from an address that is not in `trusted_proxies`";
+            return gateway.connection_refused(peer, "connection.proxy_untrusted", why);
+        }
+        match tokio::time::timeout(bounds.header_timeout, proxy_protocol::read(&mut stream)).await {
+            Ok(Ok(Some(address))) => {
+                client = address;
+                drop(ticket);
+                ticket = match gateway.admit(canonical(address.ip()), false) {
+                    Ok(ticket) => ticket,
+                    Err(code) => {
+                        return gateway.connection_refused(
+                            client,
+                            code,
+                            "a connection cap of `bounds` is reached",
+                        );
+                    }
+                };
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(_)) | Err(_) => {
+                let why = "no valid PROXY header came";
+                return gateway.connection_refused(peer, "connection.proxy_header", why);
+            }
+        }
+    }
+    if gateway.bans.is_banned(canonical(client.ip()), gateway.services.clock.now()) {
+        return gateway.connection_refused(client, "connection.banned", "the client's address is banned");
+    }
+    let is_tls = context.tls.is_some();
+    let metrics = Arc::clone(gateway.telemetry.metrics());
+    metrics.connection_opened(is_tls);
+    match context.tls {
+        None => {
+            let connection = Connection::new(client, hop, Scheme::Http, None);
+            speak(&gateway, &bounds, connection, stream, false, context.redirect_to).await;
+        }
+        Some(config) => {
+            let accept = TlsAcceptor::from(config).accept(stream);
+            match tokio::time::timeout(bounds.header_timeout, accept).await {
+                Ok(Ok(stream)) => {
+                    let (facts, h2) = facts(stream.get_ref().1);
+                    let connection = Connection::new(client, hop, Scheme::Https, Some(facts));
+                    speak(&gateway, &bounds, connection, stream, h2, context.redirect_to).await;
+                }
+                Ok(Err(error)) => {
+                    gateway.connection_refused(
+                        client,
+                        "connection.tls",
+                        &format!("TLS handshake failed: {error}"),
+                    );
+                }
+                Err(_) => {
+                    gateway.connection_refused(
+                        client,
+                        "connection.tls_timeout",
+                        "the TLS handshake took too long",
+                    );
+                }
+            }
+        }
+    }
+    metrics.connection_closed(is_tls);
+    drop(ticket);
+}
+
+fn facts(tls: &rustls::ServerConnection) -> (TlsFacts, bool) {
+    let certificate = tls.peer_certificates().and_then(|chain| chain.first());
+    let hash = certificate.and_then(|leaf| {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, leaf);
+        digest.as_ref().try_into().ok()
+    });
+    let facts =
+        TlsFacts { server_name: tls.server_name().map(str::to_ascii_lowercase), client_certificate: hash };
+    (facts, tls.alpn_protocol() == Some(b"h2"))
+}
+
+/// Speaks HTTP on a stream until it ends.
+async fn speak<T>(
+    gateway: &Arc<Gateway>,
+    bounds: &ConnectionBounds,
+    connection: Arc<Connection>,
+    stream: T,
+    alpn_h2: bool,
+    redirect_to: Option<u16>,
+) where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let head = HeadBounds {
+        target_bytes: bounds.target_bytes,
+        header_count: bounds.header_count,
+        header_bytes: bounds.header_bytes,
+    };
+    let times = TapTimes {
+        header_timeout: bounds.header_timeout,
+        idle_timeout: bounds.idle_timeout,
+        write_stall: bounds.write_stall,
+    };
+    let mut tap = Tap::new(stream, Arc::clone(&connection), head, times, gateway.born);
+    let mut drains = gateway.drains();
+    let is_h2 = tokio::select! {
+        detected = tap.detect(alpn_h2, bounds.control_frames) => match detected {
+            Ok(is_h2) => is_h2,
+            Err(error) => {
+                // A connection that never said anything is no news; one that is cut off half-way is not ours to answer.
+                tracing::debug!(%error, "connection ended before a request");
+                return;
+            }
+        },
+        () = drained(&mut drains) => return,
+    };
+    if is_h2 {
+        speak_h2(gateway, bounds, connection, tap, redirect_to, drains).await;
+    } else {
+        speak_h1(gateway, bounds, connection, tap, redirect_to, drains).await;
+    }
+}
+
+async fn drained(drains: &mut watch::Receiver<bool>) {
+    if drains.wait_for(|draining| *draining).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn speak_h1<T>(
+    gateway: &Arc<Gateway>,
+    bounds: &ConnectionBounds,
+    connection: Arc<Connection>,
+    tap: Tap<T>,
+    redirect_to: Option<u16>,
+    mut drains: watch::Receiver<bool>,
+) where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(|request| {
+        let (gateway, connection) = (Arc::clone(gateway), Arc::clone(&connection));
+        async move { Ok::<_, io::Error>(exchange(&gateway, &connection, redirect_to, request).await) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // The tap keeps the time of heads: the library would count idle time, too.
+        .header_read_timeout(None)
+        .max_headers(bounds.header_count.saturating_add(16))
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(tap), service)
+        .with_upgrades();
+    tokio::pin!(serving);
+    let result = tokio::select! {
+        result = serving.as_mut() => result,
+        () = drained(&mut drains) => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "HTTP/1 connection ended");
+    }
+}
+
+async fn speak_h2<T>(
+    gateway: &Arc<Gateway>,
+    bounds: &ConnectionBounds,
+    connection: Arc<Connection>,
+    tap: Tap<T>,
+    redirect_to: Option<u16>,
+    mut drains: watch::Receiver<bool>,
+) where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(|request| {
+        let (gateway, connection) = (Arc::clone(gateway), Arc::clone(&connection));
+        async move { Ok::<_, io::Error>(exchange(&gateway, &connection, redirect_to, request).await) }
+    });
+    let serving = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(bounds.concurrent_streams)
+        .max_header_list_size(u32::try_from(bounds.header_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_RESETS)
+        .enable_connect_protocol()
+        .serve_connection(TokioIo::new(tap), service);
+    tokio::pin!(serving);
+    let mut look =
+        tokio::time::interval(bounds.idle_timeout.min(Duration::from_secs(5)).max(Duration::from_millis(50)));
+    let began = gateway.services.clock.monotonic();
+    loop {
+        tokio::select! {
+            result = serving.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "HTTP/2 connection ended");
+                }
+                return;
+            }
+            () = connection.flooded() => {
+                gateway.connection_refused(connection.peer, "connection.control_flood", "HTTP/2 control frames without end");
+                serving.as_mut().graceful_shutdown();
+                let _ = tokio::time::timeout(GOAWAY_TIME, serving).await;
+                return;
+            }
+            () = drained(&mut drains) => {
+                serving.as_mut().graceful_shutdown();
+                let _ = serving.await;
+                return;
+            }
+            _ = look.tick() => {
+                let now = gateway.services.clock.monotonic();
+                let quiet = now.saturating_sub(connection.quiet_since().max(began));
+                if connection.active() == 0 && quiet >= bounds.idle_timeout {
+                    serving.as_mut().graceful_shutdown();
+                    let _ = tokio::time::timeout(bounds.header_timeout, serving).await;
+                    return;
+                }
+            }
+        }
+    }
+}
