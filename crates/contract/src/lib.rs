@@ -1,1 +1,8 @@
 //! API contracts: OpenAPI documents to operations.
+
+mod json;
+mod openapi;
+pub mod tree;
+pub mod yaml;
+
+pub use openapi::{Contract, ContractOperation};

@@ -1,0 +1,560 @@
+//! One API: its hosts and paths, its operations from contract and blocks, and what each ends up with.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use bartizan_contract::{Contract, tree::Node, yaml::Budget};
+use bartizan_model::{ByteSize, FileReference, Level, Mode, compile::IssuerSpec};
+use bartizan_pattern::{
+    path::{PathRules, canonical},
+    template::{PathPattern, PatternSet},
+};
+use http::Method;
+
+use super::{
+    Compiler,
+    guards::{GuardCompiler, SectionSet},
+};
+use crate::{
+    document::{ApiSettings, Hsts, UnknownText},
+    effective::{EffectiveApi, EffectiveOperation},
+    routing::{Block, Candidate, Enumeration, OperationTable, Variants, template_pattern},
+    snapshot::{Api, Operation, UnknownOperations},
+};
+
+/// Combinations of blocks for one operation of the contract; more make a policy that nobody can read.
+const MAX_COMBINATIONS: usize = 64;
+/// Combinations for what the contract does not name, beyond one for each block.
+const MAX_UNKNOWN_COMBINATIONS: usize = 256;
+/// Blocks of one API: `u16` indices and a start within a second allow for more, a reader does not.
+const MAX_BLOCKS: usize = 2_000;
+/// The default of `max_body`: 10 MiB.
+const MAX_BODY: u64 = 10 << 20;
+
+/// A block as the document has it.
+struct WrittenBlock {
+    block: Block,
+    sections: SectionSet,
+    mode: Option<Mode>,
+    inherit: bool,
+    path: String,
+}
+
+impl Compiler<'_> {
+    pub(super) fn api(
+        &mut self,
+        settings: &ApiSettings,
+        path: &str,
+        issuers: &BTreeMap<Arc<str>, Arc<IssuerSpec>>,
+        own: &[SocketAddr],
+    ) -> Option<(Api, EffectiveApi)> {
+        let name: Arc<str> = Arc::from(settings.name.as_str());
+        self.check_name(&name, &format!("{path}.name"));
+        let hosts = self.hosts(&settings.hosts, &format!("{path}.hosts"));
+        let base_path = settings
+            .base_path
+            .as_deref()
+            .and_then(|text| self.base_path(text, &format!("{path}.base_path")))
+            .unwrap_or_default();
+        let upstream = self.upstream(&name, &settings.upstream, path, own);
+        let contract =
+            settings.contract.as_ref().map(|file| self.contract(file, &format!("{path}.contract")));
+        let contract_given = contract.is_some();
+        let contract = contract.flatten();
+        let unknown_operations = match settings.unknown_operations {
+            Some(UnknownText::Deny) => UnknownOperations::Deny,
+            Some(UnknownText::Monitor) => UnknownOperations::Monitor,
+            Some(UnknownText::Allow) => UnknownOperations::Allow,
+            None if contract_given => UnknownOperations::Deny,
+            None => UnknownOperations::Monitor,
+        };
+        if unknown_operations == UnknownOperations::Allow {
+            self.warn(
+                &format!("{path}.unknown_operations"),
+                "operations that nothing names are forwarded without a word",
+                "write `monitor` to have them reported, or `deny`",
+            );
+        }
+        let mode = settings.mode.unwrap_or_default();
+        if mode == Mode::Off {
+            self.warn(
+                &format!("{path}.mode"),
+                format!("no guard of `{name}` runs unless it states its own mode"),
+                "write `monitor` to watch, or `enforce`",
+            );
+        }
+        let node = self.tree.nearest(path).clone();
+        let sections = self.sections(&node, path, 0);
+        self.warn_of_anonymous(&node, path, &name);
+        let blocks = self.blocks(settings, &node, path);
+
+        let mut guards = GuardCompiler::new(self, Arc::clone(&name), issuers);
+        guards.labels = blocks.iter().map(|written| (written.1.block.label.clone(), written.0)).collect();
+        let max_body = settings.max_body.map_or_else(|| largest_body(&sections, &blocks), |size| size.0);
+        guards.defaults = guards.compiler.request_defaults(max_body);
+        let mut told = Vec::new();
+        let table = operations(
+            &mut guards,
+            &Given { base: &sections, mode, blocks: &blocks, contract: contract.as_ref() },
+            path,
+            &base_path,
+            unknown_operations,
+            &mut told,
+        );
+        self.warn_of_logins(&told, &blocks, contract.as_ref(), path);
+
+        let upstream = upstream?;
+        let effective = EffectiveApi {
+            name: settings.name.clone(),
+            hosts: hosts.clone(),
+            base_path: base_path.clone(),
+            backends: upstream
+                .backends
+                .iter()
+                .map(|backend| {
+                    let scheme = if backend.tls { "https" } else { "http" };
+                    let host = &backend.host;
+                    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+                    format!("{scheme}://{host}:{}", backend.port)
+                })
+                .collect(),
+            unknown_operations: match unknown_operations {
+                UnknownOperations::Deny => "deny",
+                UnknownOperations::Monitor => "monitor",
+                UnknownOperations::Allow => "allow",
+            },
+            max_body,
+            operations: told,
+        };
+        let api = Api {
+            name,
+            hosts,
+            base_path,
+            upstream: Arc::new(upstream),
+            mode,
+            path_rules: PathRules {
+                encoded_slash: settings.paths.encoded_slash,
+                parameters: settings.paths.parameters,
+            },
+            allowed_override_headers: settings
+                .allow_override_headers
+                .iter()
+                .map(|name| name.0.clone())
+                .collect(),
+            operations: table,
+            unknown_operations,
+            max_body: effective.max_body,
+            hsts: match settings.hsts {
+                None | Some(Hsts::Switch(false)) => None,
+                Some(Hsts::Switch(true)) => Some(31_536_000),
+                Some(Hsts::Period(period)) => Some(period.0.as_secs()),
+            },
+        };
+        Some((api, effective))
+    }
+
+    fn check_name(&mut self, name: &str, path: &str) {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+            self.error(
+                path,
+                format!("`{name}` is not a name for an API"),
+                "use 1 to 64 letters, digits, `-`, `_` or `.`",
+            );
+        }
+    }
+
+    /// Host names in lower case, without `*` alone.
+    fn hosts(&mut self, hosts: &[String], path: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for (index, host) in hosts.iter().enumerate() {
+            if host == "*" {
+                return Vec::new();
+            }
+            let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+            let plain = host.strip_prefix("*.").unwrap_or(&host);
+            let valid = !plain.is_empty()
+                && plain.parse::<http::uri::Authority>().is_ok_and(|authority| {
+                    authority.port().is_none() && authority.host() == plain && !plain.contains(['*', '@'])
+                });
+            if valid {
+                found.push(host);
+            } else {
+                self.error(
+                    &format!("{path}[{index}]"),
+                    format!("`{host}` is not a host name"),
+                    "write `api.example.com` or `*.example.com`, without scheme, port or path",
+                );
+            }
+        }
+        found
+    }
+
+    /// A path prefix without a slash at the end.
+    pub(super) fn base_path(&mut self, text: &str, path: &str) -> Option<String> {
+        let prefix = text.strip_suffix('/').unwrap_or(text);
+        if prefix.is_empty() && text == "/" {
+            return Some(String::new());
+        }
+        match canonical(prefix, PathRules::default()) {
+            Ok(canonical) if canonical == prefix && !prefix.contains(['*', '{', '?', '#']) => Some(canonical),
+            Ok(canonical) if canonical != prefix && !prefix.contains(['?', '#']) => {
+                self.error(
+                    path,
+                    format!("`{text}` is not in canonical form"),
+                    format!("write `{canonical}`"),
+                );
+                None
+            }
+            _ => {
+                self.error(
+                    path,
+                    format!("`{text}` is not a path prefix"),
+                    "write a plain path such as `/v1`",
+                );
+                None
+            }
+        }
+    }
+
+    fn contract(&mut self, file: &FileReference, path: &str) -> Option<Contract> {
+        let bytes = self.file(file, path)?;
+        self.digest.update(&bytes);
+        let shown = self.disk.resolve(&file.0).display().to_string();
+        match Contract::parse(&bytes, &shown, Budget::CONTRACT) {
+            Ok((contract, warnings)) => {
+                self.report.extend(warnings.0);
+                Some(contract)
+            }
+            Err(diagnostics) => {
+                for mut diagnostic in diagnostics.0 {
+                    if diagnostic.place.is_none() {
+                        let below = diagnostic.path.clone();
+                        path.clone_into(&mut diagnostic.path);
+                        if !below.is_empty() {
+                            diagnostic.message = format!("in `{}`, {below}: {}", file.0, diagnostic.message);
+                        }
+                        self.say(diagnostic);
+                    } else {
+                        self.report.push(diagnostic);
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    /// The blocks with their number in the document (from 1), the least specific first.
+    fn blocks(&mut self, settings: &ApiSettings, node: &Node, path: &str) -> Vec<(u32, WrittenBlock)> {
+        let mut blocks: Vec<(u32, WrittenBlock)> = Vec::new();
+        for (index, operation) in settings.operations.iter().enumerate() {
+            let at = format!("{path}.operations[{index}]");
+            let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+            let block = match Block::parse(&operation.pattern) {
+                Ok(block) => block,
+                Err(text) => {
+                    self.error_text(&format!("{at}.match"), &text);
+                    continue;
+                }
+            };
+            let written = node.nearest(&format!("operations[{index}]"));
+            let sections = self.sections(written, &at, number);
+            if !operation.inherit && !sections.contains("identity") {
+                self.warn(
+                    &at,
+                    format!(
+                        "`{}` starts over without `identity`: anonymous callers are allowed",
+                        block.label
+                    ),
+                    "write `identity:` in this block, or remove `inherit: false`",
+                );
+            }
+            for (_, other) in &blocks {
+                self.check_tie(&other.block, &block, &format!("{at}.match"));
+            }
+            let (mode, inherit) = (operation.mode, operation.inherit);
+            blocks.push((number, WrittenBlock { block, sections, mode, inherit, path: at }));
+        }
+        if blocks.len() > MAX_BLOCKS {
+            self.error(
+                &format!("{path}.operations"),
+                format!("an API has at most {MAX_BLOCKS} operation blocks"),
+                "use patterns such as `* /admin/**`",
+            );
+            blocks.truncate(MAX_BLOCKS);
+        }
+        blocks.sort_by_key(|(_, written)| {
+            (written.block.pattern.specificity(), written.block.method.is_some())
+        });
+        blocks
+    }
+
+    fn check_tie(&mut self, one: &Block, other: &Block, path: &str) {
+        let same_rank = one.method.is_some() == other.method.is_some();
+        let meet = match (&one.method, &other.method) {
+            (Some(a), Some(b)) => a == b,
+            _ => true,
+        };
+        if !same_rank || !meet {
+            return;
+        }
+        if one.pattern == other.pattern {
+            self.error(
+                path,
+                format!("`{}` and `{}` match the same operations", one.label, other.label),
+                "put the settings of both into one block",
+            );
+        } else if one.pattern.ties_with(&other.pattern) {
+            self.error(
+                path,
+                format!(
+                    "`{}` and `{}` are equally specific and can match the same path",
+                    one.label, other.label
+                ),
+                "nothing says which of them is laid over the other: make one more specific",
+            );
+        }
+    }
+
+    fn warn_of_anonymous(&mut self, node: &Node, path: &str, name: &str) {
+        match node.get("identity") {
+            None => self.warn(
+                &format!("{path}.name"),
+                format!("the callers of `{name}` are not identified: anonymous requests are allowed"),
+                "add `identity: { accept: [..] }`",
+            ),
+            Some(identity) => {
+                let anonymous = identity.get("anonymous").and_then(Node::as_str);
+                if anonymous == Some("allow") {
+                    self.warn(
+                        &format!("{path}.identity.anonymous"),
+                        format!("anonymous callers are allowed for all of `{name}`"),
+                        "write `anonymous: deny` here, and `allow` in the blocks of public operations",
+                    );
+                }
+            }
+        }
+    }
+
+    /// Operations that take guesses need a limit.
+    fn warn_of_logins(
+        &mut self,
+        told: &[EffectiveOperation],
+        blocks: &[(u32, WrittenBlock)],
+        contract: Option<&Contract>,
+        path: &str,
+    ) {
+        let mut said: Vec<&str> = Vec::new();
+        for operation in told.iter().filter(|operation| operation.known && takes_guesses(&operation.label)) {
+            let limited = operation
+                .guards
+                .iter()
+                .any(|guard| guard.guard == "rate_limit" && guard.mode != Mode::Off.as_str());
+            if limited || said.contains(&operation.label.as_str()) {
+                continue;
+            }
+            said.push(&operation.label);
+            let block = blocks.iter().find(|(_, written)| written.block.label == operation.label);
+            let at = match (block, contract) {
+                (Some((_, written)), _) => format!("{}.match", written.path),
+                (None, Some(_)) => format!("{path}.contract"),
+                _ => path.to_owned(),
+            };
+            let label = &operation.label;
+            self.report.push({
+                let mut diagnostic = bartizan_model::Diagnostic::warning(
+                    at.clone(),
+                    format!("`{label}` takes credentials and has no limit: they can be guessed"),
+                )
+                .help("add `guards: { rate_limit: [{ name: guesses, key: ip, rate: 10/m }] }` to its block");
+                diagnostic.place = self.sources.place(self.tree.locate(&at));
+                diagnostic.level = Level::Warning;
+                diagnostic
+            });
+        }
+    }
+}
+
+/// The body bound of an API that states none: the default, or what a block allows beyond it.
+fn largest_body(base: &SectionSet, blocks: &[(u32, WrittenBlock)]) -> u64 {
+    let stated = |sections: &SectionSet| {
+        let size = sections.setting("request_limits", "max_body")?.parse::<ByteSize>().ok()?;
+        Some(size.0)
+    };
+    let all =
+        std::iter::once(stated(base)).chain(blocks.iter().map(|(_, written)| stated(&written.sections)));
+    all.flatten().fold(MAX_BODY, u64::max)
+}
+
+/// Whether an operation's name says that credentials are tried there.
+fn takes_guesses(label: &str) -> bool {
+    const WORDS: [&str; 13] = [
+        "login",
+        "log-in",
+        "signin",
+        "sign-in",
+        "logon",
+        "token",
+        "password",
+        "passwords",
+        "otp",
+        "mfa",
+        "2fa",
+        "authenticate",
+        "verify-otp",
+    ];
+    let Some((method, path)) = label.split_once(' ') else { return false };
+    if !matches!(method, "POST" | "PUT" | "*") {
+        return false;
+    }
+    let last = path.rsplit('/').find(|segment| !segment.is_empty() && !segment.starts_with('{'));
+    last.is_some_and(|segment| {
+        let segment = segment.to_ascii_lowercase();
+        WORDS.contains(&segment.as_str()) || segment.starts_with("login") || segment.ends_with("password")
+    })
+}
+
+/// What the operations of an API are made of.
+struct Given<'a> {
+    base: &'a SectionSet,
+    mode: Mode,
+    blocks: &'a [(u32, WrittenBlock)],
+    contract: Option<&'a Contract>,
+}
+
+impl Given<'_> {
+    /// Compiles one operation with a set of blocks, given by position.
+    fn operation(
+        &self,
+        guards: &mut GuardCompiler<'_, '_>,
+        label: &str,
+        known: bool,
+        set: &[u16],
+        told: &mut Vec<EffectiveOperation>,
+    ) -> Arc<Operation> {
+        let chosen: Vec<&WrittenBlock> = set
+            .iter()
+            .filter_map(|&at| self.blocks.get(usize::from(at)))
+            .map(|(_, written)| written)
+            .collect();
+        let mut sections = self.base.clone();
+        let mut mode = self.mode;
+        for written in &chosen {
+            if !written.inherit {
+                sections = SectionSet::default();
+            }
+            sections.lay(&written.sections);
+            mode = written.mode.unwrap_or(mode);
+        }
+        let (compiled, listed) = guards.compile(sections, mode);
+        let entry = EffectiveOperation {
+            label: label.to_owned(),
+            known,
+            blocks: chosen.iter().map(|written| written.block.label.clone()).collect(),
+            guards: listed,
+        };
+        if !told.contains(&entry) {
+            told.push(entry);
+        }
+        Arc::new(Operation { label: Arc::from(label), known, guards: compiled })
+    }
+}
+
+/// Compiles every operation that can occur.
+fn operations(
+    guards: &mut GuardCompiler<'_, '_>,
+    given: &Given<'_>,
+    path: &str,
+    base_path: &str,
+    unknown_operations: UnknownOperations,
+    told: &mut Vec<EffectiveOperation>,
+) -> OperationTable {
+    let blocks = given.blocks;
+    let index = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
+    let candidates: Vec<Candidate<'_>> = blocks
+        .iter()
+        .enumerate()
+        .map(|(at, (_, written))| Candidate { index: index(at), block: &written.block })
+        .collect();
+    let mut table =
+        OperationTable {
+            base_path: base_path.to_owned(),
+            blocks: PatternSet::new(blocks.iter().enumerate().map(|(at, (_, written))| {
+                (written.block.pattern.clone(), (index(at), written.block.clone()))
+            })),
+            refuse_unknown: unknown_operations == UnknownOperations::Deny,
+            ..OperationTable::default()
+        };
+    for operation in given.contract.map(|contract| contract.operations.as_slice()).unwrap_or_default() {
+        let label = format!("{} {}", operation.method, operation.template.as_str());
+        let mut methods = vec![operation.method.clone()];
+        if operation.method == Method::GET {
+            methods.push(Method::HEAD);
+        }
+        let within = template_pattern(&operation.template);
+        let variants = variants(
+            guards,
+            path,
+            &label,
+            &Enumeration { blocks: &candidates, within: within.as_ref(), limit: MAX_COMBINATIONS },
+            &methods,
+            |guards, set| given.operation(guards, &label, true, set, told),
+        );
+        let router = table.contract.entry(operation.method.clone()).or_default();
+        // Duplicates were refused when the contract was read.
+        if router.insert(&operation.template, table.operations.len()).is_ok() {
+            table.operations.push(variants);
+        }
+    }
+    let mut methods: Vec<Method> = vec![Method::HEAD];
+    methods.extend(blocks.iter().filter_map(|(_, written)| written.block.method.clone()));
+    methods.extend(Method::from_bytes(b"OTHER").ok());
+    methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    methods.dedup();
+    let anywhere: Option<&PathPattern> = None;
+    let limit = MAX_UNKNOWN_COMBINATIONS + blocks.len();
+    let everywhere = Enumeration { blocks: &candidates, within: anywhere, limit };
+    table.unknown = variants(guards, path, "unknown operations", &everywhere, &methods, |guards, set| {
+        let names = |at: &&u16| {
+            blocks
+                .get(usize::from(**at))
+                .is_some_and(|(_, written)| given.contract.is_none() || written.block.names_one())
+        };
+        let naming = set.iter().rev().find(names).and_then(|at| blocks.get(usize::from(*at)));
+        let label = naming.map_or("unknown", |(_, written)| written.block.label.as_str());
+        given.operation(guards, label, naming.is_some(), set, told)
+    });
+    if given.contract.is_some() || table.refuse_unknown {
+        table.options = variants(guards, path, "OPTIONS", &everywhere, &[Method::OPTIONS], |guards, set| {
+            given.operation(guards, "OPTIONS", true, set, &mut Vec::new())
+        });
+    }
+    table
+}
+
+fn variants<'c, 'a>(
+    guards: &mut GuardCompiler<'c, 'a>,
+    path: &str,
+    what: &str,
+    enumeration: &Enumeration<'_>,
+    methods: &[Method],
+    mut compile: impl FnMut(&mut GuardCompiler<'c, 'a>, &[u16]) -> Arc<Operation>,
+) -> Variants {
+    let mut variants = Variants::default();
+    match enumeration.sets(methods) {
+        Ok(sets) => {
+            for set in sets {
+                let operation = compile(guards, &set);
+                variants.insert(&set, operation);
+            }
+        }
+        Err(labels) => {
+            let labels: Vec<_> = labels.iter().take(12).map(|label| format!("`{label}`")).collect();
+            guards.compiler.error(
+                &format!("{path}.operations"),
+                format!("too many blocks may or may not match the paths of `{what}`: {}", labels.join(", ")),
+                "use fewer patterns with `*` or parameters that overlap",
+            );
+        }
+    }
+    variants
+}

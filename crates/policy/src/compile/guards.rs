@@ -1,0 +1,334 @@
+//! The guards of one operation: merged blocks to compiled guards, each distinct one compiled once and shared.
+
+use std::{
+    any::{Any, TypeId},
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+    sync::Arc,
+};
+
+use bartizan_contract::tree::{Entry, Node, Span, Value};
+use bartizan_guards::{Guards, REGISTRY, Sections};
+use bartizan_model::{CompileContext, Diagnostic, Guard, Level, Mode, Mounted, compile::IssuerSpec};
+
+use super::Compiler;
+use crate::{decode::decode, effective::EffectiveGuard, overlay::lay, suggest};
+
+/// Guards that every operation has unless the policy switches them off: they cost little and refuse only what no
+/// honest client sends.
+const ALWAYS: [&str; 2] = ["request_limits", "security_headers"];
+
+/// The key under which the items of a guard that is written as a list stand, once it has a `mode`.
+const ITEMS: &str = "limits";
+
+/// The guard blocks of an API or of an operation block, by guard.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SectionSet(BTreeMap<&'static str, Section>);
+
+/// One guard's block and its path in the document.
+#[derive(Clone, Debug)]
+struct Section {
+    node: Node,
+    path: String,
+}
+
+impl SectionSet {
+    /// Whether a guard has a block here.
+    pub(super) fn contains(&self, guard: &str) -> bool {
+        self.0.contains_key(guard)
+    }
+
+    /// A setting of a guard's block.
+    pub(super) fn setting(&self, guard: &str, key: &str) -> Option<&str> {
+        self.0.get(guard)?.node.get(key)?.as_str()
+    }
+
+    /// Lays the blocks of a more specific set over these.
+    pub(super) fn lay(&mut self, over: &SectionSet) {
+        for (guard, section) in &over.0 {
+            match self.0.get_mut(guard) {
+                Some(below) => {
+                    lay(&mut below.node, section.node.clone(), true);
+                    below.path.clone_from(&section.path);
+                }
+                None => {
+                    let mut section = section.clone();
+                    section.node.take("inherit");
+                    self.0.insert(guard, section);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the configuration of a guard is a list.
+fn is_list(guard: &str) -> bool {
+    REGISTRY
+        .iter()
+        .find(|info| info.id == guard)
+        .is_some_and(|info| (info.schema)().get("type").and_then(serde_json::Value::as_str) == Some("array"))
+}
+
+/// Gives every block the shape of a map, so that blocks can be laid over each other: a mode alone is `{ mode }`, a list
+/// is `{ limits }`.
+fn normalize(guard: &str, node: Node) -> Node {
+    let (span, origin) = (node.span, node.origin);
+    let wrap = |key: &str, value: Node| Node {
+        span,
+        origin,
+        value: Value::Map(vec![Entry { key: key.to_owned(), key_span: span, value }]),
+    };
+    match &node.value {
+        Value::Scalar { text, .. } if matches!(text.as_str(), "enforce" | "monitor" | "off") => {
+            wrap("mode", node)
+        }
+        Value::Scalar { .. } if node.is_null() => Node { span, origin, value: Value::Map(Vec::new()) },
+        Value::List(_) if is_list(guard) => wrap(ITEMS, node),
+        _ => node,
+    }
+}
+
+impl Compiler<'_> {
+    /// The guard blocks below `node`, marked as written by block `origin`.
+    pub(super) fn sections(&mut self, node: &Node, path: &str, origin: u32) -> SectionSet {
+        let mut set = SectionSet::default();
+        let mut add = |id: &'static str, entry: &Entry, path: String| {
+            let mut block = entry.value.clone();
+            if block.is_null() {
+                block.span = entry.key_span;
+            }
+            block.mark(origin);
+            set.0.insert(id, Section { node: normalize(id, block), path });
+        };
+        if let Some(entry) = node.entry("identity") {
+            add("identity", entry, format!("{path}.identity"));
+        }
+        let guards = format!("{path}.guards");
+        let known: Vec<&'static str> =
+            REGISTRY.iter().map(|info| info.id).filter(|id| *id != "identity").collect();
+        let Some(node) = node.get("guards") else { return set };
+        if !matches!(node.value, Value::Map(_)) && !node.is_null() {
+            self.error(
+                &guards,
+                format!("expected a map of guards, found {}", node.kind()),
+                format!("write `guards: {{ {}: .. }}`", known.first().copied().unwrap_or_default()),
+            );
+        }
+        for entry in node.entries() {
+            let at = format!("{guards}.{}", entry.key);
+            let (message, help) = match known.iter().find(|id| **id == entry.key) {
+                Some(id) => {
+                    add(id, entry, at);
+                    continue;
+                }
+                None if entry.key == "identity" => (
+                    "`identity` does not stand below `guards`".to_owned(),
+                    "write it next to `guards`".to_owned(),
+                ),
+                None => suggest::unknown_key(&entry.key, &known),
+            };
+            let mut diagnostic = Diagnostic::error(at, message).help(help);
+            diagnostic.place = self.sources.place(entry.key_span);
+            self.report.push(diagnostic);
+        }
+        set
+    }
+}
+
+/// Compiles guards and remembers them by their content.
+pub(super) struct GuardCompiler<'c, 'a> {
+    pub compiler: &'c mut Compiler<'a>,
+    api: Arc<str>,
+    issuers: &'c BTreeMap<Arc<str>, Arc<IssuerSpec>>,
+    /// The labels of operation blocks with their numbers.
+    pub labels: Vec<(String, u32)>,
+    /// What the document says elsewhere about the size of requests.
+    pub defaults: Vec<(&'static str, String)>,
+    cache: HashMap<(TypeId, String), Option<Arc<dyn Any + Send + Sync>>>,
+}
+
+impl<'c, 'a> GuardCompiler<'c, 'a> {
+    pub(super) fn new(
+        compiler: &'c mut Compiler<'a>,
+        api: Arc<str>,
+        issuers: &'c BTreeMap<Arc<str>, Arc<IssuerSpec>>,
+    ) -> Self {
+        GuardCompiler {
+            compiler,
+            api,
+            issuers,
+            labels: Vec::new(),
+            defaults: Vec::new(),
+            cache: HashMap::new(),
+        }
+    }
+
+    /// The guards of one operation, and what to tell of them.
+    pub(super) fn compile(&mut self, sections: SectionSet, mode: Mode) -> (Guards, Vec<EffectiveGuard>) {
+        let mut mounting = Mounting { guards: self, sections, mode, told: Vec::new() };
+        let compiled = Guards::compile(&mut mounting);
+        (compiled, mounting.told)
+    }
+
+    fn label(&self, origin: u32) -> Option<&str> {
+        self.labels.iter().find(|(_, number)| *number == origin).map(|(label, _)| label.as_str())
+    }
+
+    /// Where a limit counts: in the block that wrote it.
+    fn scope(&self, origin: u32) -> String {
+        match self.label(origin) {
+            Some(label) => format!("operation:{} {label}", self.api),
+            None => format!("api:{}", self.api),
+        }
+    }
+
+    /// The compiled guard, from the cache if one with the same content is there.
+    fn guard<G: Guard>(&mut self, body: Node, path: &str) -> Option<Arc<G>> {
+        let key = (TypeId::of::<G>(), fingerprint(&body));
+        if let Some(known) = self.cache.get(&key) {
+            return known.clone().and_then(|guard| guard.downcast::<G>().ok());
+        }
+        let compiled = self.compile_guard::<G>(body, path);
+        let stored = compiled.clone().map(|guard| guard as Arc<dyn Any + Send + Sync>);
+        self.cache.insert(key, stored);
+        compiled
+    }
+
+    fn compile_guard<G: Guard>(&mut self, mut body: Node, path: &str) -> Option<Arc<G>> {
+        let before = self.compiler.report.len();
+        let config = decode::<G::Config>(&mut body, path, self.compiler.sources, self.compiler.report)?;
+        // What was cut out is an error already; the rest is compiled to report the rest.
+        let broken = self.compiler.report.len() > before;
+        let scope = |path: &str| self.scope(body.nearest(path).origin);
+        let context = CompileContext {
+            api: &self.api,
+            operation: self.label(newest_origin(&body)),
+            profile: self.compiler.profile,
+            issuers: self.issuers,
+            services: self.compiler.options.services,
+            files: self.compiler.disk,
+            scope: &scope,
+        };
+        match G::compile(config, &context) {
+            Ok(guard) if !broken => Some(Arc::new(guard)),
+            Ok(_) => None,
+            Err(mut diagnostics) => {
+                // A guard that does not exist must never pass for one that does.
+                if !diagnostics.has_errors() {
+                    diagnostics.0.iter_mut().for_each(|diagnostic| diagnostic.level = Level::Error);
+                }
+                for mut diagnostic in diagnostics.0 {
+                    diagnostic.place = self.compiler.sources.place(body.locate(&diagnostic.path));
+                    let joint =
+                        if diagnostic.path.is_empty() || diagnostic.path.starts_with('[') { "" } else { "." };
+                    diagnostic.path = format!("{path}{joint}{}", diagnostic.path);
+                    self.compiler.report.push(diagnostic);
+                }
+                None
+            }
+        }
+    }
+}
+
+/// The mounting of one operation.
+struct Mounting<'g, 'c, 'a> {
+    guards: &'g mut GuardCompiler<'c, 'a>,
+    sections: SectionSet,
+    mode: Mode,
+    told: Vec<EffectiveGuard>,
+}
+
+impl Sections for Mounting<'_, '_, '_> {
+    fn mount<G: Guard>(&mut self) -> Mounted<G> {
+        let section = self.sections.0.get(G::ID).cloned().or_else(|| {
+            let node = Node { span: Span::default(), origin: 0, value: Value::Map(Vec::new()) };
+            ALWAYS.contains(&G::ID).then(|| Section { node, path: G::ID.to_owned() })
+        });
+        let Some(Section { mut node, path }) = section else { return Mounted::absent() };
+        let compiler = &mut *self.guards.compiler;
+        let mode = match node.take("mode") {
+            None => self.mode,
+            Some(mut entry) => {
+                let path = format!("{path}.mode");
+                decode(&mut entry.value, &path, compiler.sources, compiler.report).unwrap_or(self.mode)
+            }
+        };
+        let body = if is_list(G::ID) && matches!(node.value, Value::Map(_)) {
+            for entry in node.entries().iter().filter(|entry| entry.key != ITEMS) {
+                let (message, help) = suggest::unknown_key(&entry.key, &[ITEMS, "mode"]);
+                let mut diagnostic = Diagnostic::error(format!("{path}.{}", entry.key), message).help(help);
+                diagnostic.place = compiler.sources.place(entry.key_span);
+                compiler.report.push(diagnostic);
+            }
+            match node.take(ITEMS) {
+                Some(entry) => entry.value,
+                None => Node { value: Value::List(Vec::new()), ..node },
+            }
+        } else {
+            node
+        };
+        let body = match G::ID {
+            "request_limits" => fill(body, &self.guards.defaults),
+            _ => body,
+        };
+        if !self.told.iter().any(|guard| guard.guard == G::ID) {
+            self.told.push(EffectiveGuard { guard: G::ID, mode: mode.as_str(), config: body.to_json() });
+        }
+        match self.guards.guard::<G>(body, &path) {
+            Some(guard) => Mounted::new(guard, mode),
+            None => Mounted::absent(),
+        }
+    }
+}
+
+/// Adds settings that the block does not state.
+fn fill(mut body: Node, defaults: &[(&'static str, String)]) -> Node {
+    if let Value::Map(entries) = &mut body.value {
+        for (key, text) in defaults {
+            if !entries.iter().any(|entry| entry.key == *key) {
+                let value = Value::Scalar { text: text.clone(), quoted: false };
+                let value = Node { span: body.span, origin: 0, value };
+                entries.push(Entry { key: (*key).to_owned(), key_span: body.span, value });
+            }
+        }
+    }
+    body
+}
+
+/// The number of the last block that wrote something of this.
+fn newest_origin(node: &Node) -> u32 {
+    let below = match &node.value {
+        Value::Scalar { .. } => 0,
+        Value::List(items) => items.iter().map(newest_origin).max().unwrap_or(0),
+        Value::Map(entries) => entries.iter().map(|entry| newest_origin(&entry.value)).max().unwrap_or(0),
+    };
+    node.origin.max(below)
+}
+
+/// The content and its origins, without places.
+fn fingerprint(node: &Node) -> String {
+    fn append(node: &Node, text: &mut String) {
+        let _ = write!(text, "{}", node.origin);
+        match &node.value {
+            Value::Scalar { text: value, quoted } => {
+                let _ = write!(text, "{quoted}{value:?}");
+            }
+            Value::List(items) => {
+                text.push('[');
+                items.iter().for_each(|item| append(item, text));
+                text.push(']');
+            }
+            Value::Map(entries) => {
+                text.push('{');
+                for entry in entries {
+                    let _ = write!(text, "{:?}:", entry.key);
+                    append(&entry.value, text);
+                }
+                text.push('}');
+            }
+        }
+    }
+    let mut text = String::new();
+    append(node, &mut text);
+    text
+}

@@ -1,0 +1,130 @@
+//! Token issuers: where their keys are, and which algorithms go with them.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bartizan_model::{
+    FileReference,
+    compile::{IssuerSpec, KeySource},
+};
+
+use super::Compiler;
+use crate::document::Issuer;
+
+impl Compiler<'_> {
+    pub(super) fn issuers(&mut self, settings: &[Issuer]) -> BTreeMap<Arc<str>, Arc<IssuerSpec>> {
+        let mut issuers = BTreeMap::new();
+        for (index, issuer) in settings.iter().enumerate() {
+            let path = format!("issuers[{index}]");
+            let name: Arc<str> = Arc::from(issuer.name.as_str());
+            if issuers.contains_key(&name) {
+                self.error(
+                    &format!("{path}.name"),
+                    format!("two issuers are named `{name}`"),
+                    "give each issuer a name of its own",
+                );
+            }
+            let keys = self.keys(issuer, &path);
+            if issuer.algorithms.is_empty() {
+                self.error(
+                    &format!("{path}.algorithms"),
+                    "no algorithm is accepted, so every token is refused",
+                    "list what the issuer signs with, such as `[ES256, RS256]`",
+                );
+            }
+            let symmetric = matches!(keys, Some(KeySource::Secret(_)));
+            if let Some(at) =
+                issuer.algorithms.iter().position(|algorithm| algorithm.is_symmetric() != symmetric)
+            {
+                let algorithm = issuer.algorithms.get(at).map_or("", |algorithm| algorithm.as_str());
+                let (message, help) = if symmetric {
+                    (
+                        format!("`{algorithm}` does not sign with a shared secret"),
+                        "with `secret`, list only HS256, HS384 or HS512",
+                    )
+                } else {
+                    (
+                        format!("`{algorithm}` needs a shared secret: published keys must not verify it"),
+                        "add `secret: env:NAME` instead of `jwks`, or list asymmetric algorithms only",
+                    )
+                };
+                self.error(&format!("{path}.algorithms[{at}]"), message, help);
+            }
+            if issuer.audiences.is_empty() {
+                self.warn(
+                    &format!("{path}.audiences"),
+                    "tokens for any audience are accepted: one made for another API works here too",
+                    "list the `aud` value that names this API",
+                );
+            }
+            let Some(keys) = keys else { continue };
+            let spec = IssuerSpec {
+                name: Arc::clone(&name),
+                issuer: Arc::from(issuer.issuer.as_str()),
+                audiences: issuer.audiences.iter().map(|text| Arc::from(text.as_str())).collect(),
+                algorithms: issuer.algorithms.iter().map(|algorithm| Arc::from(algorithm.as_str())).collect(),
+                keys,
+                max_lifetime: issuer.max_lifetime.map(|period| period.0),
+                types: issuer.types.iter().map(|text| Arc::from(text.as_str())).collect(),
+                leeway: issuer.leeway.map_or(Duration::from_secs(30), |period| period.0),
+            };
+            issuers.insert(name, Arc::new(spec));
+        }
+        issuers
+    }
+
+    fn keys(&mut self, issuer: &Issuer, path: &str) -> Option<KeySource> {
+        match (&issuer.jwks, &issuer.secret) {
+            (Some(_), Some(_)) => {
+                self.error(
+                    &format!("{path}.secret"),
+                    "an issuer has either published keys or a shared secret",
+                    "remove `jwks` or `secret`",
+                );
+                None
+            }
+            (None, Some(secret)) => {
+                use bartizan_model::Files as _;
+                if let Err(text) = self.disk.secret(secret) {
+                    self.error_text(&format!("{path}.secret"), &text);
+                }
+                Some(KeySource::Secret(secret.clone()))
+            }
+            (Some(text), None) => {
+                let jwks = format!("{path}.jwks");
+                if let Ok(file) = text.parse::<FileReference>() {
+                    self.file(&file, &jwks)?;
+                    return Some(KeySource::File(file));
+                }
+                self.check_url(text, &jwks, "a key set is `https://..` or `file:path`")?;
+                Some(KeySource::Url(Arc::from(text.as_str())))
+            }
+            (None, None) => {
+                self.check_url(
+                    &issuer.issuer,
+                    &format!("{path}.issuer"),
+                    "discovery needs an `https://` issuer; otherwise add `jwks: file:..`, `jwks: https://..` or `secret: env:..`",
+                )?;
+                Some(KeySource::Discovery(Arc::from(issuer.issuer.as_str())))
+            }
+        }
+    }
+
+    /// Keys come over TLS, or from this machine.
+    fn check_url(&mut self, text: &str, path: &str, help: &str) -> Option<()> {
+        let uri: Option<http::Uri> = text.parse().ok();
+        let scheme = uri.as_ref().and_then(http::Uri::scheme_str);
+        let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
+        match scheme {
+            Some("https") if !host.is_empty() => Some(()),
+            Some("http") if super::upstream::is_loopback(host) => Some(()),
+            Some("http") => {
+                self.error(path, "keys that come in cleartext can be forged on the way", help);
+                None
+            }
+            _ => {
+                self.error(path, format!("`{text}` is not a URL to fetch keys from"), help);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Helpful words about names that are not known: the closest known one, or that it belongs to a version to come.
+
+/// Settings of features that this version does not have.
+const TO_COME: &[&str] = &[
+    "access",
+    "acme",
+    "alerts",
+    "anomaly",
+    "bans",
+    "bots",
+    "cache",
+    "crs",
+    "discovery",
+    "dlp",
+    "dpop",
+    "exclusions",
+    "feed",
+    "feeds",
+    "fleet",
+    "geo",
+    "graphql",
+    "grpc",
+    "http3",
+    "introspection",
+    "inventory",
+    "ownership",
+    "payload",
+    "plugins",
+    "quota",
+    "quotas",
+    "schema_validation",
+    "signature",
+    "sinks",
+    "step_up",
+    "tenants",
+    "threat_intel",
+    "validation",
+    "waf",
+];
+
+/// Whether a name belongs to a feature that this version does not have.
+pub(crate) fn is_to_come(name: &str) -> bool {
+    TO_COME.contains(&name)
+}
+
+/// What is wrong with an unknown key, and what to do.
+pub(crate) fn unknown_key(key: &str, known: &[&str]) -> (String, String) {
+    if is_to_come(key) && !known.contains(&key) {
+        return (
+            format!("`{key}` is not available in this version"),
+            format!("remove `{key}` from the policy"),
+        );
+    }
+    let allowed = allowed(known);
+    let help = match closest(key, known) {
+        Some(near) => format!("did you mean `{near}`? {allowed}"),
+        None => allowed,
+    };
+    (format!("`{key}` is not a known setting here"), help)
+}
+
+/// What is wrong with an unknown value, and what to do.
+pub(crate) fn unknown_value(value: &str, known: &[&str]) -> (String, String) {
+    if is_to_come(value) && !known.contains(&value) {
+        return (format!("`{value}` is not available in this version"), allowed(known));
+    }
+    let allowed = allowed(known);
+    let help = match closest(value, known) {
+        Some(near) => format!("did you mean `{near}`? {allowed}"),
+        None => allowed,
+    };
+    (format!("`{value}` is not one of the allowed values"), help)
+}
+
+fn allowed(known: &[&str]) -> String {
+    if known.is_empty() {
+        return "no settings are allowed here".to_owned();
+    }
+    let names: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+    format!("allowed: {}", names.join(", "))
+}
+
+/// The known name that differs least, if few enough edits apart to be a slip.
+pub(crate) fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let name: String =
+        name.chars().take(64).flat_map(char::to_lowercase).map(|c| if c == '-' { '_' } else { c }).collect();
+    let allowed = (name.chars().count() / 3).clamp(1, 3);
+    known
+        .iter()
+        .map(|candidate| (distance(&name, candidate), *candidate))
+        .filter(|(edits, _)| *edits <= allowed)
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein distance, two rows.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut previous = row.first().copied().unwrap_or(0);
+        let mut left = i + 1;
+        if let Some(first) = row.first_mut() {
+            *first = left;
+        }
+        for (cell, y) in row.iter_mut().skip(1).zip(&b) {
+            let substituted = previous + usize::from(x != *y);
+            previous = *cell;
+            left = substituted.min(*cell + 1).min(left + 1);
+            *cell = left;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_find_their_name_and_strangers_do_not() {
+        let known = ["rate_limit", "ip_access", "cors"];
+        assert_eq!(closest("rate_limits", &known), Some("rate_limit"));
+        assert_eq!(closest("rate-limit", &known), Some("rate_limit"));
+        assert_eq!(closest("ratelimit", &known), Some("rate_limit"));
+        assert_eq!(closest("corse", &known), Some("cors"));
+        assert_eq!(closest("banana", &known), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn features_to_come_are_refused_by_name() {
+        assert_eq!(unknown_key("waf", &["cors"]).0, "`waf` is not available in this version");
+    }
+}
