@@ -70,7 +70,9 @@ impl PathPattern {
                     let parsed = Segment::parse(piece, &mut Vec::new())
                         .map_err(|problem| format!("in the path pattern `{text}`, {problem}"))?;
                     segments.push(fold(parsed).ok_or_else(|| {
-                        format!("nothing of `{piece}` in the path pattern `{text}` remains once dots, spaces and `;parameters` are dropped")
+                        format!(
+                            "no path matches `{piece}` of the path pattern `{text}`: dots and spaces at the end of a segment and `;parameters` are dropped before"
+                        )
                     })?);
                 }
             }
@@ -162,36 +164,27 @@ impl fmt::Display for PathPattern {
     }
 }
 
-/// The segment as it stands in a folded path, or `None` where nothing of it does.
+/// The segment as it stands in a folded path, or `None` where no folded path holds it.
 fn fold(segment: Segment) -> Option<Segment> {
     Some(match segment {
         Segment::Literal(text) => match folded(&format!("/{text}")).strip_prefix('/') {
             None | Some("") => return None,
             Some(text) => Segment::Literal(text.into()),
         },
-        Segment::Partial(partial) => Segment::Partial(partial.map(|text| {
-            if text.contains('%') { lower_outside_escapes(text) } else { text.to_ascii_lowercase() }
-        })),
+        Segment::Partial(partial) => {
+            let cut_off = |text: &str| text.contains(';') || text.contains("%3B");
+            let dropped = |text: &str| text.ends_with('.') || text.ends_with("%20");
+            if partial.literals().any(cut_off) || partial.literals().last().is_some_and(dropped) {
+                return None;
+            }
+            // A letter behind the text keeps dots and spaces at its end, which are inside the segment here.
+            let fold_text = |text: &str| folded(&format!("/{text}x")).trim_start_matches('/').to_owned();
+            Segment::Partial(
+                partial.map(|text| fold_text(text).strip_suffix('x').unwrap_or_default().to_owned()),
+            )
+        }
         Segment::Any => Segment::Any,
     })
-}
-
-/// The text of a partial segment in lower case; escapes keep upper-case digits.
-fn lower_outside_escapes(text: &str) -> String {
-    let mut digits = 0;
-    text.chars()
-        .map(|character| {
-            if character == '%' {
-                digits = 2;
-                return character;
-            }
-            if digits > 0 {
-                digits -= 1;
-                return character;
-            }
-            character.to_ascii_lowercase()
-        })
-        .collect()
 }
 
 /// The segments of a folded path: none for `/`.

@@ -101,11 +101,16 @@ impl Segment {
 impl Partial {
     /// Bytes of literal text: the more, the more concrete.
     pub(super) fn literal_bytes(&self) -> usize {
-        self.first.len() + self.rest.iter().map(|text| text.len()).sum::<usize>()
+        self.literals().map(str::len).sum()
     }
 
     fn last(&self) -> &str {
         self.rest.last().map_or("", AsRef::as_ref)
+    }
+
+    /// The text before, between and behind the parameters.
+    pub(super) fn literals(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.first).chain(&self.rest).map(AsRef::as_ref)
     }
 
     /// The same with each literal changed by `change`.

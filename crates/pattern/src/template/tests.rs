@@ -170,6 +170,7 @@ fn patterns_match_what_they_say() {
         ("/jobs/{id}:cancel", vec!["/jobs/7:cancel", "/jobs/7%3Acancel"], vec!["/jobs/7", "/jobs/:cancel"]),
         ("/*/x/**", vec!["/a/x", "/a/x/y"], vec!["/x", "/a/y"]),
         ("/café", vec!["/caf%C3%A9", "/caf%C3%89"], vec!["/cafe"]),
+        ("/É{x}.B.{y}", vec!["/%C3%A9a.b.c", "/%C3%89a.B.c"], vec!["/ea.b.c"]),
         ("/@me", vec!["/@me", "/%40me"], vec!["/me"]),
     ] {
         let pattern = pattern(text);
@@ -192,7 +193,9 @@ fn wrong_patterns_are_told() {
         ("/a/***", "mixes"),
         ("/a//b", "empty segment"),
         ("/a/{b", "no `}`"),
-        ("/a/%20", "remains"),
+        ("/a/%20", "no path matches"),
+        ("/a/{b}.", "no path matches"),
+        ("/a/{b};v", "no path matches"),
         ("/a/..", "dot segment"),
     ] {
         let error = PathPattern::parse(text).unwrap_err();
