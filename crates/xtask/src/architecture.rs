@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs,
     path::Path,
+    process::Command,
 };
 
 use anyhow::{Context, Result};
@@ -133,7 +134,7 @@ pub fn violations(root: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     rooms(&metadata, &mut found);
     pure(&metadata, &graph, &mut found)?;
-    let shipped = graph.reach(SHIPPED)?;
+    let shipped = graph.shipped(root)?;
     bans(&deny, &graph, &shipped, &mut found);
     licences(&deny, &graph, &shipped, &mut found);
     duplicates(&deny, &graph, &shipped, &mut found);
@@ -173,6 +174,21 @@ impl<'a> Graph<'a> {
             }
         }
         Ok(seen)
+    }
+
+    /// What the shipped binary is built from on this platform. The metadata also names optional crates that no build
+    /// uses; `cargo tree` names those that are used.
+    fn shipped(&self, root: &Path) -> Result<HashSet<&'a PackageId>> {
+        let mut tree = Command::new("cargo");
+        tree.args(["tree", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"]);
+        let output = tree.args(["--package", SHIPPED]).current_dir(root).output()?;
+        anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout)?;
+        let used: HashSet<String> = text.lines().map(|line| line.split(' ').take(2).collect()).collect();
+        let built = |id: &PackageId| {
+            self.packages.get(id).is_some_and(|p| used.contains(&format!("{}v{}", p.name, p.version)))
+        };
+        Ok(self.reach(SHIPPED)?.into_iter().filter(|id| built(id)).collect())
     }
 
     fn name(&self, id: &PackageId) -> &str {
@@ -215,7 +231,8 @@ fn pure(metadata: &Metadata, graph: &Graph<'_>, found: &mut Vec<String>) -> Resu
         for file in sources(folder.join("src").as_std_path())? {
             let text = fs::read_to_string(&file)?;
             let product = text.split("#[cfg(test)]").next().unwrap_or_default();
-            let is_test = file.ends_with("tests.rs") || file.components().any(|c| c.as_os_str() == "tests");
+            let is_test = file.to_string_lossy().ends_with("tests.rs")
+                || file.components().any(|part| part.as_os_str() == "tests");
             for path in STREET_PATHS {
                 if !is_test && product.lines().any(|l| !l.trim_start().starts_with("//") && l.contains(path))
                 {

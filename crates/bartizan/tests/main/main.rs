@@ -1,0 +1,23 @@
+//! The running gateway between real clients and real upstreams, none of them ours.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests assert, and wait"
+)]
+
+mod applications;
+mod faults;
+mod first_hour;
+mod grpc;
+mod http;
+mod life;
+mod nginx;
+mod protection;
+mod streaming;
+mod suites;
+mod support;
+mod tls;
+mod websocket;
