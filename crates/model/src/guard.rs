@@ -83,6 +83,11 @@ pub trait Guard: Sized + Send + Sync + 'static {
         let _ = (transaction, response);
     }
 
+    /// What [`Guard::response_headers`] does in monitor mode: the same, unless it could take something away from a client.
+    fn watch_response_headers(&self, transaction: &Transaction, response: &mut ResponseHead) {
+        self.response_headers(transaction, response);
+    }
+
     /// Learns how the exchange ended: releases what it holds.
     fn settle(&self, transaction: &Transaction) {
         let _ = transaction;
@@ -169,7 +174,10 @@ impl<G: Guard> Mounted<G> {
 
     /// Runs the guard on the response head, unless it is off.
     pub fn response_headers(&self, transaction: &Transaction, response: &mut ResponseHead) {
-        if let Some(guard) = self.active() {
+        let Some(guard) = self.active() else { return };
+        if self.mode == Mode::Monitor || transaction.monitor_all {
+            guard.watch_response_headers(transaction, response);
+        } else {
             guard.response_headers(transaction, response);
         }
     }

@@ -25,8 +25,8 @@
 //! actual request of another origin. Without it such a request is forwarded, and the browser keeps the answer from the page.
 //!
 //! # Limits
-//! CORS binds browsers; it is no access control. In monitor mode a refused preflight reaches the upstream and its answer
-//! passes unchanged, but other responses carry this policy's fields. `null` (sandboxed frames, files) matches only where it is
+//! CORS binds browsers; it is no access control. In monitor mode a refused preflight reaches the upstream, and what the
+//! upstream says to origins that the policy does not name passes unchanged. `null` (sandboxed frames, files) matches only where it is
 //! written, never `*`.
 //!
 //! # References
@@ -112,7 +112,7 @@ impl Guard for Cors {
     }
 
     fn response_headers(&self, transaction: &Transaction, response: &mut ResponseHead) {
-        // A preflight's answer is complete as it was made; one that monitor mode let through belongs to the upstream.
+        // A preflight's answer is complete as it was made.
         if is_preflight(&transaction.request) {
             return;
         }
@@ -131,6 +131,15 @@ impl Guard for Cors {
             if let Some(expose) = &self.expose_field {
                 response.headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, expose.clone());
             }
+        }
+    }
+
+    /// Grants what the policy grants, and leaves to other origins what the upstream says of them.
+    fn watch_response_headers(&self, transaction: &Transaction, response: &mut ResponseHead) {
+        if self.matching_origin(&transaction.request.headers).is_some() {
+            self.response_headers(transaction, response);
+        } else {
+            vary_by_origin(&mut response.headers);
         }
     }
 }

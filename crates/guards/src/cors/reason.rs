@@ -25,11 +25,8 @@ const ORIGIN: ReasonInfo = ReasonInfo {
 };
 const METHOD: ReasonInfo =
     ReasonInfo { code: "cors.method", public: "The method is not permitted for other origins", ..ORIGIN };
-const HEADER: ReasonInfo = ReasonInfo {
-    code: "cors.header",
-    public: "A header field is not permitted for other origins",
-    ..ORIGIN
-};
+const HEADER: ReasonInfo =
+    ReasonInfo { code: "cors.header", public: "A header field is not permitted for other origins", ..ORIGIN };
 
 impl Reason for Why {
     const ALL: &'static [ReasonInfo] = &[ORIGIN, METHOD, HEADER];

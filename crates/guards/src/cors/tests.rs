@@ -111,7 +111,7 @@ fn preflight() -> bartizan_model::Transaction {
 }
 
 #[test]
-fn a_watched_preflight_is_left_to_the_upstream() {
+fn watching_takes_nothing_from_origins_that_are_not_named() {
     let guard = Arc::new(compile(json!({ "origins": ["https://app.example"] })).unwrap());
     let mut transaction = preflight();
     let enforced = Mounted::new(Arc::clone(&guard), Mode::Enforce);
@@ -122,13 +122,22 @@ fn a_watched_preflight_is_left_to_the_upstream() {
     let watched = Mounted::new(guard, Mode::Monitor);
     assert!(support::now(watched.request_headers(&mut transaction)).is_ok());
     assert_eq!(transaction.findings.len(), 1);
-    let theirs = HeaderMap::from_iter([(
-        header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        HeaderValue::from_static("https://evil.test"),
-    )]);
+    let theirs = HeaderMap::from_iter([
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("https://evil.test")),
+        (header::VARY, HeaderValue::from_static("Origin")),
+    ]);
     let mut response = ResponseHead { status: StatusCode::OK, headers: theirs.clone(), from_upstream: true };
     watched.response_headers(&transaction, &mut response);
     assert_eq!(response.headers, theirs);
+
+    transaction.request.method = Method::GET;
+    watched.response_headers(&transaction, &mut response);
+    assert_eq!(response.headers, theirs);
+
+    let named = HeaderValue::from_static("https://app.example");
+    transaction.request.headers.insert(header::ORIGIN, named.clone());
+    watched.response_headers(&transaction, &mut response);
+    assert_eq!(response.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], named);
 }
 
 #[test]

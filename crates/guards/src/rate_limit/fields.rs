@@ -58,6 +58,22 @@ impl LimitFields {
     }
 }
 
+/// The older fields can say one limit only: the upstream's own where it has less left, else ours.
+pub(super) fn settle_legacy(ours: &HeaderMap, response: &mut HeaderMap) {
+    let Some(remaining) = number(ours, &LEGACY_REMAINING) else { return };
+    let theirs =
+        response.get_all(&LEGACY_REMAINING).iter().filter_map(|value| value.to_str().ok()?.parse().ok());
+    let upstream_is_tighter = theirs.min().is_some_and(|least: u64| least < remaining);
+    for name in [LEGACY_LIMIT, LEGACY_REMAINING, LEGACY_RESET] {
+        let Some(own) = ours.get(&name) else { continue };
+        if !upstream_is_tighter {
+            response.insert(name, own.clone());
+        } else if let Some(first) = response.get(&name).cloned() {
+            response.insert(name, first);
+        }
+    }
+}
+
 fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }

@@ -27,10 +27,11 @@
 //! # Limits
 //! IPv6 addresses count by their /64. Keys by `request.body.*`, `session` and `claims.*` are not available in this version.
 //! A caller chooses its header values: pair a `header.` limit with one by `ip`. A request without the header, or with
-//! an empty one, counts under its address, as does an anonymous caller under `principal`. At most 1,048,576 counters are kept
-//! (32 bytes each, in a table of at most 64 MiB); when it is full, finished counters go first and then those closest to
-//! whole, so that a flood of new keys does not free a caller who is at its limit. Counters are this process's own and
-//! end with it; they survive a reload as long as limit name and scope stay.
+//! an empty one, counts under its address, as does an anonymous caller under `principal`. Counters take 32 bytes each, in a
+//! table that is made for 1,048,576 of them and never grows beyond 64 MiB. When it is full, finished counters go first
+//! and then those closest to whole, so that a flood of new keys does not free a caller who is at its limit. Counters are
+//! this process's own and end with it; they survive a reload as long as limit name and scope stay. An upstream's own
+//! `X-RateLimit-*` stay where it has less left, its `RateLimit` fields beside ours.
 //!
 //! # References
 //! - RFC 6585 section 4 (429), RFC 9110 section 10.2.3 (Retry-After)
@@ -49,7 +50,7 @@ mod tests;
 use std::{net::IpAddr, sync::Arc};
 
 use bartizan_model::{
-    CompileContext, Diagnostics, Guard, Outcome, Transaction,
+    CompileContext, Diagnostics, Guard, Outcome, ResponseHead, Transaction,
     address::limiting_key,
     services::{LimitStore, Quota},
 };
@@ -90,6 +91,10 @@ impl Guard for RateLimits {
 
     async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Why> {
         self.0.take(transaction)
+    }
+
+    fn response_headers(&self, transaction: &Transaction, response: &mut ResponseHead) {
+        fields::settle_legacy(&transaction.response_headers, &mut response.headers);
     }
 }
 

@@ -8,8 +8,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The largest request body. Default: `10MiB`.
-    pub max_body: ByteSize,
+    /// The largest request body. Default: the API's own `max_body`, which is `10MiB` unless it is written.
+    pub max_body: Option<ByteSize>,
     /// The longest query, without the `?`. Default: `8KiB`.
     pub max_query_bytes: ByteSize,
     /// The most query parameters (pieces between `&`). Default: 256.
@@ -27,7 +27,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            max_body: ByteSize(10 << 20),
+            max_body: None,
             max_query_bytes: ByteSize(8 << 10),
             max_query_parameters: 256,
             max_headers: 100,

@@ -23,12 +23,12 @@
 //!
 //! # Limits
 //! Bounds per connection (request line, whole head, time-outs) are those of the listener and come first. Listing `GET`
-//! permits `HEAD`. A CORS preflight is judged by `cors`, not by `methods`. Which media types and parameters an operation
+//! permits `HEAD`, and the `CONNECT` that opens a WebSocket over HTTP/2. A CORS preflight is judged by `cors`, not by `methods`. Which media types and parameters an operation
 //! takes is the contract's business.
 //!
 //! # References
 //! - RFC 9110 sections 15.5.6 (405), 15.5.14 (413), 15.5.15 (414) and 9.3.8 (TRACE)
-//! - RFC 6585 section 5 (431)
+//! - RFC 6585 section 5 (431); RFC 8441 section 4 (WebSockets over HTTP/2)
 //! - OWASP API Security Top 10 2023, API4
 
 mod config;
@@ -56,13 +56,21 @@ pub struct RequestLimits {
 }
 
 impl RequestLimits {
-    /// The largest request body in bytes, for whoever counts a streamed one.
+    /// The largest request body in bytes, for whoever counts a streamed one; `u64::MAX` where it is left to the API.
     #[must_use]
     pub fn max_body(&self) -> u64 {
-        self.bounds.max_body.0
+        self.own_max_body().unwrap_or(u64::MAX)
+    }
+
+    /// The largest request body in bytes, where this block says one.
+    #[must_use]
+    pub fn own_max_body(&self) -> Option<u64> {
+        self.bounds.max_body.map(|size| size.0)
     }
 
     fn permits(&self, method: &Method) -> bool {
+        // A WebSocket over HTTP/2 is opened by `CONNECT` where HTTP/1.1 has `GET` (RFC 8441 section 4).
+        let method = if method == Method::CONNECT { &Method::GET } else { method };
         if self.methods.is_empty() {
             return method != Method::TRACE;
         }

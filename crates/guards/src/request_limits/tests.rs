@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use bartizan_model::{Diagnostics, Guard};
+use bartizan_model::{Diagnostics, Guard, Outcome, Reason};
 use http::{HeaderValue, Method, header};
 use serde_json::json;
 
@@ -27,8 +27,10 @@ fn compile(config: serde_json::Value) -> Result<RequestLimits, Diagnostics> {
 
 #[test]
 fn the_body_bound_is_told_to_whoever_counts_streams() {
-    assert_eq!(compile(json!({})).unwrap().max_body(), 10 << 20);
-    assert_eq!(compile(json!({ "max_body": "2GiB" })).unwrap().max_body(), 2 << 30);
+    let unsaid = compile(json!({})).unwrap();
+    assert_eq!((unsaid.own_max_body(), unsaid.max_body()), (None, u64::MAX));
+    let said = compile(json!({ "max_body": "2GiB" })).unwrap();
+    assert_eq!((said.own_max_body(), said.max_body()), (Some(2 << 30), 2 << 30));
 }
 
 #[test]
@@ -66,4 +68,28 @@ fn preflights_are_left_to_cors_and_other_options_are_not() {
     headers.insert(header::ORIGIN, HeaderValue::from_static("https://app.example"));
     headers.insert(header::ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("GET"));
     assert_eq!(support::code(&support::now(guard.request_headers(&mut transaction))), None);
+}
+
+#[test]
+fn a_websocket_over_http_2_counts_as_get() {
+    for (methods, expected) in [(json!(["GET"]), None), (json!(["POST"]), Some("request_limits.method"))] {
+        let guard = compile(json!({ "methods": methods })).unwrap();
+        let mut transaction = support::transaction();
+        transaction.request.method = Method::CONNECT;
+        assert_eq!(support::code(&support::now(guard.request_headers(&mut transaction))), expected);
+    }
+}
+
+#[test]
+fn trace_is_refused_unless_it_is_listed() {
+    for (methods, expected) in [(json!([]), Some("request_limits.method")), (json!(["TRACE"]), None)] {
+        let guard = compile(json!({ "methods": methods })).unwrap();
+        let mut transaction = support::transaction();
+        transaction.request.method = Method::TRACE;
+        let outcome = support::now(guard.request_headers(&mut transaction));
+        assert_eq!(support::code(&outcome), expected);
+        if let Outcome::Deny(why) = outcome {
+            assert_eq!(why.headers()[0].1, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY");
+        }
+    }
 }

@@ -130,11 +130,8 @@ impl Gate {
                 (head, denial.info.verdict, Some(denial.info.code))
             }
         };
-        for name in transaction.response_headers.keys() {
-            response.headers.remove(name);
-            for value in transaction.response_headers.get_all(name) {
-                response.headers.append(name, value.clone());
-            }
+        for (name, value) in &transaction.response_headers {
+            response.headers.append(name.clone(), value.clone());
         }
         guards.response_headers(&transaction, &mut response);
         guards.settle(&transaction);
@@ -176,8 +173,9 @@ type Blocks = BTreeMap<String, Block>;
 fn blocks(owner: &Value, scope: &str) -> Blocks {
     let guards = owner["guards"].as_object().cloned().unwrap_or_default();
     let identity = owner.get("identity").map(|value| ("identity".to_owned(), value.clone()));
+    let entries = |value: &Value| value.get("limits").unwrap_or(value).as_array().map_or(0, Vec::len);
     let block = |value: Value| Block {
-        scopes: vec![scope.to_owned(); value.as_array().map_or(0, Vec::len)],
+        scopes: vec![scope.to_owned(); entries(&value)],
         scope: scope.to_owned(),
         value,
     };
@@ -230,6 +228,10 @@ impl Sections for Compiler {
         let Some(block) = self.blocks.get(G::ID) else { return Mounted::absent() };
         let mut value = block.value.clone();
         let written = value.as_object_mut().and_then(|map| map.remove("mode")).unwrap_or_default();
+        // A list that carries a mode is written `{ mode, limits }`.
+        if let Some(limits) = value.as_object_mut().and_then(|map| map.remove("limits")) {
+            value = limits;
+        }
         let scope = |path: &str| {
             let index = path.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse::<usize>().ok());
             index.and_then(|index| block.scopes.get(index)).unwrap_or(&block.scope).clone()
