@@ -73,6 +73,17 @@ impl<T> PathRouter<T> {
         Ok(())
     }
 
+    /// The value of the template of the same shape, made where there is none: for documents that write one shape with
+    /// different names, each with methods of its own. The parameters keep the names of the first; `None` never comes.
+    pub fn get_or_insert_with(&mut self, template: &Template, value: impl FnOnce() -> T) -> Option<&mut T> {
+        if self.get(template).is_none() {
+            let fresh = Entry { template: template.clone(), value: value() };
+            *self.tree.leaf_of(&template.segments)? = Some(fresh);
+            self.len += 1;
+        }
+        self.get_mut(template)
+    }
+
     /// The value of the template of the same shape, for a change.
     pub fn get_mut(&mut self, template: &Template) -> Option<&mut T> {
         // The look-up first, so that asking adds no node.

@@ -103,7 +103,10 @@ fn templates_of_one_shape_conflict() {
     *router.get_mut(&Template::parse("/users/{other}").unwrap()).unwrap() = "changed";
     assert_eq!(router.find("/users/1").unwrap().0, &"changed");
     assert!(router.get_mut(&Template::parse("/absent").unwrap()).is_none());
-    assert_eq!(router.iter().count(), 3);
+    let (kept, fresh) = (Template::parse("/users/{third}").unwrap(), Template::parse("/fresh").unwrap());
+    assert_eq!(router.get_or_insert_with(&kept, || "unused"), Some(&mut "changed"));
+    assert_eq!(router.get_or_insert_with(&fresh, || "made"), Some(&mut "made"));
+    assert_eq!((router.iter().count(), router.len()), (4, 4));
 }
 
 #[test]
