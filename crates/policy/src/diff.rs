@@ -1,0 +1,150 @@
+//! What changes for each operation from one policy to another.
+
+use serde::Serialize;
+
+use crate::effective::{Effective, EffectiveApi, EffectiveGuard, EffectiveOperation};
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Change {
+    /// The API's name.
+    pub api: String,
+    /// The operation's label; absent where the API itself changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// `added`, `removed` or `changed`.
+    pub change: &'static str,
+    /// What changes: a setting or a guard; absent where a whole API or operation comes or goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
+    /// Before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// After.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new: Option<String>,
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.change, self.api)?;
+        if let Some(operation) = &self.operation {
+            write!(f, " {operation}")?;
+        }
+        if let Some(what) = &self.what {
+            write!(f, ": {what}")?;
+        }
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) => write!(f, "\n  - {old}\n  + {new}"),
+            (Some(old), None) => write!(f, "\n  - {old}"),
+            (None, Some(new)) => write!(f, "\n  + {new}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// Every difference, in the order of the old policy and then of what is new.
+#[must_use]
+pub fn diff(old: &Effective, new: &Effective) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for api in &old.apis {
+        match new.apis.iter().find(|other| other.name == api.name) {
+            Some(other) => changed_api(api, other, &mut changes),
+            None => changes.push(whole(&api.name, None, "removed")),
+        }
+    }
+    for api in new.apis.iter().filter(|api| !old.apis.iter().any(|other| other.name == api.name)) {
+        changes.push(whole(&api.name, None, "added"));
+    }
+    changes
+}
+
+fn whole(api: &str, operation: Option<&str>, change: &'static str) -> Change {
+    Change {
+        api: api.to_owned(),
+        operation: operation.map(str::to_owned),
+        change,
+        what: None,
+        old: None,
+        new: None,
+    }
+}
+
+fn changed_api(old: &EffectiveApi, new: &EffectiveApi, changes: &mut Vec<Change>) {
+    let settings = [
+        ("hosts", old.hosts.join(", "), new.hosts.join(", ")),
+        ("base_path", old.base_path.clone(), new.base_path.clone()),
+        ("backends", old.backends.join(", "), new.backends.join(", ")),
+        ("unknown_operations", old.unknown_operations.to_owned(), new.unknown_operations.to_owned()),
+        ("max_body", old.max_body.to_string(), new.max_body.to_string()),
+    ];
+    for (what, before, after) in settings.into_iter().filter(|(_, before, after)| before != after) {
+        changes.push(Change {
+            what: Some(what.to_owned()),
+            old: Some(before),
+            new: Some(after),
+            ..whole(&old.name, None, "changed")
+        });
+    }
+    let same = |a: &EffectiveOperation, b: &EffectiveOperation| a.label == b.label && a.blocks == b.blocks;
+    for operation in &old.operations {
+        match new.operations.iter().find(|other| same(operation, other)) {
+            Some(other) => changed_operation(&old.name, operation, other, changes),
+            None => {
+                // A changed set of blocks is a change of the operation as long as its label is there.
+                match new.operations.iter().find(|other| other.label == operation.label) {
+                    Some(other) if !old.operations.iter().any(|known| same(known, other)) => {
+                        changed_operation(&old.name, operation, other, changes);
+                    }
+                    _ => changes.push(whole(&old.name, Some(&title(operation)), "removed")),
+                }
+            }
+        }
+    }
+    for operation in &new.operations {
+        let known =
+            old.operations.iter().any(|other| same(other, operation) || other.label == operation.label);
+        if !known {
+            changes.push(whole(&new.name, Some(&title(operation)), "added"));
+        }
+    }
+}
+
+fn title(operation: &EffectiveOperation) -> String {
+    match operation.blocks.as_slice() {
+        [] => operation.label.clone(),
+        [one] if *one == operation.label => operation.label.clone(),
+        blocks => format!("{} ({})", operation.label, blocks.join(" + ")),
+    }
+}
+
+fn changed_operation(
+    api: &str,
+    old: &EffectiveOperation,
+    new: &EffectiveOperation,
+    changes: &mut Vec<Change>,
+) {
+    let find = |guards: &[EffectiveGuard], id: &str| guards.iter().find(|guard| guard.guard == id).cloned();
+    let mut ids: Vec<&str> = old.guards.iter().chain(&new.guards).map(|guard| guard.guard).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    for id in ids {
+        let (before, after) = (find(&old.guards, id), find(&new.guards, id));
+        if before == after {
+            continue;
+        }
+        let text =
+            |guard: Option<EffectiveGuard>| guard.map(|guard| format!("{} {}", guard.mode, guard.config));
+        let change = match (&before, &after) {
+            (None, _) => "added",
+            (_, None) => "removed",
+            _ => "changed",
+        };
+        changes.push(Change {
+            what: Some(id.to_owned()),
+            old: text(before),
+            new: text(after),
+            ..whole(api, Some(&title(new)), change)
+        });
+    }
+}
