@@ -29,7 +29,7 @@ pub struct Guards {
     pub cors: Mounted<Cors>,
     /// Who calls.
     pub identity: Mounted<Identity>,
-    /// How much a principal, session or header value may ask.
+    /// How much a principal or a header value may ask.
     pub rate_limit: Mounted<RateLimits>,
     /// What browsers are told.
     pub security_headers: Mounted<SecurityHeaders>,
@@ -47,7 +47,7 @@ pub struct Clearance {
     pub cors: Cleared<Cors>,
     /// Who calls.
     pub identity: Cleared<Identity>,
-    /// How much a principal, session or header value may ask.
+    /// How much a principal or a header value may ask.
     pub rate_limit: Cleared<RateLimits>,
     /// What browsers are told.
     pub security_headers: Cleared<SecurityHeaders>,
