@@ -26,7 +26,7 @@ pub struct Key {
 
 enum Verifier {
     Public(ParsedPublicKey),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 impl Key {
@@ -132,7 +132,7 @@ impl Material {
             },
             Material::Secret(secret) => match algorithm.hmac() {
                 Some(hash) if secret.len() >= hash.digest_algorithm().output_len() => {
-                    Some(Verifier::Secret(hmac::Key::new(hash, secret)))
+                    Some(Verifier::Secret(Box::new(hmac::Key::new(hash, secret))))
                 }
                 _ => None,
             },
