@@ -18,7 +18,7 @@ fn bank() -> Bank {
     let signer = Signer::new("one").unwrap();
     let text = policy(
         &upstream.url(),
-        "    identity: { accept: [{ jwt: { issuers: [corp] } }], anonymous: deny }\n",
+        "    identity: { accept: [{ jwt: { issuers: [corp], forward_credential: false } }], anonymous: deny }\n",
     ) + "issuers:\n  - { name: corp, issuer: \"https://id.example.com\", audiences: [bank], algorithms: [ES256], jwks: \"file:jwks.json\", max_lifetime: 15m }\n";
     let gateway =
         Gateway::with_config(BINARY, &text, |dir| Ok(fs::write(dir.join("jwks.json"), signer.jwks()?)?));
@@ -130,11 +130,13 @@ fn a_refusal_is_explained_by_its_event() {
     let gateway = with(&policy(&upstream.url(), "    guards: { ip_access: { deny: [127.0.0.0/8] } }\n"));
     let refusal = gateway.get("/secret-7f3a?token=hunter2", &[]);
     assert_eq!(refusal.status, 403);
-    let id = refusal.json()["event"].as_str().expect(&refusal.text()).to_owned();
+    let instance = refusal.json()["instance"].as_str().expect(&refusal.text()).to_owned();
+    let id = instance.strip_prefix("urn:bartizan:event:").unwrap();
+    assert_eq!(refusal.header("x-bartizan-event"), Some(id));
     thread::sleep(Duration::from_millis(500));
-    let arguments = ["why", &id, "--admin", &gateway.admin.to_string(), "--state", "var"];
+    let arguments = ["why", &instance, "--state", "var"];
     let (status, output) = run_to_end(BINARY, gateway.dir.path(), &arguments).unwrap();
     assert!(status.success() && output.contains("ip_access"), "{output}");
     let audit = fs::read_to_string(gateway.state().join("audit.jsonl")).unwrap();
-    assert!(audit.contains(&id) && !audit.contains("hunter2"), "{audit}");
+    assert!(audit.contains(id) && !audit.contains("hunter2"), "{audit}");
 }
