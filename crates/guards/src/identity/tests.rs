@@ -541,6 +541,28 @@ fn an_empty_block_lets_everybody_pass_unnamed() {
     assert!(transaction.principal.is_none());
 }
 
+proptest::proptest! {
+    #[test]
+    fn hostile_bytes_are_refused_without_a_panic(
+        header in ".{0,80}", claims in ".{0,80}", text in "\\PC{0,200}", bytes in proptest::collection::vec(0_u8.., 0..200),
+    ) {
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let keys = KeySet::from_secret(SECRET.as_bytes()).unwrap();
+        for token in [text.clone(), format!("{}.{}.{}", part(&header), part(&claims), URL_SAFE_NO_PAD.encode(&bytes))] {
+            proptest::prop_assert!(super::jws::verify(&token, &keys, &super::jws::Algorithm::ALL).is_err());
+        }
+        drop(KeySet::from_jwks(&bytes, Symmetric::Accept));
+        let der = base64::engine::general_purpose::STANDARD.encode(&bytes);
+        for label in ["PUBLIC KEY", "RSA PUBLIC KEY"] {
+            let pem = format!("-----BEGIN {label}-----\n{der}\n-----END {label}-----\n");
+            proptest::prop_assert!(KeySet::from_pem(&pem).is_err());
+        }
+        proptest::prop_assert!(super::api_key::parse(&text).is_err());
+        proptest::prop_assert!(super::presented::key_in_query(&text).is_none());
+        super::presented::has_token_in_query(&text);
+    }
+}
+
 /// Prints what a token costs that was seen before: `cargo test --release -p bartizan-guards seen_again -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement, not a test"]
