@@ -90,7 +90,7 @@ struct Reader<'a> {
     operations: Vec<ContractOperation>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn say(&mut self, mut diagnostic: Diagnostic, span: Span) {
         diagnostic.place = span.place(self.file);
         self.report.push(diagnostic);
@@ -141,7 +141,7 @@ impl Reader<'_> {
         known
     }
 
-    fn path_item(&mut self, entry: &Entry, routers: &mut Vec<(Method, PathRouter<usize>)>) {
+    fn path_item(&mut self, entry: &'a Entry, routers: &mut Vec<(Method, PathRouter<usize>)>) {
         let path = format!("paths.{}", entry.key);
         // A fragment is never sent (RFC 9110 section 4.2.5); documents use it to tell variants of one operation apart.
         let (written, variant) = match entry.key.split_once('#') {
@@ -205,10 +205,14 @@ impl Reader<'_> {
         let Some((_, router)) = routers.get_mut(at) else { return };
         if let Err(conflict) = router.insert(template, self.operations.len()) {
             if !variant {
-                let (message, help) = (conflict.to_string(), "keep one of them");
-                let message = message.split(": keep").next().unwrap_or_default().to_owned();
+                // OpenAPI forbids it, published contracts do it: the first one names the operation.
+                let message = format!(
+                    "the path `{}` matches the same requests as `{}` and is counted as that one",
+                    conflict.refused, conflict.existing
+                );
                 let path = format!("paths.{}.{}", template.as_str(), method.as_str().to_ascii_lowercase());
-                self.say(Diagnostic::error(path, format!("{message} ({method})")).help(help), span);
+                let warning = Diagnostic::warning(path, format!("{message} ({method})"));
+                self.say(warning.help("keep one of the two in the contract"), span);
             }
             return;
         }
@@ -220,14 +224,46 @@ impl Reader<'_> {
         });
     }
 
-    /// Follows `$ref` pointers within the document.
-    fn resolve<'n>(&mut self, item: &'n Node, path: &str) -> Option<&'n Node>
-    where
-        Self: 'n,
-    {
-        let _ = path;
-        Some(item)
+    /// Follows `$ref` pointers within the document (JSON Pointer, RFC 6901, in a URI fragment).
+    fn resolve(&mut self, item: &'a Node, path: &str) -> Option<&'a Node> {
+        let mut item = item;
+        for _ in 0..MAX_REFERENCES {
+            let Some(reference) = item.get("$ref") else { return Some(item) };
+            let target = reference.as_str().unwrap_or_default();
+            let error = match target.strip_prefix('#') {
+                None => Diagnostic::error(path, format!("`{target}` lies in another document"))
+                    .help("bundle the contract into one file"),
+                Some(pointer) => {
+                    if let Some(node) = pointed(self.root, pointer) {
+                        item = node;
+                        continue;
+                    }
+                    Diagnostic::error(path, format!("`{target}` is not in this document"))
+                        .help("correct the `$ref`, or bundle the contract into one file")
+                }
+            };
+            self.say(error, reference.span);
+            return None;
+        }
+        let error = Diagnostic::error(path, format!("more than {MAX_REFERENCES} references lead from one to the next"))
+            .help("point at the path item itself");
+        self.say(error, item.span);
+        None
     }
+}
+
+/// The value at a JSON Pointer.
+fn pointed<'n>(root: &'n Node, pointer: &str) -> Option<&'n Node> {
+    if pointer.is_empty() {
+        return Some(root);
+    }
+    pointer.strip_prefix('/')?.split('/').try_fold(root, |node, token| {
+        let token = token.replace("%7B", "{").replace("%7D", "}").replace("~1", "/").replace("~0", "~");
+        match &node.value {
+            Value::List(items) => items.get(token.parse::<usize>().ok()?),
+            _ => node.get(&token),
+        }
+    })
 }
 
 /// The path of every server.
