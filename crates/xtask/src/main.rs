@@ -48,7 +48,14 @@ enum Task {
     },
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode> {
     let fine = match Arguments::parse().command {
         Task::Test { offline, only_tests } => return test::run(!offline, only_tests),
         Task::Architecture => print(&architecture::violations(&workspace_root())?),

@@ -185,7 +185,7 @@ impl Lab {
             String::new()
         };
         let text = format!(
-            "global\n  nbthread 1\n  maxconn 30000\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 600s\n  \
+            "global\n  nbthread 1\n  maxconn 9000\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 600s\n  \
              timeout server 60s\n  timeout http-keep-alive 600s\n  http-reuse always\nfrontend f\n  bind 127.0.0.1:{port}{crypt} alpn http/1.1\n  \
              default_backend b\nbackend b\n  server s 127.0.0.1:{} pool-max-conn 256\n",
             self.upstream_port
