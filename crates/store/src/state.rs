@@ -78,13 +78,15 @@ pub struct StateDirectory {
     key: Redacted<[u8; 32]>,
 }
 
-/// Where a running gateway's admin API listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a running gateway's admin API listens and what it stores in: how the command line finds both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdminAddress {
     /// The address that it is bound to.
     pub address: SocketAddr,
     /// The gateway's process.
     pub pid: u32,
+    /// Its database, as an absolute path; `None` when it keeps everything in memory.
+    pub database: Option<PathBuf>,
 }
 
 impl StateDirectory {
@@ -126,13 +128,15 @@ impl StateDirectory {
         TokenKey::new(Arc::new(HmacHash::new(self.key.expose())))
     }
 
-    /// Notes where this process's admin API listens.
+    /// Notes where this process's admin API listens, and its database.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn announce(&self, address: SocketAddr) -> Result<(), StoreError> {
+    pub fn announce(&self, address: SocketAddr, database: Option<&Path>) -> Result<(), StoreError> {
         let path = self.path.join(ADMIN);
-        let text = serde_json::to_vec(&AdminAddress { address, pid: std::process::id() }).unwrap_or_default();
+        let database = database.map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
+        let admin = AdminAddress { address, pid: std::process::id(), database };
+        let text = serde_json::to_vec(&admin).unwrap_or_default();
         write_private(&path, &text).map_err(|error| StoreError::File(path, error))
     }
 
