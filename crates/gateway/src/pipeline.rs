@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bartizan_guards::Clearance;
+use bartizan_guards::{Clearance, request_limits::RequestLimits};
 use bartizan_model::{
     CanonicalRequest, Client, Denial, Finding, Mode, Phase, Severity, Stop, Transaction, Verdict,
     transaction::Step,
@@ -79,8 +79,10 @@ pub async fn decide(record: &mut Record, parts: &mut Parts) -> Result<(Clearance
     }
     let clearance =
         Clearance { ip_access, address_limits, request_limits, cors, identity, rate_limit, security_headers };
-    let max_body =
-        guards.request_limits.active().map_or(api.max_body, |limits| limits.max_body().min(api.max_body));
+    // A block of the policy may set its own bound; what it only watches stays bounded by the API's.
+    let enforced = guards.request_limits.mode() == Mode::Enforce && !transaction.monitor_all;
+    let limits = guards.request_limits.active().filter(|_| enforced);
+    let max_body = limits.and_then(RequestLimits::own_max_body).unwrap_or(api.max_body);
     Ok((clearance, Onward { api, upstream, upgrade: head.upgrade, trailers: head.trailers, max_body }))
 }
 

@@ -107,7 +107,10 @@ fn refuse(record: Box<Record>, denial: &Denial) -> Response<ReplyBody> {
         return finish(record, StatusCode::OK, headers, Bytes::new());
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    let problem = Problem::new(denial.info.code, denial.info.public, denial.info.status, transaction.id);
+    // Which check a credential failed is told to operators only: the challenge says what the client may know.
+    let code =
+        if denial.info.verdict == Verdict::Challenge { "identity.challenge" } else { denial.info.code };
+    let problem = Problem::new(code, denial.info.public, denial.info.status, transaction.id);
     let body = if transaction.request.method == Method::HEAD { String::new() } else { problem.to_json() };
     finish(record, denial.info.status, headers, Bytes::from(body))
 }

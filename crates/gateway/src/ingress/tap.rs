@@ -83,6 +83,8 @@ pub struct Tap<T> {
     /// A body is being read: the next bytes are not a head.
     in_body: bool,
     body_error: bool,
+    /// `detect` read bytes that nothing has scanned yet.
+    unscanned: bool,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Tap<T> {
@@ -111,6 +113,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Tap<T> {
             linger: None,
             in_body: false,
             body_error: false,
+            unscanned: false,
         }
     }
 
@@ -127,6 +130,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Tap<T> {
                     break;
                 }
                 if common < self.held.len() {
+                    self.unscanned = true;
                     return Ok(false);
                 }
                 let read = tokio::time::timeout_at(deadline, std::future::poll_fn(|cx| self.poll_hold(cx)));
@@ -136,7 +140,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Tap<T> {
                     Err(_) => return Err(io::ErrorKind::TimedOut.into()),
                     Ok(Err(error)) => return Err(error),
                     Ok(Ok(0)) if self.held.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(Ok(0)) => return Ok(false),
+                    Ok(Ok(0)) => {
+                        self.unscanned = true;
+                        return Ok(false);
+                    }
                     Ok(Ok(_)) => {}
                 }
             }
@@ -350,7 +357,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tap<T> {
                     }
                 }
                 Mode::Http1(_) => {
-                    match this.poll_hold(cx) {
+                    let scanned_all = !std::mem::take(&mut this.unscanned);
+                    match if scanned_all { this.poll_hold(cx) } else { Poll::Ready(Ok(1)) } {
                         Poll::Pending => {
                             ready!(this.poll_read_timer(cx));
                             this.refuse(Refusal::HeaderTimeout);

@@ -1,0 +1,129 @@
+//! The running gateway as the admin API sees it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bartizan_control::{BackendStatus, ListenerStatus, MonitorUntil, Operations, ReloadReport, StatusReport};
+use bartizan_gateway::{Gateway, Listeners, explain};
+use bartizan_model::{Event, EventKind, Scheme, Timestamp, services::BoxFuture};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::reload::Reloader;
+
+/// Implements the admin API's view over the gateway.
+pub struct Running {
+    /// The gateway.
+    pub gateway: Arc<Gateway>,
+    /// Its listeners.
+    pub listeners: Arc<Listeners>,
+    /// Reloads.
+    pub reloader: Arc<Reloader>,
+    /// When the process started.
+    pub started: Timestamp,
+    /// What does not work as it should.
+    pub degraded: Vec<String>,
+    /// Break-glass with its reason.
+    pub monitor: Mutex<Option<MonitorUntil>>,
+    /// Where timers run.
+    pub runtime: tokio::runtime::Handle,
+    /// This value itself, for timers.
+    pub this: std::sync::Weak<Running>,
+}
+
+impl Operations for Running {
+    fn reload(&self) -> BoxFuture<'_, Result<ReloadReport, String>> {
+        Box::pin(async move { self.reloader.reload("admin API").await })
+    }
+
+    fn set_mode(&self, monitor: Option<MonitorUntil>) {
+        let until = monitor.as_ref().map(|m| m.until);
+        self.gateway.set_break_glass(until);
+        self.gateway.telemetry.metrics().set_monitor_all(monitor.is_some());
+        *self.monitor.lock() = monitor;
+        if let Some(until) = until {
+            let this = self.this.clone();
+            self.runtime.spawn(async move { end_at(this, until).await });
+        }
+    }
+
+    fn status(&self) -> StatusReport {
+        let active = self.gateway.active();
+        let now = self.gateway.services.clock.monotonic();
+        let backends = active.upstreams.iter().flat_map(|upstream| {
+            upstream.backends.iter().map(move |backend| BackendStatus {
+                api: upstream.spec.name.to_string(),
+                backend: format!("{}://{}", if backend.spec.tls { "https" } else { "http" }, backend.label),
+                up: backend.is_available(now),
+            })
+        });
+        StatusReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.started,
+            generation: active.snapshot.generation,
+            digest: active.snapshot.digest.clone(),
+            monitor: self.monitor.lock().clone(),
+            listeners: self
+                .listeners
+                .addresses()
+                .into_iter()
+                .map(|(address, tls)| ListenerStatus { address, tls })
+                .collect(),
+            backends: backends.collect(),
+            degraded: self.degraded.clone(),
+        }
+    }
+
+    fn explain<'a>(&'a self, raw: &'a [u8]) -> BoxFuture<'a, Result<Value, String>> {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 0));
+        Box::pin(explain(&self.gateway, raw, peer, Scheme::Http))
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        if self.gateway.is_draining() {
+            return Err("draining".to_owned());
+        }
+        if self.listeners.addresses().is_empty() {
+            return Err("no listener".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Ends break-glass when its time is over, unless it was ended or prolonged before.
+async fn end_at(running: std::sync::Weak<Running>, until: Timestamp) {
+    loop {
+        let Some(running) = running.upgrade() else { return };
+        let now = running.gateway.services.clock.now();
+        if now >= until {
+            let ours = {
+                let mut monitor = running.monitor.lock();
+                let ours = monitor.as_ref().is_some_and(|m| m.until == until);
+                if ours {
+                    *monitor = None;
+                }
+                ours
+            };
+            if ours {
+                running.gateway.set_break_glass(None);
+                running.gateway.telemetry.metrics().set_monitor_all(false);
+                running.gateway.telemetry.publish(Event {
+                    id: running.gateway.event_id(now),
+                    time: now,
+                    client: None,
+                    generation: running.gateway.active().snapshot.generation,
+                    kind: EventKind::Control {
+                        code: "mode.ended",
+                        actor: "bartizan".to_owned(),
+                        detail: "break-glass ended by itself: every guard decides in its own mode".to_owned(),
+                    },
+                });
+                tracing::info!("break-glass ended by itself");
+            }
+            return;
+        }
+        // In short steps: the wall clock may be set while we wait.
+        let left = until.since(now).min(Duration::from_millis(500));
+        drop(running);
+        tokio::time::sleep(left).await;
+    }
+}

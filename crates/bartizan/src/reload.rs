@@ -1,0 +1,161 @@
+//! Reload: compile, then swap. A configuration that does not compile changes nothing and says why.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use bartizan_control::ReloadReport;
+use bartizan_gateway::{Gateway, Listeners};
+use bartizan_model::{Event, EventKind};
+use bartizan_policy::{CompileOptions, Source, compile, render};
+use notify::Watcher as _;
+use parking_lot::Mutex;
+
+/// Editors write a file in several steps: changes are gathered for this long.
+const SETTLE: Duration = Duration::from_millis(150);
+
+/// Everything that a reload needs.
+pub struct Reloader {
+    gateway: Arc<Gateway>,
+    listeners: Arc<Listeners>,
+    source: Source,
+    environment: Option<String>,
+    watched: Mutex<BTreeSet<PathBuf>>,
+    /// One reload at a time.
+    running: tokio::sync::Mutex<()>,
+}
+
+impl Reloader {
+    /// `watched` are the files that the first policy was made of.
+    pub fn new(
+        gateway: Arc<Gateway>,
+        listeners: Arc<Listeners>,
+        source: Source,
+        environment: Option<String>,
+        watched: Vec<PathBuf>,
+    ) -> Arc<Self> {
+        Arc::new(Reloader {
+            gateway,
+            listeners,
+            source,
+            environment,
+            watched: Mutex::new(watched.into_iter().collect()),
+            running: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// Compiles the configuration again and puts it in force.
+    ///
+    /// # Errors
+    /// The rendered diagnostics; the old policy serves on.
+    pub async fn reload(self: &Arc<Self>, actor: &str) -> Result<ReloadReport, String> {
+        let _one = self.running.lock().await;
+        let this = Arc::clone(self);
+        let compiled = tokio::task::spawn_blocking(move || this.compile()).await;
+        let result = match compiled {
+            Ok(Ok(loaded)) => self.apply(loaded),
+            Ok(Err(text)) => Err(text),
+            Err(error) => Err(format!("the compiler failed: {error}")),
+        };
+        let metrics = self.gateway.telemetry.metrics();
+        metrics.reloaded(result.is_ok());
+        match &result {
+            Ok(report) => {
+                tracing::info!(generation = report.generation, changed = report.changed, "policy in force");
+                self.publish("policy.reloaded", actor, format!("generation {}", report.generation));
+            }
+            Err(text) => {
+                tracing::error!("the new configuration is not used, the last good one serves on:\n{text}");
+                self.publish("policy.rejected", actor, "the new configuration did not compile".to_owned());
+            }
+        }
+        result
+    }
+
+    fn compile(&self) -> Result<bartizan_policy::Loaded, String> {
+        let mut options = CompileOptions::new(&self.gateway.services);
+        options.environment.clone_from(&self.environment);
+        compile(&self.source, &options).map_err(|rejected| {
+            self.watched.lock().extend(rejected.watched.iter().cloned());
+            render(&rejected.diagnostics, &rejected.sources, false)
+        })
+    }
+
+    fn apply(&self, loaded: bartizan_policy::Loaded) -> Result<ReloadReport, String> {
+        let old = self.gateway.active();
+        let changed = old.snapshot.digest != loaded.snapshot.digest;
+        let digest = loaded.snapshot.digest.clone();
+        let mut warnings: Vec<String> = loaded.snapshot.warnings.0.iter().map(ToString::to_string).collect();
+        if old.snapshot.admin != loaded.snapshot.admin || old.snapshot.state != loaded.snapshot.state {
+            warnings.push("`admin` and `storage` change only with a restart".to_owned());
+        }
+        let plan = self.listeners.prepare(&loaded.snapshot.listeners)?;
+        let generation = self.gateway.swap(loaded.snapshot)?;
+        self.listeners.commit(plan);
+        *self.watched.lock() = loaded.watched.into_iter().collect();
+        Ok(ReloadReport { generation, digest, changed, warnings })
+    }
+
+    fn publish(&self, code: &'static str, actor: &str, detail: String) {
+        let now = self.gateway.services.clock.now();
+        self.gateway.telemetry.publish(Event {
+            id: self.gateway.event_id(now),
+            time: now,
+            client: None,
+            generation: self.gateway.active().snapshot.generation,
+            kind: EventKind::Control { code, actor: actor.to_owned(), detail },
+        });
+    }
+
+    /// Reloads whenever one of the files changes. Directories are watched, because editors and Kubernetes replace files.
+    pub fn watch(self: &Arc<Self>, runtime: tokio::runtime::Handle) {
+        let this = Arc::clone(self);
+        let started = std::thread::Builder::new().name("config-watch".to_owned()).spawn(move || {
+            let (changes, changed) = mpsc::sync_channel(64);
+            let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                // A full channel already holds a reason to look.
+                if let Ok(event) = event
+                    && !event.kind.is_access()
+                {
+                    let _ = changes.try_send(event.paths);
+                }
+            });
+            let Ok(mut watcher) = watcher else {
+                tracing::warn!("files cannot be watched; reload by SIGHUP or the admin API");
+                return;
+            };
+            let mut directories = BTreeSet::new();
+            loop {
+                let files: Vec<PathBuf> = this.watched.lock().iter().cloned().collect();
+                for directory in files.iter().filter_map(|file| file.parent()) {
+                    let directory = if directory.as_os_str().is_empty() {
+                        PathBuf::from(".")
+                    } else {
+                        directory.to_owned()
+                    };
+                    if directories.insert(directory.clone()) {
+                        let _ = watcher.watch(&directory, notify::RecursiveMode::NonRecursive);
+                    }
+                }
+                let Ok(paths) = changed.recv() else { return };
+                let concerns = |paths: &[PathBuf]| {
+                    paths.iter().any(|path| files.iter().any(|file| file.file_name() == path.file_name()))
+                        || paths.iter().any(|path| path.file_name().is_some_and(|name| name == "..data"))
+                };
+                let mut relevant = concerns(&paths);
+                while let Ok(more) = changed.recv_timeout(SETTLE) {
+                    relevant |= concerns(&more);
+                }
+                if relevant {
+                    let _ = runtime.block_on(this.reload("file watch"));
+                }
+            }
+        });
+        if let Err(error) = started {
+            tracing::warn!(%error, "files cannot be watched; reload by SIGHUP or the admin API");
+        }
+    }
+}
