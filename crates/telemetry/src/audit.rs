@@ -169,6 +169,3 @@ fn numbered(base: &Path, number: u32) -> PathBuf {
     name.push(format!(".{number}"));
     PathBuf::from(name)
 }
-
-#[cfg(test)]
-mod tests;

@@ -235,6 +235,3 @@ fn bytes(count: u64) -> String {
         _ => format!("{} MiB", count / 1_048_576),
     }
 }
-
-#[cfg(test)]
-mod tests;

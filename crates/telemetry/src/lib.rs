@@ -13,3 +13,6 @@ pub use audit::AuditConfig;
 pub use explain::{explain_event, explain_value};
 pub use metrics::Metrics;
 pub use queue::{Config, StartError, Telemetry};
+
+#[cfg(test)]
+mod tests;

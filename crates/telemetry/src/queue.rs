@@ -3,11 +3,14 @@
 use std::{
     fmt, io,
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use bartizan_model::{Event, services::EventStore};
+use bartizan_model::{Event, EventKind, Severity, Verdict, services::EventStore};
 use serde_json::Value;
 
 use crate::{
@@ -60,6 +63,7 @@ impl std::error::Error for StartError {}
 /// The event queue with its consumers.
 pub struct Telemetry {
     metrics: Arc<Metrics>,
+    sample: Sample,
     consumers: Vec<Buffer>,
 }
 
@@ -80,13 +84,13 @@ impl Telemetry {
             let recent = Recent { store, metrics: Arc::clone(&metrics), failing: false };
             consumers.push(Buffer::start(config.capacity, recent).map_err(StartError::Thread)?);
         }
-        Ok(Telemetry { metrics, consumers })
+        Ok(Telemetry { metrics, sample: Sample::default(), consumers })
     }
 
     /// Counts events and keeps none.
     #[must_use]
     pub fn metrics_only() -> Self {
-        Telemetry { metrics: Arc::new(Metrics::new()), consumers: Vec::new() }
+        Telemetry { metrics: Arc::new(Metrics::new()), sample: Sample::default(), consumers: Vec::new() }
     }
 
     /// Counts an event and offers it to every consumer. Never waits; a consumer whose buffer is full misses the event,
@@ -95,6 +99,9 @@ impl Telemetry {
         let event = event.into();
         self.metrics.count(&event);
         for consumer in &self.consumers {
+            if consumer.name == Recent::NAME && !self.sample.keeps(&event) {
+                continue;
+            }
             if !consumer.offer(&event) {
                 self.metrics.events_dropped(consumer.name, 1);
             }
@@ -118,6 +125,34 @@ impl Telemetry {
             }
         }
         true
+    }
+}
+
+/// Exchanges kept per second that simply passed. The audit log has them all; writing each to a database as well would cost
+/// more than the proxying, and nobody asks why something passed a thousand times a second.
+const PASSED_PER_SECOND: u32 = 100;
+
+/// Chooses what the store of recent events gets: everything that was refused, failed or noticed, and some of what passed.
+#[derive(Default)]
+struct Sample {
+    second: AtomicU64,
+    kept: AtomicU32,
+}
+
+impl Sample {
+    fn keeps(&self, event: &Event) -> bool {
+        let EventKind::Exchange(exchange) = &event.kind else { return true };
+        let passed = exchange.verdict == Verdict::Allow
+            && exchange.trace.is_empty()
+            && exchange.findings.iter().all(|finding| finding.severity == Severity::Info);
+        if !passed {
+            return true;
+        }
+        let second = event.time.seconds();
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.kept.store(0, Ordering::Relaxed);
+        }
+        self.kept.fetch_add(1, Ordering::Relaxed) < PASSED_PER_SECOND
     }
 }
 

@@ -370,6 +370,3 @@ fn plain(open_metrics: &str) -> String {
     }
     out
 }
-
-#[cfg(test)]
-mod tests;
