@@ -1,6 +1,12 @@
 //! The first hour: what is wrong in a policy or on the machine is told in one clear error, and nothing starts.
 
-use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use bartizan_testkit::{RawUpstream, free_port, gateway::run_to_end};
 
@@ -126,8 +132,16 @@ fn one_command_protects_and_says_how() {
     let upstream = RawUpstream::echo().unwrap();
     let gateway = before(&upstream.url());
     assert_eq!(gateway.get("/items/1", &[]).status, 200);
-    let log = gateway.process.log();
-    assert!(log.contains(&gateway.address.to_string()), "it says where it listens:\n{log}");
+    let address = gateway.address.to_string();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let says = |words: &str| {
+        while !gateway.process.log().contains(words) {
+            assert!(Instant::now() < deadline, "it does not say `{words}`:\n{}", gateway.process.log());
+            sleep(Duration::from_millis(20));
+        }
+    };
+    says(&address);
+    says("protected");
     let two_hosts = b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
     let refusal = gateway.raw(two_hosts);
     assert_eq!(refusal.status, 400);

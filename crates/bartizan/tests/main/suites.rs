@@ -9,7 +9,17 @@ use bartizan_testkit::{
 use crate::support::BINARY;
 
 /// Must-reject cases that are forwarded, each because the duty is the origin server's and not a proxy's.
-const ORIGIN_DUTIES: &[(&str, &str)] = &[];
+const ORIGIN_DUTIES: &[(&str, &str)] = &[
+    (
+        "COMP-405-ALLOW",
+        "who answers 405 names the allowed methods; the gateway forwards the method and passes the answer on",
+    ),
+    (
+        "COMP-UNKNOWN-METHOD",
+        "RFC 9110 section 9.1: the origin server knows its methods; `request_limits.methods` closes the list",
+    ),
+    ("COMP-UPGRADE-INVALID-VER", "RFC 6455 section 4.4: the server negotiates the version"),
+];
 
 #[test]
 fn http1_forwards_nothing_unsafe() {

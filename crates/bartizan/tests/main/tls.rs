@@ -15,7 +15,7 @@ fn gateway(upstream: &str, tls: &str, prepare: impl FnOnce(&Path) -> anyhow::Res
     let text = format!(
         "listeners:\n  - address: $LISTEN\n    tls: {{ certificates: [{{ cert: \"file:leaf.pem\", key: \"file:leaf.key\" }}]{tls} }}\n  \
          - {{ address: \"127.0.0.1:{plain}\", redirect_to_https: true }}\nadmin: {{ address: $ADMIN }}\n\
-         apis: [{{ name: shop, upstream: \"{upstream}\" }}]\n"
+         apis: [{{ name: shop, upstream: \"{upstream}\", hsts: true }}]\n"
     );
     (Gateway::with_config(BINARY, &text, prepare).unwrap(), plain)
 }
