@@ -120,7 +120,7 @@ impl Upload {
             }
             Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(self.cut(BodyFault::Broken)))),
             Poll::Ready(None) => {
-                self.meter.finished.store(true, Ordering::Release);
+                self.meter.finish();
                 Poll::Ready(None)
             }
             Poll::Pending => {

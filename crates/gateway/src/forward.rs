@@ -83,7 +83,7 @@ fn failed(mut record: Box<Record>, denial: Denial) -> Response<ReplyBody> {
 async fn body(record: &Record, onward: &Onward, incoming: Incoming) -> Result<RequestBody, Denial> {
     let meter = &record.body;
     if http_body::Body::is_end_stream(&incoming) {
-        meter.finished.store(true, std::sync::atomic::Ordering::Release);
+        meter.finish();
         return Ok(RequestBody::Empty);
     }
     if record.transaction.request.content_length.is_some_and(|length| length > onward.max_body) {
@@ -233,7 +233,7 @@ async fn attempt(
         match tokio::time::timeout(first_byte, &mut sending).await {
             Ok(result) => break result,
             // While the client is still uploading the upstream owes nothing; the upload has bounds of its own.
-            Err(_) if !record.body.finished.load(std::sync::atomic::Ordering::Acquire) => {}
+            Err(_) if !record.body.is_finished() && Instant::now() < record.deadline() => {}
             Err(_) => return Err(Failed::Upstream(UpstreamFailure::FirstByteTimeout)),
         }
     };
@@ -327,10 +327,15 @@ fn dress_request(record: &Record, onward: &Onward, headers: &mut HeaderMap) {
     let peer = client.peer.ip();
     // Only a trusted proxy's chain is continued; anybody else's is replaced.
     let trusted = record.active.snapshot.trusted_proxies.contains(peer);
-    let chain = match headers.get(X_FORWARDED_FOR).and_then(|v| v.to_str().ok()).filter(|_| trusted) {
-        Some(chain) => format!("{chain}, {peer}"),
-        None if trusted && client.ip != peer => format!("{}, {peer}", client.ip),
-        None => client.ip.to_string(),
+    let chain: Vec<&str> = if trusted {
+        headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect()
+    } else {
+        Vec::new()
+    };
+    let chain = match chain.as_slice() {
+        [] if trusted && client.ip != peer => format!("{}, {peer}", client.ip),
+        [] => client.ip.to_string(),
+        hops => format!("{}, {peer}", hops.join(", ")),
     };
     set(headers, X_FORWARDED_FOR, &chain);
     set(headers, X_REAL_IP, &client.ip.to_string());
@@ -381,8 +386,7 @@ fn pass(
     record.status = head.status.as_u16();
     let streams = is_stream(&head.headers);
     let spec = &onward.upstream.spec;
-    let total = record.active.snapshot.bounds.total_timeout;
-    let deadline = Instant::now() + total;
+    let deadline = record.deadline();
     let download = Download::new(
         incoming,
         lease,

@@ -14,6 +14,7 @@ use bartizan_model::{
 };
 use bartizan_policy::snapshot::{Api, Operation};
 use http::{Method, Version};
+use tokio::time::Instant;
 
 use crate::{
     connection::{Connection, Running},
@@ -25,8 +26,7 @@ use crate::{
 pub struct BodyMeter {
     /// Bytes received from the client.
     pub bytes: AtomicU64,
-    /// The client's body came to its end.
-    pub finished: AtomicBool,
+    finished: AtomicBool,
     /// Why it was cut, as an index into [`BodyFault`] plus one; zero for not.
     fault: AtomicU64,
 }
@@ -51,6 +51,17 @@ impl BodyMeter {
             BodyFault::Broken => 3,
         };
         let _ = self.fault.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Notes that the client's body came to its end, or that there is none.
+    pub fn finish(&self) {
+        self.finished.store(true, Ordering::Release);
+    }
+
+    /// Whether the client's body came to its end.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Acquire)
     }
 
     /// Why the body was cut, if it was.
@@ -123,6 +134,12 @@ impl Record {
     /// Decides the ending, unless it is decided already: an exchange ends exactly once.
     pub fn end(&mut self, ending: Ending) {
         self.ending.get_or_insert(ending);
+    }
+
+    /// When the exchange must be over, unless it is an open stream.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.gateway.born + self.transaction.ticks + self.active.snapshot.bounds.total_timeout
     }
 
     fn event(&mut self) -> Event {

@@ -203,7 +203,10 @@ async fn speak_h1<T>(
 {
     let service = service_fn(|request| {
         let (gateway, connection) = (Arc::clone(gateway), Arc::clone(&connection));
-        async move { Ok::<_, io::Error>(exchange(&gateway, &connection, redirect_to, request).await) }
+        // The library keeps the future's room for the life of the connection: an idle one should not hold an exchange's.
+        Box::pin(
+            async move { Ok::<_, io::Error>(exchange(&gateway, &connection, redirect_to, request).await) },
+        )
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -238,7 +241,10 @@ async fn speak_h2<T>(
 {
     let service = service_fn(|request| {
         let (gateway, connection) = (Arc::clone(gateway), Arc::clone(&connection));
-        async move { Ok::<_, io::Error>(exchange(&gateway, &connection, redirect_to, request).await) }
+        // The library keeps the future's room for the life of the connection: an idle one should not hold an exchange's.
+        Box::pin(
+            async move { Ok::<_, io::Error>(exchange(&gateway, &connection, redirect_to, request).await) },
+        )
     });
     let serving = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())

@@ -49,7 +49,7 @@ pub async fn forward(
         let denial = own_denial("ingress", "ingress.upgrade", StatusCode::BAD_REQUEST, Verdict::Deny, why);
         return respond::stop(record, Stop::Denial(Box::new(denial)));
     };
-    record.body.finished.store(true, std::sync::atomic::Ordering::Release);
+    record.body.finish();
     match open(&mut record, &onward, kind).await {
         Err(denial) => respond::stop(record, Stop::Denial(Box::new(denial))),
         Ok((response, lease, accept)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {

@@ -300,7 +300,7 @@ impl Lease {
     /// The response is over. An HTTP/1.1 connection is kept if the request was sent whole, too.
     pub fn give_back(mut self, request: &BodyMeter) {
         if let Some(Sender::Http1(sender)) = self.sender.take()
-            && request.finished.load(Ordering::Acquire)
+            && request.is_finished()
             && !sender.is_closed()
         {
             let mut idle = self.backend.idle.lock();
