@@ -245,8 +245,11 @@ impl<'a> Reader<'a> {
             self.say(error, reference.span);
             return None;
         }
-        let error = Diagnostic::error(path, format!("more than {MAX_REFERENCES} references lead from one to the next"))
-            .help("point at the path item itself");
+        let error = Diagnostic::error(
+            path,
+            format!("more than {MAX_REFERENCES} references lead from one to the next"),
+        )
+        .help("point at the path item itself");
         self.say(error, item.span);
         None
     }

@@ -1,6 +1,12 @@
 //! Contracts of every version of OpenAPI, and the real documents of the suites.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests assert")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests assert"
+)]
 
 use std::{path::PathBuf, process::Command};
 
@@ -32,7 +38,8 @@ fn every_version_is_read() {
 
 #[test]
 fn openapi_3_2_adds_query_and_methods_of_ones_own() {
-    let contract = read("openapi: 3.2.0\npaths:\n  /s:\n    query: {}\n    additionalOperations:\n      COPY: {}\n");
+    let contract =
+        read("openapi: 3.2.0\npaths:\n  /s:\n    query: {}\n    additionalOperations:\n      COPY: {}\n");
     assert_eq!(operations(&contract), ["QUERY /s", "COPY /s"]);
 }
 
@@ -51,7 +58,9 @@ fn path_items_are_found_through_local_references() {
     let error = refused("openapi: 3.1.0\npaths:\n  /a: {$ref: 'other.yaml#/A'}\n");
     assert!(error.0[0].message.contains("another document"));
     assert_eq!(error.0[0].place.as_ref().unwrap().line, 3);
-    assert!(refused("openapi: 3.1.0\npaths:\n  /a: {$ref: '#/paths/~1a'}\n").0[0].message.contains("references"));
+    assert!(
+        refused("openapi: 3.1.0\npaths:\n  /a: {$ref: '#/paths/~1a'}\n").0[0].message.contains("references")
+    );
 }
 
 #[test]
@@ -68,7 +77,11 @@ fn what_is_wrong_is_said_with_its_line() {
     assert!(refused("openapi: 4.0.0\npaths: {}").0[0].message.contains("not a known version"));
     assert!(refused("a: 1").0[0].message.contains("not an OpenAPI document"));
     assert!(refused("openapi: 3.0.0").0[0].message.contains("no paths"));
-    let json = Contract::parse(b"{\"openapi\": \"3.0.0\",\n \"paths\": {\"/a\": {\"get\": {}, \"get\": {}}}}", "a.json", Budget::CONTRACT);
+    let json = Contract::parse(
+        b"{\"openapi\": \"3.0.0\",\n \"paths\": {\"/a\": {\"get\": {}, \"get\": {}}}}",
+        "a.json",
+        Budget::CONTRACT,
+    );
     let json = json.unwrap_err();
     assert!(json.0[0].message.contains("`get` is written twice"), "{json}");
     assert_eq!(json.0[0].place.as_ref().unwrap().line, 2);
@@ -76,8 +89,10 @@ fn what_is_wrong_is_said_with_its_line() {
 
 #[test]
 fn the_real_documents_of_the_suites_load() {
-    let suites = std::env::var_os("BARTIZAN_SUITES")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/suites")), PathBuf::from);
+    let suites = std::env::var_os("BARTIZAN_SUITES").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/suites")),
+        PathBuf::from,
+    );
     let folder = suites.join("openapi");
     if !folder.is_dir() {
         eprintln!("SKIPPED: the suite `openapi` is not at {}", folder.display());
@@ -91,7 +106,8 @@ fn the_real_documents_of_the_suites_load() {
             continue;
         }
         let bytes = Command::new("gzip").arg("-dc").arg(&path).output().unwrap().stdout;
-        let (contract, warnings) = Contract::parse(&bytes, &name, Budget::CONTRACT).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let (contract, warnings) =
+            Contract::parse(&bytes, &name, Budget::CONTRACT).unwrap_or_else(|e| panic!("{name}: {e}"));
         println!("{name}: {} operations, {} warnings", contract.operations.len(), warnings.0.len());
         assert!(contract.operations.len() >= 10, "{name}");
         documents += 1;

@@ -29,24 +29,29 @@ pub enum Document {
 pub struct Source {
     /// Where the policy document is.
     pub document: Document,
+    /// The directory that references are relative to, instead of the document's own.
+    pub base: Option<PathBuf>,
 }
 
 impl Source {
     /// A document in a file.
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Source { document: Document::File(path.into()) }
+        Source { document: Document::File(path.into()), base: None }
     }
 
     /// A document as text.
     #[must_use]
     pub fn inline(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Source { document: Document::Inline { name: name.into(), text: text.into() } }
+        Source { document: Document::Inline { name: name.into(), text: text.into() }, base: None }
     }
 
     /// The directory that references are relative to; empty for the working directory.
     #[must_use]
     pub fn directory(&self) -> PathBuf {
+        if let Some(base) = &self.base {
+            return base.clone();
+        }
         match &self.document {
             Document::File(path) => path.parent().map(Path::to_path_buf).unwrap_or_default(),
             Document::Inline { .. } => PathBuf::new(),

@@ -55,7 +55,8 @@ pub fn run(args: &Args) -> ExitCode {
                     if args.effective {
                         say(&effective_text(&loaded.effective));
                     }
-                    let operations: usize = loaded.effective.apis.iter().map(|api| api.operations.len()).sum();
+                    let operations: usize =
+                        loaded.effective.apis.iter().map(|api| api.operations.len()).sum();
                     let apis = loaded.effective.apis.len();
                     say(&format!("{} can be run: {apis} APIs, {operations} operations", file.display()));
                 }

@@ -85,7 +85,8 @@ pub fn run(args: &Args) -> ExitCode {
     }
     let text = quick.to_yaml();
     let services = offline::services();
-    let source = Source { base: Some(directory.to_path_buf()), ..Source::inline("command line", text.as_str()) };
+    let source =
+        Source { base: Some(directory.to_path_buf()), ..Source::inline("command line", text.as_str()) };
     if let Err(rejected) = compile(&source, &CompileOptions::new(&services)) {
         tell(&rejected);
         return ExitCode::from(EXIT_CONFIG);
@@ -96,7 +97,11 @@ pub fn run(args: &Args) -> ExitCode {
     }
     let mut open = OpenOptions::new();
     open.write(true);
-    if args.force { open.create(true).truncate(true) } else { open.create_new(true) };
+    if args.force {
+        open.create(true).truncate(true)
+    } else {
+        open.create_new(true)
+    };
     let shown = args.file.display();
     match open.open(&args.file).and_then(|mut file| file.write_all(text.as_bytes())) {
         Ok(()) => {
@@ -109,16 +114,19 @@ pub fn run(args: &Args) -> ExitCode {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             fail(&format!("`{shown}` exists; write `--force` to replace it, or `-o` for another file"))
         }
-        Err(error) => fail(&format!("`{shown}` cannot be written: {error}; check the directory and its permissions")),
+        Err(error) => {
+            fail(&format!("`{shown}` cannot be written: {error}; check the directory and its permissions"))
+        }
     }
 }
 
 /// The contract's path as the document refers to it, and a name for the API from its title.
 fn contract(file: &Path, directory: &Path) -> Result<(String, String), String> {
     let shown = file.display();
-    let bytes = std::fs::read(file).map_err(|error| format!("`{shown}` cannot be read: {error}; check the path"))?;
-    let (contract, _) =
-        Contract::parse(&bytes, &shown.to_string(), Budget::CONTRACT).map_err(|diagnostics| diagnostics.to_string())?;
+    let bytes =
+        std::fs::read(file).map_err(|error| format!("`{shown}` cannot be read: {error}; check the path"))?;
+    let (contract, _) = Contract::parse(&bytes, &shown.to_string(), Budget::CONTRACT)
+        .map_err(|diagnostics| diagnostics.to_string())?;
     let path = match file.strip_prefix(directory) {
         Ok(below) => below.to_path_buf(),
         Err(_) => std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf()),

@@ -217,6 +217,9 @@ impl<'c, 'a> GuardCompiler<'c, 'a> {
                 if !diagnostics.has_errors() {
                     diagnostics.0.iter_mut().for_each(|diagnostic| diagnostic.level = Level::Error);
                 }
+                // With a setting cut out, what is said of the block as a whole may be its consequence.
+                let of_the_whole = |path: &str| std::ptr::eq(body.nearest(path), &raw const body);
+                diagnostics.0.retain(|diagnostic| !broken || !of_the_whole(&diagnostic.path));
                 for mut diagnostic in diagnostics.0 {
                     diagnostic.place = self.compiler.sources.place(body.locate(&diagnostic.path));
                     let joint =

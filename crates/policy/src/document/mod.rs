@@ -318,9 +318,11 @@ pub(crate) struct ApiSettings {
     pub mode: Option<Mode>,
     /// Who may call, and how they prove it. Default: anonymous callers are allowed, with a warning.
     #[serde(default)]
+    #[expect(dead_code, reason = "read from the tree; named here so that the key is known")]
     pub identity: Opaque,
     /// The guards by name; each may have a `mode` of its own.
     #[serde(default)]
+    #[expect(dead_code, reason = "read from the tree; named here so that the key is known")]
     pub guards: Opaque,
     /// Settings for some operations, laid over the API's; all matching blocks apply, the least specific first.
     #[serde(default)]
@@ -381,9 +383,11 @@ pub(crate) struct OperationSettings {
     pub pattern: String,
     /// Who may call, and how they prove it; laid over the API's.
     #[serde(default)]
+    #[expect(dead_code, reason = "read from the tree; named here so that the key is known")]
     pub identity: Opaque,
     /// Guards; laid over the API's: maps by key, lists by `name`.
     #[serde(default)]
+    #[expect(dead_code, reason = "read from the tree; named here so that the key is known")]
     pub guards: Opaque,
     /// The mode of guards that do not state their own.
     #[serde(default)]

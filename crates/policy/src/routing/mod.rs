@@ -138,6 +138,12 @@ impl OperationTable {
         }
     }
 
+    /// What an operation gets that nothing names: the API's own guards.
+    #[must_use]
+    pub fn fallback(&self) -> Option<&Arc<Operation>> {
+        self.unknown.get(&[])
+    }
+
     fn contract_operation(&self, method: &Method, below: &str) -> Option<usize> {
         let find = |method: &Method| self.contract.get(method)?.find(below).map(|(index, _)| *index);
         find(method).or_else(|| if *method == Method::HEAD { find(&Method::GET) } else { None })
