@@ -23,10 +23,10 @@ const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Place {
     /// The gateway's state directory.
-    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    #[arg(long, value_name = "DIR", conflicts_with = "config", global = true)]
     pub state: Option<PathBuf>,
     /// The gateway's configuration; its state is in `var` beside it.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 }
 
