@@ -252,6 +252,18 @@ impl Store {
         self.change(move |connection| sql::delete_ban(connection, &target))
     }
 
+    /// Writes what is only in memory (times of last use) and folds the write-ahead log into the file: the last thing
+    /// before the process ends, since other owners of the store may keep it from being dropped.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        self.ask(|worker| {
+            worker.write_uses()?;
+            worker.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        })
+    }
+
     /// Runs `change` in a transaction, and puts what it changed in force.
     fn change<T: Send + 'static>(
         &self,

@@ -60,6 +60,10 @@ fn keys_and_bans_outlive_the_process() {
     let store = Store::open(&file).unwrap();
     store.add_key(key("one", 1)).unwrap();
     store.key_index().used("one", Timestamp::from_seconds(77));
+    store.settle().unwrap();
+    assert_eq!(fs::metadata(file.with_extension("db-wal")).unwrap().len(), 0, "all is in the file");
+    assert_eq!(store.keys().unwrap()[0].last_used, Some(Timestamp::from_seconds(77)));
+    store.key_index().used("one", Timestamp::from_seconds(78));
     let ban = Ban {
         target: "192.0.2.99/24".parse().unwrap(),
         reason: "noise".to_owned(),
@@ -72,7 +76,7 @@ fn keys_and_bans_outlive_the_process() {
 
     let store = Store::open(&file).unwrap();
     assert_eq!(*store.key_index().find(&[1; 32]).unwrap(), key("one", 1));
-    assert_eq!(store.keys().unwrap()[0].last_used, Some(Timestamp::from_seconds(77)));
+    assert_eq!(store.keys().unwrap()[0].last_used, Some(Timestamp::from_seconds(78)));
     assert!(store.ban_list().find("192.0.2.1".parse().unwrap(), now()).is_some());
     assert!(store.unban("192.0.2.0/24".parse().unwrap()).unwrap());
     assert!(store.ban_list().find("192.0.2.1".parse().unwrap(), now()).is_none());
