@@ -308,3 +308,17 @@ fn sample<'t>(text: &'t str, name: &str) -> &'t str {
     let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     found.unwrap_or_else(|| panic!("no sample `{name}` in:\n{text}"))
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_loses_events_that_are_counted_and_nothing_else() {
+    let audit = AuditConfig { file: "/dev/full".into(), rotate_at: 0, keep: 0 };
+    let telemetry = Telemetry::start(Config { audit: Some(audit), ..Config::default() }).unwrap();
+    for number in 0..10 {
+        telemetry.publish(plain(number));
+    }
+    assert!(telemetry.flush(Duration::from_secs(5)).await);
+    let text = telemetry.metrics().encode();
+    assert_eq!(sample(&text, "bartizan_events_dropped_total{consumer=\"audit\"}"), "10");
+    assert_ne!(sample(&text, "bartizan_audit_write_failures_total"), "0");
+}
