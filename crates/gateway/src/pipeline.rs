@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bartizan_guards::{Clearance, request_limits::RequestLimits};
 use bartizan_model::{
-    CanonicalRequest, Client, Denial, Finding, Mode, Phase, Severity, Stop, Transaction, Verdict,
+    Answer, CanonicalRequest, Client, Denial, Finding, Mode, Phase, Severity, Stop, Transaction, Verdict,
     transaction::Step,
 };
 use bartizan_policy::snapshot::{Api, Found, UnknownOperations};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 
@@ -18,7 +19,7 @@ use crate::{
     gateway::Gateway,
     ingress::{
         address,
-        canonical::{self, Head, HeadLimits},
+        canonical::{self, Head, HeadLimits, SERVER},
     },
     record::{BodyMeter, Record},
     respond,
@@ -36,6 +37,7 @@ pub async fn exchange(
     let mut record = begin(gateway, connection, &parts);
     if let Some(port) = redirect_to {
         return match normalize(&mut record, &mut parts) {
+            Ok(_) if record.transaction.request.path == SERVER => respond::stop(record, server_options()),
             Ok(_) => respond::redirect(record, port),
             Err(stop) => respond::stop(record, stop),
         };
@@ -52,6 +54,9 @@ pub async fn exchange(
 /// A guard or the gateway itself refused, challenged or answered.
 pub async fn decide(record: &mut Record, parts: &mut Parts) -> Result<(Clearance, Onward), Stop> {
     let mut head = normalize(record, parts)?;
+    if record.transaction.request.path == SERVER {
+        return Err(server_options());
+    }
     let (api, upstream) = route(record, &mut head)?;
     let operation =
         match api.operations.find(&record.transaction.request.method, &record.transaction.request.path) {
@@ -84,6 +89,16 @@ pub async fn decide(record: &mut Record, parts: &mut Parts) -> Result<(Clearance
     let limits = guards.request_limits.active().filter(|_| enforced);
     let max_body = limits.and_then(RequestLimits::own_max_body).unwrap_or(api.max_body);
     Ok((clearance, Onward { api, upstream, upgrade: head.upgrade, trailers: head.trailers, max_body }))
+}
+
+/// `OPTIONS *` asks what the server can do (RFC 9110 section 9.3.7): the gateway is that server, and answers itself.
+fn server_options() -> Stop {
+    let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY");
+    let headers = HeaderMap::from_iter([(header::ALLOW, methods)]);
+    Stop::Answer {
+        guard: "ingress",
+        answer: Answer { status: StatusCode::NO_CONTENT, headers, body: Bytes::new() },
+    }
 }
 
 /// A record for an exchange of which nothing is known yet but its connection.

@@ -51,6 +51,9 @@ pub const HOP_BY_HOP: &[&str] = &[
     "http2-settings",
 ];
 
+/// The target of an `OPTIONS` request that concerns the server as a whole (RFC 9112 section 3.2.4).
+pub const SERVER: &str = "*";
+
 /// An upgrade that the client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upgrade {
@@ -119,6 +122,8 @@ pub fn head(parts: &mut Parts, connection: &Connection, limits: HeadLimits) -> R
     if parts.method == Method::CONNECT && upgrade.is_none() {
         return Err(refusal("ingress.connect", 501, "this is no forward proxy: `CONNECT` is refused"));
     }
+    // RFC 8441 only changes how the upgrade is asked for: rules for `GET` hold for it, too.
+    let method = if upgrade.is_some() { Method::GET } else { parts.method.clone() };
     if parts.method == Method::TRACE {
         return Err(refusal("ingress.trace", 405, "`TRACE` would reflect credentials and is refused"));
     }
@@ -132,6 +137,9 @@ pub fn head(parts: &mut Parts, connection: &Connection, limits: HeadLimits) -> R
         return Err(refusal("ingress.scheme", 400, "the scheme of the target is not the connection's"));
     }
     let raw_path = if parts.uri.path().is_empty() { "/" } else { parts.uri.path() };
+    if raw_path == SERVER && method != Method::OPTIONS {
+        return Err(refusal("ingress.target", 400, "the target `*` belongs to `OPTIONS` alone"));
+    }
     let query = parts.uri.query();
     if raw_path.len() + query.map_or(0, str::len) > limits.target_bytes {
         return Err(refusal(
@@ -143,7 +151,7 @@ pub fn head(parts: &mut Parts, connection: &Connection, limits: HeadLimits) -> R
     if query.is_some_and(|q| q.bytes().any(|b| !b.is_ascii_graphic() || b == b'#')) {
         return Err(refusal("ingress.query", 400, "the query has bytes that are not visible ASCII"));
     }
-    let path = if raw_path == "*" {
+    let path = if raw_path == SERVER {
         raw_path.to_owned()
     } else {
         canonical(raw_path, PathRules::default())
@@ -152,14 +160,14 @@ pub fn head(parts: &mut Parts, connection: &Connection, limits: HeadLimits) -> R
     };
     let content_length = content_length(&headers)?;
     let raw_path = raw_path.to_owned();
-    let trailers = headers.get(header::TE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    let trailers = tokens(&headers, header::TE).any(|coding| coding.eq_ignore_ascii_case("trailers"));
     let mut headers = headers;
     strip_hop_by_hop(&mut headers);
     // Several cookie fields are legal in HTTP/2 only to compress better (RFC 9113 section 8.2.3): one line for all else.
     join_cookies(&mut headers);
     Ok(Head {
         request: CanonicalRequest {
-            method: parts.method.clone(),
+            method,
             scheme: connection.scheme,
             host,
             port,
@@ -180,17 +188,22 @@ pub fn head(parts: &mut Parts, connection: &Connection, limits: HeadLimits) -> R
 /// # Errors
 /// The path needs a tolerance that the API does not give.
 pub fn settle_path(raw_path: &str, rules: PathRules) -> Result<String, Denial> {
-    if raw_path == "*" { Ok(raw_path.to_owned()) } else { canonical(raw_path, rules).map_err(path_refusal) }
+    if raw_path == SERVER {
+        Ok(raw_path.to_owned())
+    } else {
+        canonical(raw_path, rules).map_err(path_refusal)
+    }
 }
 
 /// Removes what clients may not say: overrides of method and target (unless `allowed`), and this gateway's own names,
-/// with underscores read as dashes.
+/// with underscores (and what else is neither letter nor digit) read as dashes.
 pub fn strip_reserved(headers: &mut HeaderMap, allowed: &[HeaderName]) {
     let doomed: Vec<HeaderName> = headers
         .keys()
         .filter(|name| {
             let name = name.as_str();
-            let suspicious = name.starts_with(['x', 'X']) || name.contains('_');
+            let suspicious =
+                name.starts_with('x') || name.bytes().any(|b| b != b'-' && !b.is_ascii_alphanumeric());
             suspicious && is_reserved(name) && !allowed.iter().any(|a| a.as_str() == name)
         })
         .cloned()
@@ -201,7 +214,8 @@ pub fn strip_reserved(headers: &mut HeaderMap, allowed: &[HeaderName]) {
 }
 
 fn is_reserved(name: &str) -> bool {
-    let dashed = name.replace('_', "-");
+    // CGI and its heirs make one name of all that is neither letter nor digit.
+    let dashed = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let underscored = dashed != name;
     dashed.starts_with("x-bartizan-")
         || OVERRIDES.contains(&dashed.as_str())
@@ -217,24 +231,25 @@ fn is_reserved(name: &str) -> bool {
 
 /// Removes hop-by-hop fields and those that `Connection` lists.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if let Some(first) = headers.get(header::CONNECTION) {
-        let plain = first.as_bytes();
-        if !(plain.eq_ignore_ascii_case(b"keep-alive") || plain.eq_ignore_ascii_case(b"close")) {
-            let listed: Vec<HeaderName> = headers
-                .get_all(header::CONNECTION)
-                .iter()
-                .filter_map(|value| value.to_str().ok())
-                .flat_map(|value| value.split(','))
-                .filter_map(|token| token.trim().parse().ok())
-                .collect();
-            for name in listed {
-                headers.remove(name);
-            }
+    let mut connection = headers.get_all(header::CONNECTION).iter().map(http::HeaderValue::as_bytes);
+    let plain =
+        |value: &[u8]| value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close");
+    if !connection.all(plain) {
+        let listed: Vec<HeaderName> =
+            tokens(headers, header::CONNECTION).filter_map(|token| token.parse().ok()).collect();
+        for name in listed {
+            headers.remove(name);
         }
     }
     for name in HOP_BY_HOP {
         headers.remove(*name);
     }
+}
+
+/// The members of a comma-separated field over all its lines.
+fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(name).into_iter();
+    lines.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
 }
 
 fn join_cookies(headers: &mut HeaderMap) {
@@ -289,7 +304,8 @@ fn same_authority(a: &str, b: &str, scheme: Option<&str>) -> bool {
 fn split_authority(text: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => {
-            (host, Some(port.parse::<u16>().ok().filter(|&p| p > 0)?))
+            let digits = port.bytes().all(|b| b.is_ascii_digit());
+            (host, Some(port.parse::<u16>().ok().filter(|&p| p > 0 && digits)?))
         }
         _ => (text, None),
     };
@@ -331,12 +347,7 @@ fn upgrade(
     if version != Version::HTTP_11 || method != Method::GET {
         return Ok(None);
     }
-    let asks = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(','))
-        .any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
+    let asks = tokens(headers, header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
     let websocket =
         headers.get(header::UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
     Ok((asks && websocket).then_some(Upgrade::WebSocket))

@@ -125,6 +125,7 @@ impl Dialer {
         for address in backend.addresses().iter() {
             match self.connect_to(*address).await {
                 Ok(stream) => return Ok(stream),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(failure(error)),
                 Err(error) => last = error,
             }
         }
@@ -132,18 +133,24 @@ impl Dialer {
     }
 
     async fn connect_to(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        let target = (canonical(address.ip()), address.port());
-        let is_own = self.forbidden.iter().any(|own| {
-            own.port() == target.1
-                && (canonical(own.ip()) == target.0 || own.ip().is_unspecified() && target.0.is_loopback())
-        });
-        if is_own {
+        if self.forbidden.iter().any(|own| reaches(address, *own)) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
+}
+
+/// Whether dialling `target` may reach what is bound to `own`. The unspecified address reaches this machine when dialled
+/// and all of its addresses when bound.
+fn reaches(target: SocketAddr, own: SocketAddr) -> bool {
+    let (target_ip, own_ip) = (canonical(target.ip()), canonical(own.ip()));
+    let local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+    target.port() == own.port()
+        && (target_ip == own_ip
+            || own_ip.is_unspecified() && local(target_ip)
+            || target_ip.is_unspecified() && local(own_ip))
 }
 
 fn failure(error: io::Error) -> UpstreamFailure {
