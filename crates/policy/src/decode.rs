@@ -36,6 +36,11 @@ pub(crate) fn decode<T: DeserializeOwned>(
         if fault.path.is_empty() || !prune(node, &fault.path) {
             return None;
         }
+        if let (Some(meant), Some((_, parent))) = (fault.meant, fault.path.split_last()) {
+            let mut steps = parent.to_vec();
+            steps.push(Step::Key(meant.to_owned()));
+            removed.insert(steps);
+        }
         removed.insert(fault.path);
     }
     None
@@ -100,11 +105,20 @@ pub(crate) struct Fault {
     message: String,
     help: Option<String>,
     missing: Option<&'static str>,
+    /// The known key that an unknown one was probably meant to be.
+    meant: Option<&'static str>,
 }
 
 impl Fault {
     fn new(message: impl Into<String>) -> Self {
-        Fault { path: Vec::new(), span: None, message: message.into(), help: None, missing: None }
+        Fault {
+            path: Vec::new(),
+            span: None,
+            message: message.into(),
+            help: None,
+            missing: None,
+            meant: None,
+        }
     }
 
     fn help(mut self, help: impl Into<String>) -> Self {
@@ -169,7 +183,9 @@ impl de::Error for Fault {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        suggest::unknown_key(field, expected).into()
+        let mut fault = Fault::from(suggest::unknown_key(field, expected));
+        fault.meant = suggest::closest(field, expected);
+        fault
     }
 
     fn missing_field(field: &'static str) -> Self {

@@ -31,6 +31,7 @@ pub fn services() -> Services {
 struct Offline;
 
 impl Clock for Offline {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock of commands that serve nothing")]
     fn now(&self) -> Timestamp {
         let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_seconds(elapsed.as_secs())

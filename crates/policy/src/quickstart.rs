@@ -115,12 +115,23 @@ impl QuickStart {
             text,
             "    # enforce refuses, monitor only reports, off does not look.\n    mode: {mode}\n"
         );
+        // The strict profile refuses anonymous callers, so that a strict document begins with keys.
+        text.push_str(match self.profile.unwrap_or_default() {
+            Profile::Balanced => {
+                "    # Who may call. Without it anonymous callers are allowed.\n\
+                 \x20   # identity:\n\
+                 \x20   #   accept: [api_key]\n\
+                 \x20   #   anonymous: deny\n"
+            }
+            Profile::Strict => {
+                "    # Who may call: holders of a key made by `bartizan keys create`.\n\
+                 \x20   identity:\n\
+                 \x20     accept: [api_key]\n\
+                 \x20     anonymous: deny\n"
+            }
+        });
         text.push_str(
-            "    # Who may call. Without it anonymous callers are allowed.\n\
-             \x20   # identity:\n\
-             \x20   #   accept: [api_key]\n\
-             \x20   #   anonymous: deny\n\
-             \x20   guards:\n\
+            "    guards:\n\
              \x20     # Bounds on bodies, queries and headers; every setting has a default.\n\
              \x20     request_limits: {}\n\
              \x20     # What browsers are told: no sniffing, no framing.\n\
@@ -142,7 +153,7 @@ fn quoted(text: &str) -> String {
     let begins = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
     if begins
         && text.bytes().all(plain)
-        && !matches!(text.as_str(), "true" | "false" | "null" | "True" | "False")
+        && !["true", "false", "null"].iter().any(|word| text.eq_ignore_ascii_case(word))
     {
         return text;
     }

@@ -290,6 +290,9 @@ pub enum UpstreamHost {
     Fixed(String),
 }
 
+/// A client certificate: the PEM chain and the PEM key.
+pub type ClientPem = (Arc<[u8]>, Arc<Redacted<Vec<u8>>>);
+
 /// TLS towards backends: verified by default.
 #[derive(Clone, Default)]
 pub struct UpstreamTls {
@@ -298,7 +301,7 @@ pub struct UpstreamTls {
     /// The name to verify instead of the backend's.
     pub server_name: Option<String>,
     /// The client certificate: PEM chain and key.
-    pub client: Option<(Arc<[u8]>, Arc<Redacted<Vec<u8>>>)>,
+    pub client: Option<ClientPem>,
     /// Accept any certificate.
     pub danger_accept_invalid: bool,
 }

@@ -239,6 +239,9 @@ fn guards_report_at_the_line_of_their_own_setting() {
     assert_eq!(place(&diagnostics.0[diagnostics.0.len() - 2]).0, 8, "{diagnostics}");
     let key = bad(&text.replace("20/week", "20/s").replace("300.0", "10.0"));
     assert_eq!(place(about(&key, "`nobody` is not a key")), (7, 27));
+    let slip = bad(&format!("{API}    guards: {{ rate_limit: [{{ name: a, kee: ip, rate: 5/m }}] }}\n"));
+    assert!(about(&slip, "`kee` is not").help.as_ref().unwrap().contains("did you mean `key`?"));
+    assert!(!slip.to_string().contains("is missing"), "a slip is one error, not two: {slip}");
     let mode = bad(&format!("{API}    guards: {{ cors: {{ mode: of }} }}\n"));
     assert_eq!(place(about(&mode, "`of` is not one of the allowed values")), (4, 29));
 }

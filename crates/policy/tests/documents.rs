@@ -254,6 +254,10 @@ fn flags_become_a_document_that_compiles_to_the_same_as_the_smallest_one() {
     assert_eq!(loaded.snapshot.state.directory, std::path::Path::new("/var/lib/${odd} dir"));
     assert_eq!(loaded.snapshot.listeners[0].address.to_string(), "[::1]:9000");
     assert_eq!(loaded.snapshot.apis[0].mode, Mode::Monitor);
+    let strict = QuickStart { profile: Some(Profile::Strict), ..QuickStart::new("http://127.0.0.1:3000") };
+    let loaded = good(&strict.to_yaml());
+    assert_eq!((loaded.snapshot.profile, loaded.snapshot.warnings.0.len()), (Profile::Strict, 0));
+    assert_eq!(guard(&loaded, "unknown", "identity").config["anonymous"], "deny");
 }
 
 #[test]

@@ -58,7 +58,9 @@ pub fn run(args: &Args) -> ExitCode {
                     let operations: usize =
                         loaded.effective.apis.iter().map(|api| api.operations.len()).sum();
                     let apis = loaded.effective.apis.len();
-                    say(&format!("{} can be run: {apis} APIs, {operations} operations", file.display()));
+                    let plural = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+                    let counted = format!("{}, {}", plural(apis, "API"), plural(operations, "operation"));
+                    say(&format!("{} can be run: {counted}", file.display()));
                 }
             }
             if args.strict_warnings && !warnings.0.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }

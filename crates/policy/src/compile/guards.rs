@@ -335,3 +335,87 @@ fn fingerprint(node: &Node) -> String {
     append(node, &mut text);
     text
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests assert"
+    )]
+    use bartizan_contract::yaml::{Budget, parse};
+    use bartizan_model::{Diagnostics, Profile, Reason, ReasonInfo};
+
+    use super::*;
+    use crate::{
+        document::Bounds,
+        load::CompileOptions,
+        offline,
+        source::{Disk, Sources},
+    };
+
+    /// Stands in for the guard of limits and keeps the scopes that its items were given.
+    struct Scopes(Vec<String>);
+
+    #[derive(Debug)]
+    enum Never {}
+
+    impl Reason for Never {
+        const ALL: &'static [ReasonInfo] = &[];
+        fn info(&self) -> ReasonInfo {
+            match *self {}
+        }
+        fn detail(&self) -> std::borrow::Cow<'static, str> {
+            match *self {}
+        }
+    }
+
+    impl Guard for Scopes {
+        const ID: &'static str = "rate_limit";
+        type Config = Vec<serde_json::Value>;
+        type Reason = Never;
+        fn compile(config: Self::Config, context: &CompileContext<'_>) -> Result<Self, Diagnostics> {
+            Ok(Scopes((0..config.len()).map(|at| (context.scope)(&format!("[{at}]"))).collect()))
+        }
+    }
+
+    #[test]
+    fn a_limit_counts_in_the_block_that_wrote_it() {
+        let text = "guards: { rate_limit: [{ name: a, rate: 1/s }, { name: b, rate: 2/s }] }\n\
+                    block: { guards: { rate_limit: { mode: monitor, limits: [{ name: b, rate: 3/s }, { name: c }] } } }\n";
+        let tree = parse(text, "t", 0, Budget::POLICY).unwrap();
+        let (sources, disk) = (Sources::default(), Disk::new(std::path::PathBuf::new()));
+        let services = offline::services();
+        let options = CompileOptions::new(&services);
+        let mut report = Vec::new();
+        let mut compiler = Compiler {
+            tree: &tree,
+            options: &options,
+            sources: &sources,
+            disk: &disk,
+            report: &mut report,
+            profile: Profile::Balanced,
+            digest: aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256),
+            bounds: super::super::bounds(&Bounds::default()),
+        };
+        let base = compiler.sections(&tree, "", 0);
+        let block = compiler.sections(tree.get("block").unwrap(), "block", 1);
+        let issuers = BTreeMap::new();
+        let mut guards = GuardCompiler::new(&mut compiler, Arc::from("shop"), &issuers);
+        guards.labels = vec![("POST /login".to_owned(), 1)];
+        let mut mount = |sections: SectionSet| {
+            let mut mounting =
+                Mounting { guards: &mut guards, sections, mode: Mode::Enforce, told: Vec::new() };
+            let mounted = mounting.mount::<Scopes>();
+            (mounted.mode(), mounted.active().unwrap().0.clone())
+        };
+        assert_eq!(mount(base.clone()), (Mode::Enforce, vec!["api:shop".to_owned(), "api:shop".to_owned()]));
+        let mut merged = base;
+        merged.lay(&block);
+        let login = "operation:shop POST /login".to_owned();
+        assert_eq!(mount(merged), (Mode::Monitor, vec!["api:shop".to_owned(), login.clone(), login]));
+        assert!(report.is_empty(), "{report:?}");
+    }
+}
