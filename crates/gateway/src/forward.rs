@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bartizan_guards::Clearance;
-use bartizan_model::{Denial, ResponseHead, Stop, Verdict};
+use bartizan_model::{Denial, ResponseHead, Stop, Verdict, address::canonical};
 use bartizan_policy::snapshot::{Api, UpstreamHost};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header, request::Parts,
@@ -30,6 +30,35 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_BARTIZAN_SUBJECT: HeaderName = HeaderName::from_static("x-bartizan-subject");
+
+/// What proxies tell upstreams of the client, in fields other than those that this gateway sets: passed on only from a
+/// trusted proxy.
+const PROXY_SAYS: &[&str] = &[
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "client-ip",
+    "fastly-client-ip",
+    "front-end-https",
+    "proxy-client-ip",
+    "true-client-ip",
+    "wl-proxy-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-forwarded",
+    "x-forwarded-by",
+    "x-forwarded-client-cert",
+    "x-forwarded-port",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-original-forwarded-for",
+    "x-originating-ip",
+    "x-proxyuser-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-url-scheme",
+];
 
 /// Where a cleared request goes, and how.
 pub struct Onward {
@@ -324,9 +353,14 @@ fn dress_request(record: &Record, onward: &Onward, headers: &mut HeaderMap) {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     let client = &transaction.client;
-    let peer = client.peer.ip();
+    let peer = canonical(client.peer.ip());
     // Only a trusted proxy's chain is continued; anybody else's is replaced.
     let trusted = record.active.snapshot.trusted_proxies.contains(peer);
+    if !trusted {
+        let forged: Vec<HeaderName> =
+            headers.keys().filter(|name| PROXY_SAYS.contains(&name.as_str())).cloned().collect();
+        forged.into_iter().for_each(|name| drop(headers.remove(name)));
+    }
     let chain: Vec<&str> = if trusted {
         headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect()
     } else {

@@ -98,7 +98,11 @@ impl Listeners {
     fn bind(&self, address: SocketAddr) -> Result<TcpListener, String> {
         let inherited = {
             let mut inherited = self.inherited.lock();
-            let at = inherited.iter().position(|socket| socket.local_addr().is_ok_and(|a| a == address));
+            let same = |a: SocketAddr| {
+                // A socket bound to `[::]` takes connections to `0.0.0.0`, too, as service managers open it.
+                a == address || a.port() == address.port() && a.is_ipv6() && both_unspecified(a, address)
+            };
+            let at = inherited.iter().position(|socket| socket.local_addr().is_ok_and(same));
             at.map(|at| inherited.swap_remove(at))
         };
         if let Some(socket) = inherited {
@@ -162,6 +166,10 @@ impl Listeners {
             listener.stop.send_replace(true);
         }
     }
+}
+
+fn both_unspecified(a: SocketAddr, b: SocketAddr) -> bool {
+    a.ip().is_unspecified() && b.ip().is_unspecified()
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

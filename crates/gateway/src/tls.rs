@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fs,
+    os::unix::fs::MetadataExt,
     path::Path,
     sync::{Arc, OnceLock},
     time::SystemTime,
@@ -10,6 +11,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bartizan_policy::snapshot::{CertificateSpec, ClientAuth, TlsSpec, UpstreamTls};
+use parking_lot::Mutex;
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
     client::{
@@ -34,14 +36,18 @@ pub fn provider() -> Arc<CryptoProvider> {
 pub struct Certificates {
     specs: Vec<CertificateSpec>,
     current: ArcSwap<Loaded>,
+    /// The state of the files that was looked at last, usable or not.
+    seen: Mutex<Vec<Option<Stamp>>>,
 }
+
+/// What changes when a file is written or replaced: time, size, device and inode.
+type Stamp = (SystemTime, u64, u64, u64);
 
 #[derive(Debug)]
 struct Loaded {
     exact: HashMap<String, Arc<CertifiedKey>>,
     wildcard: HashMap<String, Arc<CertifiedKey>>,
     first: Arc<CertifiedKey>,
-    stamps: Vec<Option<SystemTime>>,
 }
 
 impl Certificates {
@@ -50,16 +56,19 @@ impl Certificates {
     /// # Errors
     /// One sentence that names the file and what to do.
     pub fn load(specs: &[CertificateSpec]) -> Result<Arc<Self>, String> {
+        let seen = Mutex::new(stamps(specs));
         let loaded = load(specs)?;
-        Ok(Arc::new(Certificates { specs: specs.to_vec(), current: ArcSwap::from_pointee(loaded) }))
+        Ok(Arc::new(Certificates { specs: specs.to_vec(), current: ArcSwap::from_pointee(loaded), seen }))
     }
 
-    /// Reads the files again if one of them changed. The last good certificates serve on when that fails.
+    /// Reads the files again if one of them changed since the last look. The last good certificates serve on when that
+    /// fails.
     ///
     /// # Errors
     /// One sentence that names the file and what to do.
     pub fn refresh(&self) -> Result<bool, String> {
-        if self.current.load().stamps == stamps(&self.specs) {
+        let stamps = stamps(&self.specs);
+        if std::mem::replace(&mut *self.seen.lock(), stamps.clone()) == stamps {
             return Ok(false);
         }
         self.current.store(Arc::new(load(&self.specs)?));
@@ -67,13 +76,15 @@ impl Certificates {
     }
 }
 
-fn stamps(specs: &[CertificateSpec]) -> Vec<Option<SystemTime>> {
-    let modified = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
+fn stamps(specs: &[CertificateSpec]) -> Vec<Option<Stamp>> {
+    let modified = |path: &Path| {
+        let data = fs::metadata(path).ok()?;
+        Some((data.modified().ok()?, data.len(), data.dev(), data.ino()))
+    };
     specs.iter().flat_map(|spec| [modified(&spec.cert), modified(&spec.key)]).collect()
 }
 
 fn load(specs: &[CertificateSpec]) -> Result<Loaded, String> {
-    let stamps = stamps(specs);
     let (mut exact, mut wildcard, mut first) = (HashMap::new(), HashMap::new(), None);
     for spec in specs {
         let key = Arc::new(certified_key(spec)?);
@@ -86,7 +97,7 @@ fn load(specs: &[CertificateSpec]) -> Result<Loaded, String> {
         first.get_or_insert(key);
     }
     let first = first.ok_or("`tls.certificates` is empty; name at least one `cert` and `key`")?;
-    Ok(Loaded { exact, wildcard, first, stamps })
+    Ok(Loaded { exact, wildcard, first })
 }
 
 fn certified_key(spec: &CertificateSpec) -> Result<CertifiedKey, String> {

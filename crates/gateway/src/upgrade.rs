@@ -1,18 +1,22 @@
 //! WebSocket: the client is upgraded only after the upstream's real 101 (RFC 6455), over HTTP/1.1 or by extended CONNECT
 //! over HTTP/2 (RFC 8441). Towards the backend it is always HTTP/1.1.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use aws_lc_rs::digest;
 use bartizan_model::{Denial, Stop, Verdict};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use hyper::{
     body::Incoming,
     upgrade::{OnUpgrade, Upgraded},
 };
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{
     body::{Download, ReplyBody, RequestBody},
@@ -98,7 +102,6 @@ async fn open(
     let attempt = async {
         let mut lease = upstream.lease(&backend, false, true, true).await?;
         let mut request = message(record, onward, &backend, false, RequestBody::Empty)?;
-        *request.method_mut() = Method::GET;
         request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         request.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         request.headers_mut().remove(header::CONTENT_LENGTH);
@@ -196,62 +199,87 @@ fn switch(
     reply
 }
 
-/// Carries bytes both ways until one side ends, or policy ends the stream.
+/// Carries bytes both ways until both sides end, or policy ends the stream. The directions do not wait for each other.
 async fn tunnel(record: &mut Record, client: Upgraded, upstream: Upgraded) -> Ending {
     let (mut client_read, mut client_write) = tokio::io::split(TokioIo::new(client));
     let (mut upstream_read, mut upstream_write) = tokio::io::split(TokioIo::new(upstream));
     let mut kicked = record.gateway.kicks.subscribe();
-    let mut edges = FrameEdges::new();
-    let (mut up, mut down) = (vec![0_u8; COPY_BUFFER], vec![0_u8; COPY_BUFFER]);
-    let (mut up_open, mut down_open) = (true, true);
-    let allowed = Ending { verdict: Verdict::Allow, reason: None, by: None };
-    while up_open || down_open {
-        tokio::select! {
-            read = client_read.read(&mut up), if up_open => {
-                match carry(read, &up, &mut upstream_write).await {
-                    Ok(0) => { up_open = false; }
-                    Ok(count) => { record.body.bytes.fetch_add(count as u64, std::sync::atomic::Ordering::Relaxed); }
-                    Err(_) => return allowed,
-                }
+    let (meter, mut towards_client) = (Arc::clone(&record.body), Downstream::default());
+    let ended_by = {
+        let up = carry(&mut client_read, &mut upstream_write, |passed| {
+            if let Passed::Whole(bytes) = passed {
+                meter.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             }
-            read = upstream_read.read(&mut down), if down_open => {
-                match carry(read, &down, &mut client_write).await {
-                    Ok(0) => { down_open = false; }
-                    Ok(count) => {
-                        edges.see(down.get(..count).unwrap_or_default());
-                        record.bytes_out += count as u64;
+        });
+        let down = carry(&mut upstream_read, &mut client_write, |passed| towards_client.see(&passed));
+        let both = async { tokio::try_join!(up, down) };
+        tokio::pin!(both);
+        loop {
+            tokio::select! {
+                _ = &mut both => break None,
+                () = kicked.changed() => {
+                    if let Some(why) = Kick::verdict(record) {
+                        break Some(why);
                     }
-                    Err(_) => return allowed,
                 }
-            }
-            () = kicked.changed() => {
-                let Some(why) = Kick::verdict(record) else { continue };
-                // A close frame makes sense only between two frames; in the middle of one the stream just ends.
-                if edges.at_edge() {
-                    let _ = tokio::time::timeout(CLOSE_PATIENCE, client_write.write_all(CLOSE_POLICY)).await;
-                }
-                let _ = tokio::time::timeout(CLOSE_PATIENCE, client_write.shutdown()).await;
-                return Ending { verdict: Verdict::Deny, reason: Some(why), by: Some("stream") };
             }
         }
+    };
+    record.bytes_out += towards_client.bytes;
+    let Some(why) = ended_by else { return Ending { verdict: Verdict::Allow, reason: None, by: None } };
+    // A close frame makes sense only between two frames; in the middle of one the stream just ends.
+    if !towards_client.writing && towards_client.edges.at_edge() {
+        let _ = tokio::time::timeout(CLOSE_PATIENCE, client_write.write_all(CLOSE_POLICY)).await;
     }
-    allowed
+    let _ = tokio::time::timeout(CLOSE_PATIENCE, client_write.shutdown()).await;
+    Ending { verdict: Verdict::Deny, reason: Some(why), by: Some("stream") }
 }
 
-/// Writes what was read; an end of stream is passed on as one.
-async fn carry<W: AsyncWrite + Unpin>(
-    read: io::Result<usize>,
-    buffer: &[u8],
-    to: &mut W,
-) -> io::Result<usize> {
-    let count = read?;
-    if count == 0 {
-        to.shutdown().await?;
-    } else {
-        to.write_all(buffer.get(..count).unwrap_or_default()).await?;
-        to.flush().await?;
+/// What is known of the stream towards the client.
+#[derive(Default)]
+struct Downstream {
+    edges: FrameEdges,
+    bytes: u64,
+    /// A write is under way: nobody knows how much of it left.
+    writing: bool,
+}
+
+impl Downstream {
+    fn see(&mut self, passed: &Passed<'_>) {
+        self.writing = matches!(passed, Passed::Begun);
+        if let Passed::Whole(bytes) = passed {
+            self.edges.see(bytes);
+            self.bytes += bytes.len() as u64;
+        }
     }
-    Ok(count)
+}
+
+/// How far a piece of a tunnel got.
+enum Passed<'a> {
+    /// Its write began.
+    Begun,
+    /// It was written.
+    Whole(&'a [u8]),
+}
+
+/// Copies one direction of a tunnel; its end of stream is passed on as one.
+async fn carry(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    mut tell: impl FnMut(Passed<'_>),
+) -> io::Result<()> {
+    let mut buffer = vec![0_u8; COPY_BUFFER];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        let bytes = buffer.get(..count).unwrap_or_default();
+        if bytes.is_empty() {
+            return to.shutdown().await;
+        }
+        tell(Passed::Begun);
+        to.write_all(bytes).await?;
+        to.flush().await?;
+        tell(Passed::Whole(bytes));
+    }
 }
 
 #[cfg(test)]
