@@ -263,6 +263,8 @@ async fn speak_h2<T>(
     let began = gateway.services.clock.monotonic();
     loop {
         tokio::select! {
+            // The library first: before it has greeted the client it cannot say GOAWAY.
+            biased;
             result = serving.as_mut() => {
                 if let Err(error) = result {
                     tracing::debug!(%error, "HTTP/2 connection ended");

@@ -9,15 +9,20 @@
 )]
 
 mod applications;
+mod cases;
+mod connections;
 mod faults;
 mod first_hour;
+mod floods;
 mod grpc;
 mod http;
 mod life;
 mod nginx;
+mod operations;
 mod protection;
 mod streaming;
 mod suites;
 mod support;
 mod tls;
 mod websocket;
+mod wire;

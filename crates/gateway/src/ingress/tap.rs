@@ -150,9 +150,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Tap<T> {
         }
         let mut meter = FrameMeter::new(control_frames);
         let preface = self.held.len().min(H2_PREFACE.len());
-        if let Some(rest) = self.held.get(preface..) {
-            // A flood inside the first read is found by the next one: the budget stays spent.
-            let _ = meter.see(rest, self.born.elapsed());
+        let rest = self.held.get(preface..).unwrap_or_default();
+        if meter.see(rest, self.born.elapsed()).is_err() {
+            // The preface alone is handed on: a connection that was greeted can be told GOAWAY.
+            self.held.truncate(preface);
+            self.released = preface;
+            self.mode = Mode::Ended;
+            self.connection.flood();
+            return Ok(true);
         }
         self.released = self.held.len();
         self.mode = Mode::Http2 { meter, preface_left: H2_PREFACE.len() - preface };
@@ -325,10 +330,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tap<T> {
                     *preface_left -= skip;
                     let frames = new.get(skip..).unwrap_or_default();
                     if meter.see(frames, this.born.elapsed()).is_err() {
-                        out.set_filled(before);
+                        // What is left of the preface is handed on: a connection that was greeted can be told GOAWAY.
+                        out.set_filled(before + skip);
                         this.mode = Mode::Ended;
                         this.connection.flood();
-                        return Poll::Pending;
+                        return if skip > 0 { Poll::Ready(Ok(())) } else { Poll::Pending };
                     }
                     return Poll::Ready(Ok(()));
                 }
