@@ -100,6 +100,17 @@ fn blocks_name_operations_where_there_is_no_contract() {
     assert_eq!(find(&shop, "GET /items/7").unwrap().guards.rate_limit.mode(), Mode::Off);
 }
 
+#[test]
+fn a_contract_with_one_server_says_where_its_paths_begin() {
+    let servers = "  /accounts: {get: {}}\nservers: [{url: 'https://api.bank.example/v2'}]\n";
+    let bank = with_contract(servers, "");
+    assert_eq!(bank.snapshot.apis[0].base_path, "/v2");
+    assert_eq!(label(&bank, "GET /v2/accounts"), "GET /accounts");
+    let bank = with_contract(servers, "    base_path: /\n");
+    assert_eq!(bank.snapshot.apis[0].base_path, "");
+    assert_eq!(label(&bank, "GET /accounts"), "GET /accounts");
+}
+
 /// The suite's variants of `/admin/users`, under a prefix, an exact, a pattern and a contract rule: each one is refused
 /// by normalization, guarded, or not what the upstream reads as that path.
 #[test]

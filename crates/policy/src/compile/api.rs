@@ -50,16 +50,20 @@ impl Compiler<'_> {
         let name: Arc<str> = Arc::from(settings.name.as_str());
         self.check_name(&name, &format!("{path}.name"));
         let hosts = self.hosts(&settings.hosts, &format!("{path}.hosts"));
-        let base_path = settings
-            .base_path
-            .as_deref()
-            .and_then(|text| self.base_path(text, &format!("{path}.base_path")))
-            .unwrap_or_default();
         let upstream = self.upstream(&name, &settings.upstream, path, own);
         let contract =
             settings.contract.as_ref().map(|file| self.contract(file, &format!("{path}.contract")));
         let contract_given = contract.is_some();
         let contract = contract.flatten();
+        // A contract with one server says where its paths begin.
+        let (stated, at) =
+            match (settings.base_path.as_deref(), contract.as_ref().map(|c| c.base_paths.as_slice())) {
+                (Some(text), _) => (Some(text), "base_path"),
+                (None, Some([one])) if !one.is_empty() => (Some(one.as_str()), "contract"),
+                _ => (None, ""),
+            };
+        let base_path =
+            stated.and_then(|text| self.base_path(text, &format!("{path}.{at}"))).unwrap_or_default();
         let unknown_operations = match settings.unknown_operations {
             Some(UnknownText::Deny) => UnknownOperations::Deny,
             Some(UnknownText::Monitor) => UnknownOperations::Monitor,

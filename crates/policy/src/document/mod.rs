@@ -301,7 +301,8 @@ pub(crate) struct ApiSettings {
     /// Hosts that it serves; `*.example.com` serves every name below. Default: any host.
     #[serde(default)]
     pub hosts: Vec<String>,
-    /// Path prefix that it serves, such as `/v1`. Contract paths and `match` patterns are below it. Default: all paths.
+    /// Path prefix that it serves, such as `/v1`. Contract paths and `match` patterns are below it. Default: the
+    /// path of the contract's server if it has exactly one, else all paths; `/` for all paths.
     #[serde(default)]
     pub base_path: Option<String>,
     /// Where requests go: a URL, or a map of settings.
