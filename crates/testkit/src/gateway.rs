@@ -79,6 +79,9 @@ impl Gateway {
         process.wait_until(START, || {
             reply(&raw_request(admin, ask, Duration::from_millis(500))).status == 200
         })?;
+        // Commands find the gateway once it has said where it listens.
+        let log = process.shared_log();
+        process.wait_until(START, || log().contains("admin API on"))?;
         Ok(Gateway { process, dir, address, admin })
     }
 

@@ -62,6 +62,12 @@ impl Process {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What it has written so far, for conditions of [`Process::wait_until`].
+    pub fn shared_log(&self) -> impl Fn() -> String + use<> {
+        let log = Arc::clone(&self.log);
+        move || log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Waits until `ready` says so.
     ///
     /// # Errors

@@ -81,6 +81,7 @@ pub struct RawUpstream {
     /// Where it listens.
     pub address: SocketAddr,
     record: Arc<Mutex<Record>>,
+    script: Arc<Mutex<Vec<Step>>>,
 }
 
 impl RawUpstream {
@@ -100,7 +101,8 @@ impl RawUpstream {
         let listener = TcpListener::bind(loopback(0))?;
         let address = listener.local_addr()?;
         let record = Arc::new(Mutex::new(Record::default()));
-        let shared = Arc::clone(&record);
+        let script = Arc::new(Mutex::new(script));
+        let (shared, current) = (Arc::clone(&record), Arc::clone(&script));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let number = {
@@ -108,11 +110,16 @@ impl RawUpstream {
                     record.connections.push(Vec::new());
                     record.connections.len() - 1
                 };
-                let (record, script) = (Arc::clone(&shared), script.clone());
+                let (record, script) = (Arc::clone(&shared), Arc::clone(&current));
                 thread::spawn(move || serve(stream, number, &record, &script));
             }
         });
-        Ok(RawUpstream { address, record })
+        Ok(RawUpstream { address, record, script })
+    }
+
+    /// Runs this script for every request from now on.
+    pub fn answer(&self, script: Vec<Step>) {
+        *self.script.lock().unwrap_or_else(PoisonError::into_inner) = script;
     }
 
     /// Its URL.
@@ -158,7 +165,7 @@ fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
     record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve(mut stream: TcpStream, number: usize, record: &Mutex<Record>, script: &[Step]) {
+fn serve(mut stream: TcpStream, number: usize, record: &Mutex<Record>, script: &Mutex<Vec<Step>>) {
     let _ = stream.set_nodelay(true);
     let _ = stream.set_read_timeout(Some(LIFE));
     let mut pending = Vec::new();
@@ -168,7 +175,8 @@ fn serve(mut stream: TcpStream, number: usize, record: &Mutex<Record>, script: &
             pending.drain(..used);
             let request = Recorded { connection: number, head, body };
             lock(record).requests.push(request.clone());
-            if !run(&mut stream, script, &request) {
+            let script = script.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if !run(&mut stream, &script, &request) {
                 let _ = stream.shutdown(Shutdown::Both);
                 return;
             }

@@ -138,10 +138,14 @@ fn an_idempotent_request_survives_a_kept_connection_that_died() {
 }
 
 #[test]
-fn a_dead_backend_does_not_fail_requests_while_another_lives() {
+fn a_dead_backend_is_taken_out_and_fails_no_request_while_another_lives() {
     let alive = RawUpstream::echo().unwrap();
     let gateway = with(&policy(
-        &format!("{{ backends: [\"http://127.0.0.1:{}\", \"{}\"] }}", free_port(), alive.url()),
+        &format!(
+            "{{ backends: [\"http://127.0.0.1:{}\", \"{}\"], eject_after: 3 }}",
+            free_port(),
+            alive.url()
+        ),
         "",
     ));
     for round in 0..20 {
