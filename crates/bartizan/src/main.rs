@@ -32,6 +32,14 @@ struct Cli {
 enum Command {
     /// Protect: run the gateway before an API.
     Run(Box<commands::run::Args>),
+    /// Verify a configuration; every problem at once.
+    Check(commands::check::Args),
+    /// Compare what two configurations decide.
+    Diff(commands::diff::Args),
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema(commands::schema::Args),
+    /// Write a first configuration.
+    Init(commands::init::Args),
     /// Tell what a configuration decides about one request, step by step.
     Explain(commands::explain::Args),
     /// Tell what happened in one exchange, and why.
@@ -49,6 +57,10 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => commands::run::run(*args),
+        Command::Check(args) => commands::check::run(&args),
+        Command::Diff(args) => commands::diff::run(&args),
+        Command::Schema(args) => commands::schema::run(&args),
+        Command::Init(args) => commands::init::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Why(args) => commands::why::run(args),
         Command::Keys(args) => commands::keys::run(args),

@@ -17,7 +17,6 @@ use serde_json::Value;
 use crate::{
     EXIT_CONFIG,
     admin_client::{Output, fail, say},
-    assemble,
 };
 
 /// Tells what a configuration decides about one request, step by step. Nothing is sent anywhere.
@@ -57,7 +56,7 @@ pub fn run(args: &Args) -> ExitCode {
     if let Err(error) = read {
         return fail(&format!("cannot read `{}`: {error}", args.request.display()));
     }
-    let services = assemble::idle_services();
+    let services = bartizan_policy::offline::services();
     let mut options = CompileOptions::new(&services);
     options.environment.clone_from(&args.environment);
     let loaded = match compile(&Source::file(&args.config), &options) {

@@ -1,8 +1,12 @@
 //! One file per command.
 
 pub mod ban;
+pub mod check;
+pub mod diff;
 pub mod explain;
+pub mod init;
 pub mod keys;
 pub mod mode;
 pub mod run;
+pub mod schema;
 pub mod why;

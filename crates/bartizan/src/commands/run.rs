@@ -185,7 +185,7 @@ async fn start(args: &Args) -> Result<Started, String> {
     let runtime = tokio::runtime::Handle::current();
     let source = source(args);
     // The policy says where state is kept, and guards need what is kept there: compiled once to look, once to run.
-    let idle = assemble::idle_services();
+    let idle = bartizan_policy::offline::services();
     let looked = load(&source, args, &idle)?;
     let (state_spec, audit_spec) = (looked.snapshot.state.clone(), looked.snapshot.audit.clone());
     drop(looked);
@@ -378,6 +378,9 @@ impl Started {
         }
         let _ = self.stop_admin.send(());
         self.gateway.telemetry.flush(Duration::from_secs(5)).await;
+        if let Err(error) = self.state.store.settle() {
+            tracing::warn!(%error, "the last key uses were not written");
+        }
         if let Some(directory) = &self.state.directory {
             directory.withdraw();
         }
