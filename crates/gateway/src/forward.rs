@@ -118,8 +118,12 @@ async fn body(record: &Record, onward: &Onward, incoming: Incoming) -> Result<Re
     if record.transaction.request.content_length.is_some_and(|length| length > onward.max_body) {
         return Err(body_denial(record, BodyFault::TooLarge));
     }
-    let min_rate = record.active.snapshot.bounds.min_body_rate;
-    let mut upload = Upload::new(incoming, Arc::clone(meter), onward.max_body, min_rate);
+    let request = &record.transaction.request;
+    // gRPC streams may be silent for long, and stay open.
+    let open = request.version == Version::HTTP_2 && respond::is_grpc(&request.headers);
+    let min_rate = if open { 0 } else { record.active.snapshot.bounds.min_body_rate };
+    let deadline = (!open).then(|| record.deadline());
+    let mut upload = Upload::new(incoming, Arc::clone(meter), onward.max_body, min_rate, deadline);
     // A stream that both sides talk on may begin with the response: gRPC and other HTTP/2 streams are not waited for.
     let wait = record.transaction.request.version < Version::HTTP_2;
     if wait {
@@ -148,6 +152,13 @@ fn body_denial(record: &Record, fault: BodyFault) -> Denial {
             StatusCode::REQUEST_TIMEOUT,
             Verdict::Deny,
             "the body came slower than `bounds.min_body_rate`",
+        ),
+        BodyFault::TooLong => own_denial(
+            "ingress",
+            "ingress.exchange_too_long",
+            StatusCode::REQUEST_TIMEOUT,
+            Verdict::Deny,
+            "the exchange took longer than `bounds.total_timeout`",
         ),
         BodyFault::Broken => match record.connection.body_refusal() {
             Some(why) => crate::ingress::canonical::refusal(why.code(), 400, why.detail()),
@@ -271,6 +282,7 @@ async fn attempt(
             // Nobody asked for it: what follows would not be HTTP.
             Err(Failed::Upstream(UpstreamFailure::Broken))
         }
+        Ok(response) if !is_readable(response.headers()) => Err(Failed::Upstream(UpstreamFailure::Broken)),
         Ok(response) => Ok(response),
         Err(mut error) => match (error.take_message(), record.body.fault()) {
             (_, Some(fault)) => Err(Failed::Client(fault)),
@@ -281,6 +293,13 @@ async fn attempt(
             }
         },
     }
+}
+
+/// Whether the body's transfer coding ends here: only `chunked` is undone, and any other would reach the client unnamed.
+fn is_readable(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let first = codings.next().is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    first && codings.next().is_none()
 }
 
 /// The request as the backend gets it.

@@ -9,7 +9,7 @@ use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -26,10 +26,17 @@ use crate::{
         tap::{Tap, TapTimes},
     },
     pipeline::exchange,
+    stall::StreamExecutor,
 };
 
 /// After a flood of control frames: how long the GOAWAY may take to leave.
 const GOAWAY_TIME: Duration = Duration::from_millis(100);
+
+/// A connection that is ended for being idle: how long a request that is on its way may still take to arrive.
+const IDLE_GRACE: Duration = Duration::from_secs(1);
+
+/// After a ban: how long the streams of the connection may take to end by themselves.
+const BAN_GRACE: Duration = Duration::from_millis(300);
 
 /// HTTP/2 flow control: what a client may send ahead on one stream and on the connection, and what is buffered towards it.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -97,11 +104,10 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
         return gateway.connection_refused(client, "connection.banned", "the client's address is banned");
     }
     let is_tls = context.tls.is_some();
-    let metrics = Arc::clone(gateway.telemetry.metrics());
-    metrics.connection_opened(is_tls);
+    ticket.opened(is_tls);
     match context.tls {
         None => {
-            let connection = Connection::new(client, hop, Scheme::Http, None);
+            let connection = Connection::new(client, hop, Scheme::Http, None, Some(ticket));
             speak(&gateway, &bounds, connection, stream, false, context.redirect_to).await;
         }
         Some(config) => {
@@ -109,7 +115,8 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
             match tokio::time::timeout(bounds.header_timeout, accept).await {
                 Ok(Ok(stream)) => {
                     let (facts, h2) = facts(stream.get_ref().1);
-                    let connection = Connection::new(client, hop, Scheme::Https, Some(facts));
+                    let connection =
+                        Connection::new(client, hop, Scheme::Https, Some(facts), Some(ticket));
                     speak(&gateway, &bounds, connection, stream, h2, context.redirect_to).await;
                 }
                 Ok(Err(error)) => {
@@ -129,8 +136,6 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
             }
         }
     }
-    metrics.connection_closed(is_tls);
-    drop(ticket);
 }
 
 fn facts(tls: &rustls::ServerConnection) -> (TlsFacts, bool) {
@@ -191,6 +196,17 @@ async fn drained(drains: &mut watch::Receiver<bool>) {
     }
 }
 
+/// Resolves when the connection's peer is banned.
+async fn banned(gateway: &Gateway, connection: &Connection) {
+    let mut changes = gateway.kicks.watch();
+    let peer = canonical(connection.peer.ip());
+    while !gateway.bans.is_banned(peer, gateway.services.clock.now()) {
+        if changes.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
 async fn speak_h1<T>(
     gateway: &Arc<Gateway>,
     bounds: &ConnectionBounds,
@@ -213,12 +229,16 @@ async fn speak_h1<T>(
         // The tap keeps the time of heads: the library would count idle time, too.
         .header_read_timeout(None)
         .max_headers(bounds.header_count.saturating_add(16))
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(tap), service)
         .with_upgrades();
     tokio::pin!(serving);
     let result = tokio::select! {
         result = serving.as_mut() => result,
+        () = banned(gateway, &connection) => {
+            serving.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(BAN_GRACE, serving).await;
+            return;
+        }
         () = drained(&mut drains) => {
             serving.as_mut().graceful_shutdown();
             serving.await
@@ -246,7 +266,7 @@ async fn speak_h2<T>(
             async move { Ok::<_, io::Error>(exchange(&gateway, &connection, redirect_to, request).await) },
         )
     });
-    let serving = http2::Builder::new(TokioExecutor::new())
+    let serving = http2::Builder::new(StreamExecutor { patience: bounds.write_stall })
         .timer(TokioTimer::new())
         .max_concurrent_streams(bounds.concurrent_streams)
         .max_header_list_size(u32::try_from(bounds.header_bytes).unwrap_or(u32::MAX))
@@ -277,6 +297,11 @@ async fn speak_h2<T>(
                 let _ = tokio::time::timeout(GOAWAY_TIME, serving).await;
                 return;
             }
+            () = banned(gateway, &connection) => {
+                serving.as_mut().graceful_shutdown();
+                let _ = tokio::time::timeout(BAN_GRACE, serving).await;
+                return;
+            }
             () = drained(&mut drains) => {
                 serving.as_mut().graceful_shutdown();
                 let _ = serving.await;
@@ -287,7 +312,7 @@ async fn speak_h2<T>(
                 let quiet = now.saturating_sub(connection.quiet_since().max(began));
                 if connection.active() == 0 && quiet >= bounds.idle_timeout {
                     serving.as_mut().graceful_shutdown();
-                    let _ = tokio::time::timeout(bounds.header_timeout, serving).await;
+                    let _ = tokio::time::timeout(IDLE_GRACE, serving).await;
                     return;
                 }
             }

@@ -1,7 +1,10 @@
 //! One canonical request from what the HTTP library hands over; what could be read in two ways is refused.
 
 use bartizan_model::{CanonicalRequest, Denial, ReasonInfo, Scheme, Severity, Verdict};
-use bartizan_pattern::path::{PathRefusal, PathRules, canonical};
+use bartizan_pattern::{
+    http1::is_authority,
+    path::{PathRefusal, PathRules, canonical},
+};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header, request::Parts};
 use hyper::ext::Protocol;
 
@@ -241,6 +244,10 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
+    // RFC 9112 section 6.3: the coding overrides the length, which must not be passed on.
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
     for name in HOP_BY_HOP {
         headers.remove(*name);
     }
@@ -300,25 +307,16 @@ fn same_authority(a: &str, b: &str, scheme: Option<&str>) -> bool {
     }
 }
 
-/// Lower-case host and port (RFC 3986 section 3.2, without userinfo).
+/// Lower-case host, without the dot of the root, and port.
 fn split_authority(text: &str) -> Option<(String, Option<u16>)> {
+    if !is_authority(text) {
+        return None;
+    }
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => {
-            let digits = port.bytes().all(|b| b.is_ascii_digit());
-            (host, Some(port.parse::<u16>().ok().filter(|&p| p > 0 && digits)?))
-        }
+        Some((host, port)) if !port.contains(']') => (host, Some(port.parse::<u16>().ok()?)),
         _ => (text, None),
     };
-    let valid = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            !host.is_empty()
-                && host.len() <= 253
-                && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
-        }
-    };
-    let host = host.strip_suffix('.').filter(|h| !h.is_empty()).unwrap_or(host);
-    valid.then(|| (host.to_ascii_lowercase(), port))
+    Some((host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase(), port))
 }
 
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Denial> {
@@ -350,7 +348,14 @@ fn upgrade(
     let asks = tokens(headers, header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
     let websocket =
         headers.get(header::UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    Ok((asks && websocket).then_some(Upgrade::WebSocket))
+    if !(asks && websocket) {
+        return Ok(None);
+    }
+    let length = headers.get(header::CONTENT_LENGTH).filter(|length| length.as_bytes() != b"0");
+    if length.is_some() || headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(refusal("ingress.upgrade", 400, "a request for an upgrade has a body"));
+    }
+    Ok(Some(Upgrade::WebSocket))
 }
 
 /// The default port of a scheme.
