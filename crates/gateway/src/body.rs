@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep};
 use crate::{
     kick::{Kick, Kicked},
     record::{BodyFault, BodyMeter, Ending, Record},
+    stall,
     upstream::Lease,
 };
 
@@ -40,6 +41,7 @@ impl fmt::Display for BodyError {
         f.write_str(match self {
             BodyError::Client(BodyFault::TooLarge) => "the request body is larger than allowed",
             BodyError::Client(BodyFault::TooSlow) => "the request body is slower than allowed",
+            BodyError::Client(BodyFault::TooLong) => "the exchange took longer than allowed",
             BodyError::Client(BodyFault::Broken) => "the request body is broken",
             BodyError::Upstream => "the response body is not whole",
             BodyError::Ended => "the stream was ended by policy",
@@ -64,20 +66,29 @@ pub struct Upload {
     meter: Arc<BodyMeter>,
     max: u64,
     min_rate: u64,
+    deadline: Option<Instant>,
     waited: Duration,
     waiting_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Upload {
-    /// Bounds `incoming` to `max` bytes and, after a grace, to `min_rate` bytes per second of waiting.
-    pub fn new(incoming: Incoming, meter: Arc<BodyMeter>, max: u64, min_rate: u64) -> Self {
+    /// Bounds `incoming` to `max` bytes, after a grace to `min_rate` bytes per second of waiting (0 for any), and to a
+    /// `deadline`.
+    pub fn new(
+        incoming: Incoming,
+        meter: Arc<BodyMeter>,
+        max: u64,
+        min_rate: u64,
+        deadline: Option<Instant>,
+    ) -> Self {
         Upload {
             incoming,
             first: None,
             meter,
             max,
             min_rate,
+            deadline,
             waited: Duration::ZERO,
             waiting_since: None,
             timer: None,
@@ -127,15 +138,20 @@ impl Upload {
                 // Only time spent waiting for the client counts: a slow upstream is not the client's fault.
                 let since = *self.waiting_since.get_or_insert_with(Instant::now);
                 let allowed = self.meter.bytes.load(Ordering::Relaxed).checked_div(self.min_rate);
-                let Some(allowed) = allowed else { return Poll::Pending };
-                let patience = (RATE_GRACE + Duration::from_secs(allowed)).saturating_sub(self.waited);
-                let deadline = since + patience;
+                let slow = allowed.map(|allowed| {
+                    let patience = (RATE_GRACE + Duration::from_secs(allowed)).saturating_sub(self.waited);
+                    (since + patience, BodyFault::TooSlow)
+                });
+                let long = self.deadline.map(|deadline| (deadline, BodyFault::TooLong));
+                let Some((deadline, fault)) = [slow, long].into_iter().flatten().min_by_key(|(at, _)| *at) else {
+                    return Poll::Pending;
+                };
                 let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
                 if timer.deadline() != deadline {
                     timer.as_mut().reset(deadline);
                 }
                 ready!(timer.as_mut().poll(cx));
-                Poll::Ready(Some(Err(self.cut(BodyFault::TooSlow))))
+                Poll::Ready(Some(Err(self.cut(fault))))
             }
         }
     }
@@ -358,6 +374,7 @@ impl Body for ReplyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        stall::asked();
         match &mut this.source {
             Source::Own(bytes) => match bytes.take().filter(|b| !b.is_empty()) {
                 Some(bytes) => {
@@ -368,7 +385,13 @@ impl Body for ReplyBody {
                 }
                 None => Poll::Ready(None),
             },
-            Source::Upstream(download) => download.poll(&mut this.record, cx),
+            Source::Upstream(download) => {
+                let next = download.poll(&mut this.record, cx);
+                if matches!(next, Poll::Ready(Some(Ok(_)))) {
+                    stall::given();
+                }
+                next
+            }
         }
     }
 

@@ -9,9 +9,14 @@ use std::{
     time::Duration,
 };
 
-use bartizan_model::Scheme;
+use bartizan_model::{Scheme, address::canonical};
 use bartizan_pattern::http1::HeadRefusal;
+use http::HeaderValue;
 use parking_lot::Mutex;
+
+use crate::timer::LazyTimer;
+
+use crate::gateway::Ticket;
 
 /// Why a connection's bytes were refused before HTTP could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +64,24 @@ pub struct Connection {
     /// The HTTP/2 control-frame budget is spent.
     flooded: AtomicBool,
     flood_notice: tokio::sync::Notify,
+    /// An armed timer that the next exchange may use.
+    timer: Mutex<LazyTimer>,
+    /// The peer's address as text.
+    peer_text: HeaderValue,
+    /// Counts the connection as open, also after an upgrade, until its last exchange is over.
+    _ticket: Option<Ticket>,
 }
 
 impl Connection {
     /// A fresh connection.
     #[must_use]
-    pub fn new(peer: SocketAddr, hop: IpAddr, scheme: Scheme, tls: Option<TlsFacts>) -> Arc<Self> {
+    pub fn new(
+        peer: SocketAddr,
+        hop: IpAddr,
+        scheme: Scheme,
+        tls: Option<TlsFacts>,
+        ticket: Option<Ticket>,
+    ) -> Arc<Self> {
         Arc::new(Connection {
             peer,
             hop,
@@ -79,7 +96,28 @@ impl Connection {
             passthrough: AtomicBool::new(false),
             flooded: AtomicBool::new(false),
             flood_notice: tokio::sync::Notify::new(),
+            timer: Mutex::default(),
+            peer_text: HeaderValue::from_str(&canonical(peer.ip()).to_string())
+                .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+            _ticket: ticket,
         })
+    }
+
+    /// The peer's address, as header fields say it.
+    #[must_use]
+    pub fn peer_text(&self) -> &HeaderValue {
+        &self.peer_text
+    }
+
+    /// The connection's timer, or a new one while another exchange has it (HTTP/2).
+    #[must_use]
+    pub fn take_timer(&self) -> LazyTimer {
+        std::mem::take(&mut *self.timer.lock())
+    }
+
+    /// Gives the timer back for the next exchange.
+    pub fn give_timer(&self, timer: LazyTimer) {
+        *self.timer.lock() = timer;
     }
 
     /// An exchange begins; the guard ends it.

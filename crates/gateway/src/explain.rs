@@ -48,7 +48,7 @@ pub async fn explain(
         }
     }
     let request = parse(&raw)?;
-    let connection = Connection::new(peer, peer.ip(), scheme, None);
+    let connection = Connection::new(peer, peer.ip(), scheme, None, None);
     let (mut parts, ()) = request.into_parts();
     let mut record = pipeline::begin(gateway, &connection, &parts);
     record.silent = true;

@@ -21,6 +21,7 @@ use crate::{
     pipeline::refuse,
     record::{BodyFault, Record},
     respond::{self, own_denial, upstream_denial},
+    timer::until,
     upgrade,
     upstream::{Backend, Lease, Upstream, UpstreamFailure, retry::is_idempotent},
 };
@@ -86,7 +87,7 @@ pub async fn forward(
     drop(clearance);
     if let Some(kind) = onward.upgrade {
         let client = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
-        return upgrade::forward(record, onward, kind, client).await;
+        return Box::pin(upgrade::forward(record, onward, kind, client)).await;
     }
     let body = match body(&record, &onward, incoming).await {
         Ok(body) => body,
@@ -267,16 +268,19 @@ async fn attempt(
     message: Request<RequestBody>,
     first_byte: Duration,
 ) -> Result<Response<Incoming>, Failed> {
-    let sending = lease.send(message);
-    tokio::pin!(sending);
+    let mut sending = std::pin::pin!(lease.send(message));
+    let mut timer = record.connection.take_timer();
+    let mut waits_until = Instant::now() + first_byte;
     let result = loop {
-        match tokio::time::timeout(first_byte, &mut sending).await {
-            Ok(result) => break result,
+        match until(&mut timer, waits_until, sending.as_mut()).await {
+            Some(result) => break Some(result),
             // While the client is still uploading the upstream owes nothing; the upload has bounds of its own.
-            Err(_) if !record.body.is_finished() && Instant::now() < record.deadline() => {}
-            Err(_) => return Err(Failed::Upstream(UpstreamFailure::FirstByteTimeout)),
+            None if !record.body.is_finished() && Instant::now() < record.deadline() => waits_until += first_byte,
+            None => break None,
         }
     };
+    record.connection.give_timer(timer);
+    let Some(result) = result else { return Err(Failed::Upstream(UpstreamFailure::FirstByteTimeout)) };
     match result {
         Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             // Nobody asked for it: what follows would not be HTTP.
@@ -380,33 +384,39 @@ fn dress_request(record: &Record, onward: &Onward, headers: &mut HeaderMap) {
             headers.keys().filter(|name| PROXY_SAYS.contains(&name.as_str())).cloned().collect();
         forged.into_iter().for_each(|name| drop(headers.remove(name)));
     }
-    let chain: Vec<&str> = if trusted {
-        headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect()
-    } else {
-        Vec::new()
+    let client_text = || match client.ip == canonical(peer) {
+        true => Some(record.connection.peer_text().clone()),
+        false => HeaderValue::from_str(&client.ip.to_string()).ok(),
     };
-    let chain = match chain.as_slice() {
-        [] if trusted && client.ip != peer => format!("{}, {peer}", client.ip),
-        [] => client.ip.to_string(),
-        hops => format!("{}, {peer}", hops.join(", ")),
-    };
-    set(headers, X_FORWARDED_FOR, &chain);
-    set(headers, X_REAL_IP, &client.ip.to_string());
+    if trusted {
+        let chain = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+        let chain = match chain.collect::<Vec<_>>().as_slice() {
+            [] if client.ip != peer => format!("{}, {peer}", client.ip),
+            [] => client.ip.to_string(),
+            hops => format!("{}, {peer}", hops.join(", ")),
+        };
+        set(headers, X_FORWARDED_FOR, &chain);
+    } else if let Some(text) = client_text() {
+        headers.insert(X_FORWARDED_FOR, text);
+    }
+    if let Some(text) = client_text() {
+        headers.insert(X_REAL_IP, text);
+    }
     if !trusted || !headers.contains_key(X_FORWARDED_PROTO) {
-        set(headers, X_FORWARDED_PROTO, transaction.request.scheme.as_str());
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(transaction.request.scheme.as_str()));
     }
     if !trusted || !headers.contains_key(X_FORWARDED_HOST) {
-        let host = match transaction.request.port {
-            Some(port) => format!("{}:{port}", transaction.request.host),
-            None => transaction.request.host.clone(),
-        };
-        set(headers, X_FORWARDED_HOST, &host);
+match transaction.request.port {
+            Some(port) => set(headers, X_FORWARDED_HOST, &format!("{}:{port}", transaction.request.host)),
+            None => set(headers, X_FORWARDED_HOST, &transaction.request.host),
+        }
     }
     let id = transaction.id.encode();
-    let id = std::str::from_utf8(&id).unwrap_or_default();
-    set(headers, respond::EVENT_HEADER, id);
-    if !headers.contains_key(X_REQUEST_ID) {
-        set(headers, X_REQUEST_ID, id);
+    if let Ok(id) = HeaderValue::from_bytes(&id) {
+        if !headers.contains_key(X_REQUEST_ID) {
+            headers.insert(X_REQUEST_ID, id.clone());
+        }
+        headers.insert(respond::EVENT_HEADER, id);
     }
     if let Some(principal) = &transaction.principal {
         set(headers, X_BARTIZAN_SUBJECT, &principal.subject);

@@ -1,6 +1,7 @@
 //! The gateway's shared state: the policy in force, the pools, the break-glass switch, the counts of connections.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     sync::{
@@ -148,9 +149,26 @@ impl Gateway {
     /// A fresh event id.
     #[must_use]
     pub fn event_id(&self, now: Timestamp) -> EventId {
-        let mut random = [0_u8; 16];
-        self.services.random.fill(&mut random);
-        EventId::new(now, u128::from_le_bytes(random))
+        EventId::new(now, self.random())
+    }
+
+    /// 128 random bits. Fetched some at a time: one call of the generator costs as much for many bytes as for few.
+    fn random(&self) -> u128 {
+        const BATCH: usize = 32;
+        thread_local! {
+            static POOL: Cell<([[u8; 16]; BATCH], usize)> = const { Cell::new(([[0; 16]; BATCH], 0)) };
+        }
+        POOL.with(|pool| {
+            let (mut batch, mut left) = pool.get();
+            if left == 0 {
+                self.services.random.fill(batch.as_flattened_mut());
+                left = BATCH;
+            }
+            left -= 1;
+            let bytes = batch.get(left).copied().unwrap_or_default();
+            pool.set((batch, left));
+            u128::from_le_bytes(bytes)
+        })
     }
 
     /// Open client connections.
@@ -196,7 +214,7 @@ impl Gateway {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return Err("connection.too_many");
         }
-        let mut ticket = Ticket { gateway: Arc::clone(self), address: None };
+        let mut ticket = Ticket { gateway: Arc::clone(self), address: None, opened: None };
         if !exempt {
             let address = limiting_key(peer);
             let mut counts = self.shard(address).lock();
@@ -247,10 +265,29 @@ impl Gateway {
 pub struct Ticket {
     gateway: Arc<Gateway>,
     address: Option<IpAddr>,
+    /// Told to the metrics: whether the connection is one of TLS.
+    opened: Option<bool>,
+}
+
+impl Ticket {
+    /// Tells the metrics that the connection is served, and later that it ended.
+    pub fn opened(&mut self, tls: bool) {
+        self.gateway.telemetry.metrics().connection_opened(tls);
+        self.opened = Some(tls);
+    }
+}
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ticket").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        if let Some(tls) = self.opened {
+            self.gateway.telemetry.metrics().connection_closed(tls);
+        }
         self.gateway.connections.fetch_sub(1, Ordering::Relaxed);
         let Some(address) = self.address else { return };
         let mut counts = self.gateway.shard(address).lock();

@@ -33,6 +33,12 @@ impl Kick {
         self.changes.send_modify(|n| *n += 1);
     }
 
+    /// The number of announcements, to be watched by connections.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
     /// Watches from now on. Taken when a stream first has to wait, so that short responses never pay for it.
     #[must_use]
     pub fn subscribe(&self) -> Kicked {

@@ -17,6 +17,8 @@ pub mod pipeline;
 pub mod record;
 pub mod respond;
 pub mod serve;
+pub mod timer;
+pub mod stall;
 pub mod tls;
 pub mod upgrade;
 pub mod upstream;

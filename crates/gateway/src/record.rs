@@ -38,6 +38,8 @@ pub enum BodyFault {
     TooLarge,
     /// Slower than the policy demands.
     TooSlow,
+    /// Not whole at the end of the longest exchange.
+    TooLong,
     /// The client left or broke the framing.
     Broken,
 }
@@ -48,6 +50,7 @@ impl BodyMeter {
         let code = match fault {
             BodyFault::TooLarge => 1,
             BodyFault::TooSlow => 2,
+            BodyFault::TooLong => 4,
             BodyFault::Broken => 3,
         };
         let _ = self.fault.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
@@ -71,6 +74,7 @@ impl BodyMeter {
             1 => Some(BodyFault::TooLarge),
             2 => Some(BodyFault::TooSlow),
             3 => Some(BodyFault::Broken),
+            4 => Some(BodyFault::TooLong),
             _ => None,
         }
     }

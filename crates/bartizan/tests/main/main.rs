@@ -9,6 +9,7 @@
 )]
 
 mod applications;
+mod bounds;
 mod cases;
 mod connections;
 mod faults;

@@ -176,27 +176,28 @@ pub fn status(frames: &[Frame]) -> u16 {
         [first @ 0x88..=0x8e, ..] => [200, 204, 206, 304, 400, 404, 500][usize::from(first - 0x88)],
         // A literal with the name of index 8, its value as Huffman code of three digits or as text.
         [0x48 | 0x08, 0x03, a, b, c, ..] => [a, b, c].iter().fold(0, |n, d| n * 10 + u16::from(d - b'0')),
-        [0x48 | 0x08, 0x82, a, b, ..] => huffman_digits(u16::from_be_bytes([a, b])),
+        [0x48 | 0x08, 0x82, a, b, ..] => huffman_digits(u32::from_be_bytes([a, b, 0, 0])),
+        [0x48 | 0x08, 0x83, a, b, c, ..] => huffman_digits(u32::from_be_bytes([a, b, c, 0])),
         _ => 1,
     }
 }
 
-/// Three digits in two bytes of Huffman code (RFC 7541 appendix B): `0` to `2` have five bits, the others six.
-fn huffman_digits(bits: u16) -> u16 {
+/// Three digits at the front of a Huffman code (RFC 7541 appendix B): `0` to `2` have five bits, the others six.
+fn huffman_digits(bits: u32) -> u16 {
     let (mut value, mut at) = (0, 0);
     for _ in 0..3 {
-        let five = bits << at >> 11;
+        let five = bits << at >> 27;
         let digit = if five < 3 {
             at += 5;
             five
         } else {
-            let six = bits << at >> 10;
+            let six = bits << at >> 26;
             at += 6;
             six - 0x19 + 3
         };
         value = value * 10 + digit;
     }
-    value
+    u16::try_from(value).unwrap()
 }
 
 /// A TLS client that trusts this CA and offers one protocol.
