@@ -143,7 +143,8 @@ impl Upload {
                     (since + patience, BodyFault::TooSlow)
                 });
                 let long = self.deadline.map(|deadline| (deadline, BodyFault::TooLong));
-                let Some((deadline, fault)) = [slow, long].into_iter().flatten().min_by_key(|(at, _)| *at) else {
+                let Some((deadline, fault)) = [slow, long].into_iter().flatten().min_by_key(|(at, _)| *at)
+                else {
                     return Poll::Pending;
                 };
                 let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));

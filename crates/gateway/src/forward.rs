@@ -275,7 +275,9 @@ async fn attempt(
         match until(&mut timer, waits_until, sending.as_mut()).await {
             Some(result) => break Some(result),
             // While the client is still uploading the upstream owes nothing; the upload has bounds of its own.
-            None if !record.body.is_finished() && Instant::now() < record.deadline() => waits_until += first_byte,
+            None if !record.body.is_finished() && Instant::now() < record.deadline() => {
+                waits_until += first_byte
+            }
             None => break None,
         }
     };
@@ -406,7 +408,7 @@ fn dress_request(record: &Record, onward: &Onward, headers: &mut HeaderMap) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(transaction.request.scheme.as_str()));
     }
     if !trusted || !headers.contains_key(X_FORWARDED_HOST) {
-match transaction.request.port {
+        match transaction.request.port {
             Some(port) => set(headers, X_FORWARDED_HOST, &format!("{}:{port}", transaction.request.host)),
             None => set(headers, X_FORWARDED_HOST, &transaction.request.host),
         }

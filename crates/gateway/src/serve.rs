@@ -115,8 +115,7 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
             match tokio::time::timeout(bounds.header_timeout, accept).await {
                 Ok(Ok(stream)) => {
                     let (facts, h2) = facts(stream.get_ref().1);
-                    let connection =
-                        Connection::new(client, hop, Scheme::Https, Some(facts), Some(ticket));
+                    let connection = Connection::new(client, hop, Scheme::Https, Some(facts), Some(ticket));
                     speak(&gateway, &bounds, connection, stream, h2, context.redirect_to).await;
                 }
                 Ok(Err(error)) => {

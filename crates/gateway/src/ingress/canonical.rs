@@ -7,6 +7,7 @@ use bartizan_pattern::{
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header, request::Parts};
 use hyper::ext::Protocol;
+use smallvec::SmallVec;
 
 use crate::connection::Connection;
 
@@ -42,17 +43,21 @@ const OVERRIDES: &[&str] = &[
 ];
 
 /// Hop-by-hop fields (RFC 9110 section 7.6.1) that end at this gateway in both directions.
-pub const HOP_BY_HOP: &[&str] = &[
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-];
+#[must_use]
+pub fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
+}
 
 /// The target of an `OPTIONS` request that concerns the server as a whole (RFC 9112 section 3.2.4).
 pub const SERVER: &str = "*";
@@ -234,6 +239,12 @@ fn is_reserved(name: &str) -> bool {
 
 /// Removes hop-by-hop fields and those that `Connection` lists.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Most messages have none, or `Connection` alone: one pass over the names decides.
+    let found: SmallVec<[HeaderName; 4]> =
+        headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
+    if found.is_empty() {
+        return;
+    }
     let mut connection = headers.get_all(header::CONNECTION).iter().map(http::HeaderValue::as_bytes);
     let plain =
         |value: &[u8]| value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close");
@@ -248,8 +259,8 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         headers.remove(header::CONTENT_LENGTH);
     }
-    for name in HOP_BY_HOP {
-        headers.remove(*name);
+    for name in found {
+        headers.remove(name);
     }
 }
 

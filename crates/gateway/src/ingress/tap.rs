@@ -209,8 +209,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Tap<T> {
             let deadline = match self.read_deadline() {
                 Some(deadline) if deadline <= now => return Poll::Ready(()),
                 Some(deadline) => deadline,
-                // Something is running: look again after the idle time.
-                None if matches!(self.mode, Mode::Http1(_)) => now + self.times.idle_timeout,
+                // Something is running: when it ends, the library asks again.
                 None => return Poll::Pending,
             };
             let timer = self.read_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));

@@ -160,7 +160,8 @@ impl Upstream {
             }
         }
         let offer_both = self.spec.protocol == UpstreamProtocol::Auto && !http1;
-        self.dialer.dial(backend, http2, offer_both, &self.spec).await
+        // Dialling is rare and its future large: it lives on the heap, not in every exchange.
+        Box::pin(self.dialer.dial(backend, http2, offer_both, &self.spec)).await
     }
 
     /// Notes how an attempt at `backend` went, for passive ejection.
