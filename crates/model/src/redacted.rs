@@ -34,7 +34,7 @@ impl<T: Zeroize> Drop for Redacted<T> {
     }
 }
 
-/// A keyed hash over bytes; the implementation (HMAC-SHA-256) lives with the cryptography library.
+/// A keyed hash over bytes; the implementation lives with the store.
 pub trait KeyedHash: Send + Sync {
     /// At least 64 bits of a keyed, collision-resistant hash of `input`.
     fn hash(&self, input: &[u8]) -> u64;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Store, StoreError,
-    system::{HmacHash, SystemRandom},
+    system::{SipKeyedHash, SystemRandom},
 };
 
 /// Everything that outlives a policy, opened.
@@ -63,7 +63,7 @@ impl State {
                     directory: None,
                     store: Arc::new(Store::memory()?),
                     token: Arc::new(Redacted::new(random_token())),
-                    tokens: TokenKey::new(Arc::new(HmacHash::new(&key))),
+                    tokens: TokenKey::new(Arc::new(SipKeyedHash::new(&key))),
                     degraded: vec![warning],
                 })
             }
@@ -125,7 +125,7 @@ impl StateDirectory {
     /// The installation's keyed hash: equal secrets are equal tokens across restarts.
     #[must_use]
     pub fn token_key(&self) -> TokenKey {
-        TokenKey::new(Arc::new(HmacHash::new(self.key.expose())))
+        TokenKey::new(Arc::new(SipKeyedHash::new(self.key.expose())))
     }
 
     /// Notes where this process's admin API listens, and its database.
