@@ -58,11 +58,16 @@ pub async fn decide(record: &mut Record, parts: &mut Parts) -> Result<(Clearance
         return Err(server_options());
     }
     let (api, upstream) = route(record, &mut head)?;
-    let operation =
-        match api.operations.find(&record.transaction.request.method, &record.transaction.request.path) {
-            Found::Operation(operation) => Arc::clone(operation),
-            Found::MethodNotAllowed(methods) => return Err(method_not_allowed(&methods)),
-        };
+    let request = &record.transaction.request;
+    let (operation, other_methods) = match api.operations.find(&request.method, &request.path) {
+        Found::Operation(operation) => (Arc::clone(operation), None),
+        Found::MethodNotAllowed { methods, operation: Some(operation) } => {
+            (Arc::clone(operation), Some(methods))
+        }
+        Found::MethodNotAllowed { methods, operation: None } => {
+            return Err(refuse(&mut record.transaction, method_not_allowed(&methods)));
+        }
+    };
     record.transaction.operation = Arc::clone(&operation.label);
     record.operation = Some(Arc::clone(&operation));
     let transaction = &mut record.transaction;
@@ -79,8 +84,10 @@ pub async fn decide(record: &mut Record, parts: &mut Parts) -> Result<(Clearance
     let rate_limit = guards.rate_limit.request_headers(transaction).await?;
     let security_headers = guards.security_headers.request_headers(transaction).await?;
     // 5 contract: paths and methods
-    if !operation.known {
-        unknown_operation(transaction, &api)?;
+    if let Some(methods) = other_methods {
+        undeclared(transaction, &api, method_not_allowed(&methods))?;
+    } else if !operation.known {
+        undeclared(transaction, &api, unknown_operation())?;
     }
     let clearance =
         Clearance { ip_access, address_limits, request_limits, cors, identity, rate_limit, security_headers };
@@ -174,8 +181,14 @@ fn normalize(record: &mut Record, parts: &mut Parts) -> Result<Head, Stop> {
     let mut head = head.map_err(|denial| refuse(transaction, denial))?;
     transaction.step("ingress", Phase::RequestHeaders, Mode::Enforce, Step::Continued);
     transaction.request = std::mem::replace(&mut head.request, transaction.request.clone());
-    transaction.client =
-        address::client(connection.peer, &active.snapshot.trusted_proxies, &transaction.request.headers);
+    let trusted = &active.snapshot.trusted_proxies;
+    match address::client(connection.peer, trusted, &transaction.request.headers) {
+        Some(client) => transaction.client = client,
+        None => {
+            let why = "`Forwarded` and `X-Forwarded-For` name different clients";
+            return Err(refuse(transaction, canonical::refusal("ingress.forwarded", 400, why)));
+        }
+    }
     if record.gateway.bans.is_banned(transaction.client.ip, transaction.started) {
         let why = "the client's address is banned";
         let denial = respond::own_denial("ban", "ban.address", StatusCode::FORBIDDEN, Verdict::Deny, why);
@@ -217,18 +230,14 @@ fn route(record: &mut Record, head: &mut Head) -> Result<(Arc<Api>, Arc<Upstream
     Ok((Arc::clone(api), Arc::clone(upstream)))
 }
 
-/// What neither the contract nor a block of the policy names: a candidate for a shadow operation.
-fn unknown_operation(transaction: &mut Transaction, api: &Api) -> Result<(), Stop> {
-    let monitored = api.mode == Mode::Monitor || transaction.monitor_all;
+/// What neither the contract nor a block of the policy names, under the API's `unknown_operations`.
+fn undeclared(transaction: &mut Transaction, api: &Api, denial: Denial) -> Result<(), Stop> {
+    let monitored = api.mode != Mode::Enforce || transaction.monitor_all;
     let mode = match api.unknown_operations {
         UnknownOperations::Allow => return Ok(()),
         UnknownOperations::Deny if !monitored => Mode::Enforce,
         UnknownOperations::Deny | UnknownOperations::Monitor => Mode::Monitor,
     };
-    let why = "neither the contract nor an `operations` block names this operation";
-    let mut denial =
-        respond::own_denial("route", "route.unknown_operation", StatusCode::NOT_FOUND, Verdict::Deny, why);
-    denial.remedy = Some("add it to the contract, or set `unknown_operations: monitor`".into());
     if mode == Mode::Enforce {
         return Err(refuse(transaction, denial));
     }
@@ -237,7 +246,16 @@ fn unknown_operation(transaction: &mut Transaction, api: &Api) -> Result<(), Sto
     Ok(())
 }
 
-fn method_not_allowed(methods: &[Method]) -> Stop {
+/// A candidate for a shadow operation.
+fn unknown_operation() -> Denial {
+    let why = "neither the contract nor an `operations` block names this operation";
+    let mut denial =
+        respond::own_denial("route", "route.unknown_operation", StatusCode::NOT_FOUND, Verdict::Deny, why);
+    denial.remedy = Some("add it to the contract, or set `unknown_operations: monitor`".into());
+    denial
+}
+
+fn method_not_allowed(methods: &[Method]) -> Denial {
     let why = "the contract has this path with other methods";
     let mut denial = respond::own_denial(
         "route",
@@ -250,7 +268,7 @@ fn method_not_allowed(methods: &[Method]) -> Stop {
     if let Ok(value) = HeaderValue::from_str(&names.join(", ")) {
         denial.headers.push((header::ALLOW, value));
     }
-    Stop::Denial(Box::new(denial))
+    denial
 }
 
 /// A refusal of the gateway's own: a finding and a step like a guard's.

@@ -146,11 +146,19 @@ pub fn dress(record: &Record, head: &mut ResponseHead) {
         operation.guards.response_headers(transaction, head);
     }
     if transaction.request.scheme == Scheme::Https
-        && let Some(age) = record.api.as_ref().and_then(|api| api.hsts)
+        && let Some(age) = hsts(record)
         && !head.headers.contains_key(header::STRICT_TRANSPORT_SECURITY)
         && let Ok(value) = HeaderValue::from_str(&format!("max-age={age}; includeSubDomains"))
     {
         head.headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
+}
+
+/// The `max-age` of HSTS: the API's, or where none was found the shortest of all.
+fn hsts(record: &Record) -> Option<u64> {
+    match &record.api {
+        Some(api) => api.hsts,
+        None => record.active.snapshot.apis.iter().map(|api| api.hsts).min().flatten(),
     }
 }
 

@@ -194,8 +194,14 @@ pub struct Operation {
 pub enum Found<'a> {
     /// This one.
     Operation(&'a Arc<Operation>),
-    /// The contract has the path with these other methods (and unknown operations are refused).
-    MethodNotAllowed(Vec<Method>),
+    /// The path exists with other methods, and unknown operations are refused.
+    MethodNotAllowed {
+        /// The methods that the path has.
+        methods: Vec<Method>,
+        /// Whose guards look first, so that neither limits nor identity are passed by for asking wrongly; `None` when no
+        /// set of guards is known for the request.
+        operation: Option<&'a Arc<Operation>>,
+    },
 }
 
 /// Where requests of an API go.

@@ -217,7 +217,7 @@ fn parts_that_are_equal_are_compiled_once_and_shared() {
     let loaded = good(text);
     let find = |path: &str| match loaded.snapshot.apis[0].operations.find(&http::Method::GET, path) {
         Found::Operation(operation) => operation.guards.ip_access.active().unwrap() as *const _ as usize,
-        Found::MethodNotAllowed(_) => panic!("{path}"),
+        Found::MethodNotAllowed { .. } => panic!("{path}"),
     };
     assert_eq!(find("/a"), find("/other"));
     assert_ne!(find("/a"), find("/b"));

@@ -29,7 +29,7 @@ fn find<'a>(loaded: &'a Loaded, request: &str) -> Result<&'a Operation, Vec<Stri
     let (verb, path) = request.split_once(' ').unwrap();
     match loaded.snapshot.apis[0].operations.find(&method(verb), path) {
         Found::Operation(operation) => Ok(operation),
-        Found::MethodNotAllowed(methods) => Err(methods.iter().map(Method::to_string).collect()),
+        Found::MethodNotAllowed { methods, .. } => Err(methods.iter().map(Method::to_string).collect()),
     }
 }
 

@@ -134,7 +134,7 @@ impl OperationTable {
         }
         match unknown {
             Some(operation) if !self.refuse_unknown || methods.is_empty() => Found::Operation(operation),
-            _ => Found::MethodNotAllowed(methods),
+            operation => Found::MethodNotAllowed { methods, operation },
         }
     }
 
