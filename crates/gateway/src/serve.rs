@@ -181,6 +181,7 @@ async fn speak<T>(
             }
         },
         () = drained(&mut drains) => return,
+        () = banned(gateway, &connection) => return,
     };
     if is_h2 {
         speak_h2(gateway, bounds, connection, tap, redirect_to, drains).await;

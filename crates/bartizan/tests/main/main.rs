@@ -19,6 +19,7 @@ mod grpc;
 mod http;
 mod life;
 mod nginx;
+mod operators;
 mod operations;
 mod protection;
 mod streaming;

@@ -96,9 +96,9 @@ impl H2 {
         self.wire.write_all(bytes).and_then(|()| self.wire.flush()).is_ok()
     }
 
-    /// Preface and empty settings.
+    /// Preface and settings: no dynamic table, so that each header block can be read by itself.
     pub fn greet(&mut self) {
-        assert!(self.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()));
+        assert!(self.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0])].concat()));
     }
 
     /// A request without a body.
@@ -172,7 +172,9 @@ impl H2 {
 /// The `:status` of a response whose first header field is an indexed or a literal one of the static table.
 pub fn status(frames: &[Frame]) -> u16 {
     let Some(head) = frames.iter().find(|f| f.kind == HEADERS) else { return 0 };
-    match *head.payload.as_slice() {
+    // An update of the table's size may come first.
+    let sized = head.payload.iter().take_while(|byte| **byte & 0xe0 == 0x20).count();
+    match head.payload[sized..] {
         [first @ 0x88..=0x8e, ..] => [200, 204, 206, 304, 400, 404, 500][usize::from(first - 0x88)],
         // A literal with the name of index 8, its value as Huffman code of three digits or as text.
         [0x48 | 0x08, 0x03, a, b, c, ..] => [a, b, c].iter().fold(0, |n, d| n * 10 + u16::from(d - b'0')),
