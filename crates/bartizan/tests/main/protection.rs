@@ -130,11 +130,12 @@ fn a_refusal_is_explained_by_its_event() {
     let gateway = with(&policy(&upstream.url(), "    guards: { ip_access: { deny: [127.0.0.0/8] } }\n"));
     let refusal = gateway.get("/secret-7f3a?token=hunter2", &[]);
     assert_eq!(refusal.status, 403);
-    let instance = refusal.json()["instance"].as_str().expect(&refusal.text()).to_owned();
+    let problem = refusal.json();
+    let instance = problem["instance"].as_str().unwrap_or_else(|| panic!("{problem}"));
     let id = instance.strip_prefix("urn:bartizan:event:").unwrap();
     assert_eq!(refusal.header("x-bartizan-event"), Some(id));
     thread::sleep(Duration::from_millis(500));
-    let arguments = ["why", &instance, "--state", "var"];
+    let arguments = ["why", instance, "--state", "var"];
     let (status, output) = run_to_end(BINARY, gateway.dir.path(), &arguments).unwrap();
     assert!(status.success() && output.contains("ip_access"), "{output}");
     let audit = fs::read_to_string(gateway.state().join("audit.jsonl")).unwrap();
