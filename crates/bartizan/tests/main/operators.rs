@@ -45,7 +45,8 @@ fn live(gateway: &Gateway, fields: &str, begun: &str) -> TcpStream {
     let mut answer = Vec::new();
     let mut byte = [0];
     while !answer.ends_with(begun.as_bytes()) {
-        assert_eq!(stream.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&answer));
+        let read = stream.read(&mut byte);
+        assert!(matches!(read, Ok(1)), "{read:?}: {}", String::from_utf8_lossy(&answer));
         answer.push(byte[0]);
     }
     stream
@@ -161,6 +162,7 @@ fn a_revoked_key_ends_its_streams() {
         let text = made.to_string();
         let key = made["secret"].as_str().unwrap_or_else(|| panic!("{text}"));
         let id = made["key"]["id"].as_str().unwrap_or_else(|| panic!("{text}"));
+        thread::sleep(IN_FORCE);
         let mut stream = live(&gateway, &format!("X-API-Key: {key}\r\n"), "data\n\r\n");
         bartizan(&gateway, &["keys", "revoke", id]);
         assert!(end(&mut stream).1 < IN_FORCE);
