@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::{
+    ingress::canonical::strip_trailers,
     kick::{Kick, Kicked},
     record::{BodyFault, BodyMeter, Ending, Record},
     stall,
@@ -127,6 +128,13 @@ impl Upload {
                 if total > self.max {
                     return Poll::Ready(Some(Err(self.cut(BodyFault::TooLarge))));
                 }
+                let frame = frame.into_trailers().map_or_else(
+                    |data| data,
+                    |mut trailers| {
+                        strip_trailers(&mut trailers);
+                        Frame::trailers(trailers)
+                    },
+                );
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(self.cut(BodyFault::Broken)))),

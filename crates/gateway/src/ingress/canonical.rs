@@ -62,6 +62,31 @@ pub fn is_hop_by_hop(name: &str) -> bool {
 /// The target of an `OPTIONS` request that concerns the server as a whole (RFC 9112 section 3.2.4).
 pub const SERVER: &str = "*";
 
+/// Fields that are removed from trailers, beside hop-by-hop and reserved ones.
+const NOT_IN_TRAILERS: &[&str] = &[
+    "authorization",
+    "cache-control",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "max-forwards",
+    "origin",
+    "range",
+    "trailer",
+    "x-real-ip",
+    "x-request-id",
+];
+
 /// An upgrade that the client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upgrade {
@@ -124,6 +149,14 @@ pub fn head(parts: &mut Parts, connection: &Connection, limits: HeadLimits) -> R
             431,
             "more header fields than `bounds.header_count`",
         ));
+    }
+    // RFC 9113 section 8.2.1; over HTTP/1 such spaces are no part of the value.
+    let padded = |value: &http::HeaderValue| {
+        let bytes = value.as_bytes();
+        matches!(bytes.first(), Some(b' ' | b'\t')) || matches!(bytes.last(), Some(b' ' | b'\t'))
+    };
+    if parts.version >= Version::HTTP_2 && headers.values().any(padded) {
+        return Err(refusal("ingress.field_value", 400, "a field value begins or ends with white space"));
     }
     let protocol = parts.extensions.get::<Protocol>();
     let upgrade = upgrade(&parts.method, parts.version, protocol, &headers)?;
@@ -218,6 +251,21 @@ pub fn strip_reserved(headers: &mut HeaderMap, allowed: &[HeaderName]) {
         .collect();
     for name in doomed {
         headers.remove(name);
+    }
+}
+
+/// Removes from a request's trailers what some server would merge into its head: fields of framing, routing, identity and
+/// of how the content is to be read (RFC 9110 section 6.5.1). Over HTTP/1 the strict reader has refused most of them.
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    strip_hop_by_hop(trailers);
+    strip_reserved(trailers, &[]);
+    let doomed: Vec<HeaderName> = trailers
+        .keys()
+        .filter(|name| NOT_IN_TRAILERS.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded"))
+        .cloned()
+        .collect();
+    for name in doomed {
+        trailers.remove(name);
     }
 }
 
