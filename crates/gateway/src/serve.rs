@@ -38,6 +38,9 @@ const IDLE_GRACE: Duration = Duration::from_secs(1);
 /// After a ban: how long the streams of the connection may take to end by themselves.
 const BAN_GRACE: Duration = Duration::from_millis(300);
 
+/// The least that is buffered of an HTTP/1 message, in each direction.
+const MIN_BUFFER: usize = 64 * 1024;
+
 /// HTTP/2 flow control: what a client may send ahead on one stream and on the connection, and what is buffered towards it.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -108,7 +111,8 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
     match context.tls {
         None => {
             let connection = Connection::new(client, hop, Scheme::Http, None, Some(ticket));
-            speak(&gateway, &bounds, connection, stream, false, context.redirect_to).await;
+            // Boxed: a connection holds the room of what it speaks, not of all that it might have spoken.
+            Box::pin(speak(&gateway, &bounds, connection, stream, false, context.redirect_to)).await;
         }
         Some(config) => {
             let accept = TlsAcceptor::from(config).accept(stream);
@@ -116,7 +120,7 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
                 Ok(Ok(stream)) => {
                     let (facts, h2) = facts(stream.get_ref().1);
                     let connection = Connection::new(client, hop, Scheme::Https, Some(facts), Some(ticket));
-                    speak(&gateway, &bounds, connection, stream, h2, context.redirect_to).await;
+                    Box::pin(speak(&gateway, &bounds, connection, stream, h2, context.redirect_to)).await;
                 }
                 Ok(Err(error)) => {
                     gateway.connection_refused(
@@ -184,9 +188,9 @@ async fn speak<T>(
         () = banned(gateway, &connection) => return,
     };
     if is_h2 {
-        speak_h2(gateway, bounds, connection, tap, redirect_to, drains).await;
+        Box::pin(speak_h2(gateway, bounds, connection, tap, redirect_to, drains)).await;
     } else {
-        speak_h1(gateway, bounds, connection, tap, redirect_to, drains).await;
+        Box::pin(speak_h1(gateway, bounds, connection, tap, redirect_to, drains)).await;
     }
 }
 
@@ -229,6 +233,8 @@ async fn speak_h1<T>(
         // The tap keeps the time of heads: the library would count idle time, too.
         .header_read_timeout(None)
         .max_headers(bounds.header_count.saturating_add(16))
+        // Room for the largest head; of a response no more than that waits for a client that reads slowly.
+        .max_buf_size(bounds.header_bytes.saturating_add(bounds.target_bytes).max(MIN_BUFFER))
         .serve_connection(TokioIo::new(tap), service)
         .with_upgrades();
     tokio::pin!(serving);
