@@ -22,8 +22,10 @@ pub mod timer;
 pub mod tls;
 pub mod upgrade;
 pub mod upstream;
+pub mod workers;
 
 pub use documents::Fetcher;
 pub use explain::explain;
 pub use gateway::{Active, Gateway, Parts};
 pub use listener::{Listeners, Plan};
+pub use workers::Workers;

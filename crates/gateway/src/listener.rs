@@ -12,8 +12,9 @@ use tokio::{
 
 use crate::{
     gateway::Gateway,
-    serve::{Context, serve},
+    serve::Context,
     tls::{self, Certificates},
+    workers::Workers,
 };
 
 /// Connections that the kernel completes ahead of us.
@@ -28,6 +29,7 @@ const CERTIFICATES_EVERY: Duration = Duration::from_secs(1);
 /// All listeners of the process.
 pub struct Listeners {
     gateway: Arc<Gateway>,
+    workers: Arc<Workers>,
     running: Mutex<HashMap<SocketAddr, Running>>,
     inherited: Mutex<Vec<std::net::TcpListener>>,
 }
@@ -54,9 +56,10 @@ pub struct Plan(Vec<Prepared>);
 impl Listeners {
     /// No listener yet. `inherited` are sockets that the service manager opened (systemd socket activation).
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, inherited: Vec<std::net::TcpListener>) -> Arc<Self> {
+    pub fn new(gateway: Arc<Gateway>, workers: Workers, inherited: Vec<std::net::TcpListener>) -> Arc<Self> {
         let listeners = Arc::new(Listeners {
             gateway,
+            workers: Arc::new(workers),
             running: Mutex::new(HashMap::new()),
             inherited: Mutex::new(inherited),
         });
@@ -147,7 +150,13 @@ impl Listeners {
             let bound = socket.local_addr().unwrap_or(spec.address);
             let context = Arc::new(ArcSwap::from_pointee(context));
             let (stop, stopped) = watch::channel(false);
-            tokio::spawn(accept(Arc::clone(&self.gateway), socket, Arc::clone(&context), stopped));
+            tokio::spawn(accept(
+                Arc::clone(&self.gateway),
+                Arc::clone(&self.workers),
+                socket,
+                Arc::clone(&context),
+                stopped,
+            ));
             running.insert(spec.address, Running { bound, spec, context, certificates, stop });
         }
     }
@@ -181,6 +190,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 async fn accept(
     gateway: Arc<Gateway>,
+    workers: Arc<Workers>,
     socket: TcpListener,
     context: Arc<ArcSwap<Context>>,
     mut stopped: watch::Receiver<bool>,
@@ -193,7 +203,7 @@ async fn accept(
         match accepted {
             Ok((stream, peer)) => {
                 let context = Context::clone(&context.load());
-                tokio::spawn(serve(Arc::clone(&gateway), context, stream, peer));
+                workers.give(&gateway, context, stream, peer).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "accept failed");

@@ -238,7 +238,7 @@ pub struct UpstreamSpec {
     pub idle_timeout: Duration,
     /// How long an unused connection is kept.
     pub keepalive: Duration,
-    /// Unused connections kept per backend.
+    /// Unused connections kept per backend and traffic thread.
     pub max_idle: usize,
     /// Connections per backend; more requests get 503.
     pub max_connections: usize,

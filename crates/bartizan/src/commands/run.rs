@@ -5,7 +5,7 @@ use std::{
 };
 
 use bartizan_control::{Admin, Operations};
-use bartizan_gateway::{Fetcher, Gateway, Listeners, Parts};
+use bartizan_gateway::{Fetcher, Gateway, Listeners, Parts, Workers};
 use bartizan_model::{
     Clock, Mode, Profile,
     services::{Bans, EventStore},
@@ -96,12 +96,8 @@ pub fn run(args: Args) -> ExitCode {
     }
     start_tracing(args.log);
     raise_file_limit();
-    let workers = args.workers.filter(|&n| n > 0);
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(workers) = workers {
-        builder.worker_threads(workers);
-    }
-    let runtime = match builder.enable_all().build() {
+    // Traffic has threads of its own; this runtime reloads, checks health and answers the admin API.
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return config_error(&format!("cannot start: {error}")),
     };
@@ -219,7 +215,10 @@ async fn start(args: &Args) -> Result<Started, String> {
     let parts = Parts { services, telemetry: Arc::clone(&telemetry), bans, trace: args.trace };
     let gateway = Gateway::start(parts, loaded.snapshot)?;
     let inherited = inherited();
-    let listeners = Listeners::new(Arc::clone(&gateway), inherited);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = Workers::start(args.workers.filter(|&n| n > 0).unwrap_or(cores))
+        .map_err(|error| format!("cannot start the threads that carry traffic: {error}"))?;
+    let listeners = Listeners::new(Arc::clone(&gateway), workers, inherited);
     let plan = listeners.prepare(&listener_specs)?;
     let admin = TcpListener::bind(admin_address).await.map_err(|error| {
         format!("the admin API cannot listen on `{admin_address}`: {error}; choose another `admin.address`")

@@ -19,7 +19,11 @@ use hyper::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{body::RequestBody, record::BodyMeter};
+use crate::{
+    body::RequestBody,
+    record::BodyMeter,
+    workers::{self, PARTS},
+};
 
 /// An ejection is doubled with each repetition, at most this many times.
 const MAX_DOUBLINGS: u32 = 4;
@@ -38,6 +42,13 @@ pub enum Sender {
     Http2(http2::SendRequest<RequestBody>),
 }
 
+/// One thread's unused connections.
+#[derive(Default)]
+struct Part {
+    idle: Mutex<Vec<(http1::SendRequest<RequestBody>, Instant)>>,
+    http2: Mutex<Option<http2::SendRequest<RequestBody>>>,
+}
+
 /// One upstream host.
 pub struct Backend {
     /// Where it is.
@@ -47,8 +58,8 @@ pub struct Backend {
     /// The `Host` value when the backend's own name is sent.
     pub authority: String,
     addresses: Mutex<(Arc<[SocketAddr]>, Option<Instant>)>,
-    idle: Mutex<Vec<(http1::SendRequest<RequestBody>, Instant)>>,
-    http2: Mutex<Option<http2::SendRequest<RequestBody>>>,
+    /// Split by thread: a connection is only used by the thread whose event loop drives it.
+    parts: Box<[Part]>,
     max_idle: usize,
     running: AtomicUsize,
     connections: AtomicUsize,
@@ -81,8 +92,7 @@ impl Backend {
             label,
             authority,
             addresses: Mutex::new((Arc::new([]), None)),
-            idle: Mutex::new(Vec::new()),
-            http2: Mutex::new(None),
+            parts: (0..PARTS).map(|_| Part::default()).collect(),
             max_idle: upstream.max_idle,
             running: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
@@ -94,6 +104,14 @@ impl Backend {
             api: Arc::clone(&upstream.name),
             metrics: Arc::clone(metrics),
         }
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "INVARIANT: there are `PARTS` parts, and `part()` is below that"
+    )]
+    fn part(&self) -> &Part {
+        &self.parts[workers::part()]
     }
 
     /// Requests that are running.
@@ -166,10 +184,10 @@ impl Backend {
     /// An unused connection, if there is one that still works.
     pub async fn idle(backend: &Arc<Self>, http1: bool, http2: bool) -> Option<Lease> {
         if !http1 {
-            let shared = backend.http2.lock().clone();
+            let shared = backend.part().http2.lock().clone();
             if let Some(sender) = shared {
                 if sender.is_closed() {
-                    backend.http2.lock().take_if(|s| s.is_closed());
+                    backend.part().http2.lock().take_if(|s| s.is_closed());
                 } else {
                     return Some(Lease::new(backend, Sender::Http2(sender)));
                 }
@@ -179,7 +197,7 @@ impl Backend {
             return None;
         }
         loop {
-            let (mut sender, _) = backend.idle.lock().pop()?;
+            let (mut sender, _) = backend.part().idle.lock().pop()?;
             if sender.is_ready() {
                 return Some(Lease::new(backend, Sender::Http1(sender)));
             }
@@ -195,7 +213,7 @@ impl Backend {
 
     /// Keeps an HTTP/2 connection for all to share.
     pub fn share(&self, sender: &http2::SendRequest<RequestBody>) {
-        *self.http2.lock() = Some(sender.clone());
+        *self.part().http2.lock() = Some(sender.clone());
     }
 
     /// Counts a connection while it lives; `None` at the cap.
@@ -208,10 +226,12 @@ impl Backend {
     /// Drops connections that were unused for `keepalive`, and closed ones.
     pub fn reap(&self, keepalive: Duration) {
         let now = Instant::now();
-        self.idle
-            .lock()
-            .retain(|(sender, since)| !sender.is_closed() && now.duration_since(*since) < keepalive);
-        self.http2.lock().take_if(|sender| sender.is_closed());
+        for part in &self.parts {
+            part.idle
+                .lock()
+                .retain(|(sender, since)| !sender.is_closed() && now.duration_since(*since) < keepalive);
+            part.http2.lock().take_if(|sender| sender.is_closed());
+        }
     }
 
     /// The addresses of the last good resolution; empty before the first.
@@ -303,7 +323,7 @@ impl Lease {
             && request.is_finished()
             && !sender.is_closed()
         {
-            let mut idle = self.backend.idle.lock();
+            let mut idle = self.backend.part().idle.lock();
             if idle.len() < self.backend.max_idle {
                 idle.push((sender, Instant::now()));
             }
