@@ -134,7 +134,8 @@ async fn open(
 }
 
 /// `Sec-WebSocket-Accept` for a key (RFC 6455 section 4.2.2).
-fn accept(key: &str) -> String {
+#[must_use]
+pub fn accept(key: &str) -> String {
     let text = format!("{key}{ACCEPT_GUID}");
     STANDARD.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
 }

@@ -8,7 +8,9 @@
     reason = "tests assert, and wait"
 )]
 
+mod addresses;
 mod applications;
+mod attrition;
 mod bounds;
 mod cases;
 mod connections;
@@ -16,12 +18,15 @@ mod faults;
 mod first_hour;
 mod floods;
 mod grpc;
+mod http2;
 mod http;
 mod life;
 mod nginx;
 mod operators;
 mod operations;
+mod peers_tls;
 mod protection;
+mod semantics;
 mod streaming;
 mod suites;
 mod support;
