@@ -2,6 +2,7 @@
 //! way down, which ends the record.
 
 use std::{
+    collections::VecDeque,
     fmt,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
@@ -25,6 +26,9 @@ use crate::{
 
 /// Before a slow body is judged.
 const RATE_GRACE: Duration = Duration::from_secs(5);
+
+/// What is fetched of a body before a backend is asked for a connection.
+const AHEAD: usize = 16 * 1024;
 
 /// Why a body could not be passed on. The text goes nowhere but to the tracing of the HTTP library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +67,8 @@ pub enum RequestBody {
 /// A streamed request body with its bounds.
 pub struct Upload {
     incoming: Incoming,
-    first: Option<Frame<Bytes>>,
+    /// What was fetched ahead.
+    held: VecDeque<Frame<Bytes>>,
     meter: Arc<BodyMeter>,
     max: u64,
     min_rate: u64,
@@ -85,7 +90,7 @@ impl Upload {
     ) -> Self {
         Upload {
             incoming,
-            first: None,
+            held: VecDeque::new(),
             meter,
             max,
             min_rate,
@@ -96,19 +101,35 @@ impl Upload {
         }
     }
 
-    /// Waits for the first piece, so that a body that is malformed from the start is refused before anything is
-    /// forwarded. `false` when the body is empty.
+    /// Waits for the beginning, so that a body that is malformed from the start is refused before anything is forwarded,
+    /// and clients that send slowly keep no backend busy: for the whole body or [`AHEAD`] bytes of it, and after the
+    /// first piece no longer than `patience`. `false` when the body is empty.
     ///
     /// # Errors
     /// The body was cut.
-    pub async fn prefetch(&mut self) -> Result<bool, BodyError> {
-        match std::future::poll_fn(|cx| self.poll_next(cx)).await {
-            Some(Ok(frame)) => {
-                self.first = Some(frame);
-                Ok(true)
+    pub async fn prefetch(&mut self, patience: Option<Duration>) -> Result<bool, BodyError> {
+        let until = patience.map(|patience| Instant::now() + patience);
+        let mut bytes = 0;
+        loop {
+            let next = std::future::poll_fn(|cx| self.poll_next(cx));
+            let next = match until {
+                Some(until) if bytes > 0 => match tokio::time::timeout_at(until, next).await {
+                    Ok(next) => next,
+                    Err(_) => return Ok(true),
+                },
+                _ => next.await,
+            };
+            match next {
+                Some(Ok(frame)) => {
+                    bytes += frame.data_ref().map_or(0, Bytes::len);
+                    self.held.push_back(frame);
+                    if bytes >= AHEAD || self.incoming.is_end_stream() {
+                        return Ok(true);
+                    }
+                }
+                Some(Err(error)) => return Err(error),
+                None => return Ok(!self.held.is_empty()),
             }
-            Some(Err(error)) => Err(error),
-            None => Ok(false),
         }
     }
 
@@ -127,6 +148,10 @@ impl Upload {
                 let total = self.meter.bytes.fetch_add(length, Ordering::Relaxed) + length;
                 if total > self.max {
                     return Poll::Ready(Some(Err(self.cut(BodyFault::TooLarge))));
+                }
+                if self.incoming.is_end_stream() {
+                    // Whoever sees this end does not ask again.
+                    self.meter.finish();
                 }
                 let frame = frame.into_trailers().map_or_else(
                     |data| data,
@@ -176,7 +201,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             RequestBody::Empty => Poll::Ready(None),
-            RequestBody::Stream(upload) => match upload.first.take() {
+            RequestBody::Stream(upload) => match upload.held.pop_front() {
                 Some(frame) => Poll::Ready(Some(Ok(frame))),
                 None => upload.poll_next(cx),
             },
@@ -186,7 +211,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             RequestBody::Empty => true,
-            RequestBody::Stream(upload) => upload.first.is_none() && upload.incoming.is_end_stream(),
+            RequestBody::Stream(upload) => upload.held.is_empty() && upload.incoming.is_end_stream(),
         }
     }
 
@@ -194,9 +219,9 @@ impl Body for RequestBody {
         match self {
             RequestBody::Empty => SizeHint::with_exact(0),
             RequestBody::Stream(upload) => {
-                let first = upload.first.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
+                let held = upload.held.iter().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>() as u64;
                 match upload.incoming.size_hint().exact() {
-                    Some(rest) => SizeHint::with_exact(rest + first),
+                    Some(rest) => SizeHint::with_exact(rest + held),
                     None => SizeHint::default(),
                 }
             }

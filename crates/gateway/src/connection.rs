@@ -69,7 +69,7 @@ pub struct Connection {
     /// The peer's address as text.
     peer_text: HeaderValue,
     /// Counts the connection as open, also after an upgrade, until its last exchange is over.
-    _ticket: Option<Ticket>,
+    ticket: Option<Ticket>,
 }
 
 impl Connection {
@@ -99,7 +99,7 @@ impl Connection {
             timer: Mutex::default(),
             peer_text: HeaderValue::from_str(&canonical(peer.ip()).to_string())
                 .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
-            _ticket: ticket,
+            ticket,
         })
     }
 
@@ -181,6 +181,11 @@ impl Connection {
 
     pub(crate) fn is_passed_through(&self) -> bool {
         self.passthrough.load(Ordering::Acquire)
+    }
+
+    /// Whether requests wait for connections that clients who do not read keep busy.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.ticket.as_ref().is_some_and(Ticket::is_pressed)
     }
 
     pub(crate) fn flood(&self) {

@@ -61,6 +61,13 @@ const PROXY_SAYS: &[&str] = &[
     "x-url-scheme",
 ];
 
+/// How long the beginning of a body of unknown length is waited for, while backends have connections left.
+const AHEAD_TIME: Duration = Duration::from_millis(250);
+
+/// How long a request waits for one of `max_connections`, while clients that do not read are cut, and how often it looks.
+const QUEUE_TIME: Duration = Duration::from_secs(3);
+const QUEUE_LOOK: Duration = Duration::from_millis(20);
+
 /// Where a cleared request goes, and how.
 pub struct Onward {
     /// Its API.
@@ -125,10 +132,11 @@ async fn body(record: &Record, onward: &Onward, incoming: Incoming) -> Result<Re
     let min_rate = if open { 0 } else { record.active.snapshot.bounds.min_body_rate };
     let deadline = (!open).then(|| record.deadline());
     let mut upload = Upload::new(incoming, Arc::clone(meter), onward.max_body, min_rate, deadline);
-    // A stream that both sides talk on may begin with the response: gRPC and other HTTP/2 streams are not waited for.
-    let wait = record.transaction.request.version < Version::HTTP_2;
-    if wait {
-        match upload.prefetch().await {
+    // A stream that both sides talk on may begin with the response: gRPC and HTTP/2 without a length are not waited for.
+    let announced = request.content_length.is_some();
+    if !open && (request.version < Version::HTTP_2 || announced) {
+        let patience = (!announced && !onward.upstream.is_busy()).then_some(AHEAD_TIME);
+        match upload.prefetch(patience).await {
             Ok(true) => {}
             Ok(false) => return Ok(RequestBody::Empty),
             Err(_) => return Err(body_denial(record, meter.fault().unwrap_or(BodyFault::Broken))),
@@ -205,7 +213,13 @@ async fn send(
             })?;
         record.attempts = record.attempts.saturating_add(1);
         let fresh = reused_failures > 0;
-        let failure = match upstream.lease(&backend, grpc, false, fresh).await {
+        let leased = match upstream.lease(&backend, grpc, false, fresh).await {
+            Err(UpstreamFailure::Exhausted) if upstream.backends.len() == tried.len() + 1 => {
+                queue(record, upstream, &backend, grpc).await
+            }
+            leased => leased,
+        };
+        let failure = match leased {
             Err(why) => why,
             Ok(mut lease) => {
                 record.backend = Some(Arc::clone(&backend.label));
@@ -249,6 +263,24 @@ async fn send(
         }
         retries += 1;
         tried.push(index);
+    }
+}
+
+/// Waits for a connection of a backend that has none left. Meanwhile clients that read nothing lose theirs.
+async fn queue(
+    record: &Record,
+    upstream: &Upstream,
+    backend: &Arc<Backend>,
+    grpc: bool,
+) -> Result<Lease, UpstreamFailure> {
+    let until = Instant::now() + QUEUE_TIME;
+    loop {
+        record.gateway.press();
+        tokio::time::sleep(QUEUE_LOOK).await;
+        match upstream.lease(backend, grpc, false, false).await {
+            Err(UpstreamFailure::Exhausted) if Instant::now() < until => {}
+            leased => return leased,
+        }
     }
 }
 

@@ -69,11 +69,20 @@ pub struct Gateway {
     connections: AtomicUsize,
     per_address: [Mutex<HashMap<IpAddr, usize>>; SHARDS],
     draining: watch::Sender<bool>,
+    /// Monotonic milliseconds when a request last had to wait for a backend's connection.
+    pressed_at: AtomicU64,
     refusals_noted: Mutex<(u64, u32)>,
 }
 
 /// The per-address counts are split so that accepting rarely waits.
 const SHARDS: usize = 16;
+
+/// How long, in milliseconds, it is remembered that a request had to wait.
+const PRESSED: u64 = 500;
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// Connection events written per second; a flood of refused connections is counted, not written.
 const CONNECTION_EVENTS_PER_SECOND: u32 = 20;
@@ -102,6 +111,7 @@ impl Gateway {
             connections: AtomicUsize::new(0),
             per_address: std::array::from_fn(|_| Mutex::new(HashMap::new())),
             draining: watch::Sender::new(false),
+            pressed_at: AtomicU64::new(u64::MAX),
             refusals_noted: Mutex::new((0, 0)),
         }))
     }
@@ -175,6 +185,18 @@ impl Gateway {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// A request has to wait for a backend's connection.
+    pub fn press(&self) {
+        self.pressed_at.store(millis(self.services.clock.monotonic()), Ordering::Relaxed);
+    }
+
+    /// Whether requests wait for connections that clients who do not read keep busy.
+    #[must_use]
+    pub fn is_pressed(&self) -> bool {
+        let age = millis(self.services.clock.monotonic()).checked_sub(self.pressed_at.load(Ordering::Relaxed));
+        age.is_some_and(|age| age < PRESSED)
     }
 
     /// Whether the process is on its way out.
@@ -270,6 +292,12 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// Whether requests wait for connections that clients who do not read keep busy.
+    #[must_use]
+    pub fn is_pressed(&self) -> bool {
+        self.gateway.is_pressed()
+    }
+
     /// Tells the metrics that the connection is served, and later that it ended.
     pub fn opened(&mut self, tls: bool) {
         self.gateway.telemetry.metrics().connection_opened(tls);

@@ -41,6 +41,9 @@ const LINGER_TIME: Duration = Duration::from_secs(1);
 /// Bytes a reading client must take in each stall window while we have something to send: below it, it is not reading.
 const MIN_WRITE_RATE: u64 = 100;
 
+/// How often a connection that cannot be written to is looked at.
+const STALL_LOOK: Duration = Duration::from_secs(2);
+
 /// Time limits of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct TapTimes {
@@ -79,6 +82,7 @@ pub struct Tap<T> {
     read_timer: Option<Pin<Box<Sleep>>>,
     write_timer: Option<Pin<Box<Sleep>>>,
     written_in_window: u64,
+    window_began: Instant,
     linger: Option<(Pin<Box<Sleep>>, usize)>,
     /// A body is being read: the next bytes are not a head.
     in_body: bool,
@@ -110,6 +114,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Tap<T> {
             read_timer: None,
             write_timer: None,
             written_in_window: 0,
+            window_began: Instant::now(),
             linger: None,
             in_body: false,
             body_error: false,
@@ -436,16 +441,25 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Tap<T> {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
                 let window = self.times.write_stall;
+                let look = STALL_LOOK.min(window);
                 loop {
                     let timer = self.write_timer.get_or_insert_with(|| {
                         self.written_in_window = 0;
-                        Box::pin(tokio::time::sleep(window))
+                        self.window_began = Instant::now();
+                        Box::pin(tokio::time::sleep(look))
                     });
                     ready!(timer.as_mut().poll(cx));
-                    if self.written_in_window < MIN_WRITE_RATE.saturating_mul(window.as_secs().max(1)) {
-                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                    let waited = self.window_began.elapsed();
+                    // Where others wait for what this client keeps busy, it must read at once.
+                    let idle = self.written_in_window == 0 && self.connection.is_pressed();
+                    if waited >= window || idle {
+                        if self.written_in_window < MIN_WRITE_RATE.saturating_mul(waited.as_secs().max(1)) {
+                            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                        }
+                        self.write_timer = None;
+                    } else {
+                        timer.as_mut().reset(Instant::now() + look);
                     }
-                    self.write_timer = None;
                 }
             }
         }

@@ -164,6 +164,12 @@ impl Upstream {
         Box::pin(self.dialer.dial(backend, http2, offer_both, &self.spec)).await
     }
 
+    /// Whether a backend has less than half of its connections left.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.backends.iter().any(|backend| backend.connections() > self.spec.max_connections / 2)
+    }
+
     /// Notes how an attempt at `backend` went, for passive ejection.
     pub fn note(&self, backend: &Backend, ok: bool) {
         let now = self.clock.monotonic();
