@@ -202,17 +202,18 @@ fn upstreams_are_verified() {
         dir.join("client").display()
     );
     let with_name = format!("{trust}, server_name: other.example");
-    let cases: [(&str, &str, &str, Option<&str>, Result<&str, &str>); 10] = [
-        ("good", "localhost", &trust, None, Ok("anonymous")),
-        ("good", "127.0.0.1", &trust, None, Ok("anonymous")),
+    let (trust, client, with_name) = (trust.as_str(), client.as_str(), with_name.as_str());
+    let cases = [
+        ("good", "localhost", trust, None, Ok("anonymous")),
+        ("good", "127.0.0.1", trust, None, Ok("anonymous")),
         ("good", "localhost", "", None, Err("upstream.tls")),
-        ("unknown", "localhost", &trust, None, Err("upstream.tls")),
-        ("expired", "localhost", &trust, None, Err("upstream.tls")),
-        ("other", "localhost", &trust, None, Err("upstream.tls")),
-        ("other", "localhost", &with_name, None, Ok("anonymous")),
+        ("unknown", "localhost", trust, None, Err("upstream.tls")),
+        ("expired", "localhost", trust, None, Err("upstream.tls")),
+        ("other", "localhost", trust, None, Err("upstream.tls")),
+        ("other", "localhost", with_name, None, Ok("anonymous")),
         ("expired", "localhost", "danger_accept_invalid: true", None, Ok("anonymous")),
-        ("good", "localhost", &client, Some("ca.pem"), Ok("known")),
-        ("good", "localhost", &trust, Some("ca.pem"), Err("upstream.")),
+        ("good", "localhost", client, Some("ca.pem"), Ok("known")),
+        ("good", "localhost", trust, Some("ca.pem"), Err("upstream.")),
     ];
     for (file, host, tls, client_ca, expected) in cases {
         let port = secure(dir, file, client_ca);
