@@ -72,10 +72,19 @@ impl Listeners {
     /// # Errors
     /// A port is taken, a certificate unusable: one sentence for the operator; nothing has changed.
     pub fn prepare(&self, specs: &[ListenerSpec]) -> Result<Plan, String> {
-        specs.iter().map(|spec| self.prepare_one(spec)).collect::<Result<_, _>>().map(Plan)
+        // `[::]` takes IPv4 connections, too, unless another listener is there for them.
+        let only_v6 = |spec: &ListenerSpec| {
+            let twin = |other: &ListenerSpec| {
+                other.address.is_ipv4()
+                    && other.address.port() == spec.address.port()
+                    && both_unspecified(other.address, spec.address)
+            };
+            spec.address.is_ipv6() && specs.iter().any(twin)
+        };
+        specs.iter().map(|spec| self.prepare_one(spec, only_v6(spec))).collect::<Result<_, _>>().map(Plan)
     }
 
-    fn prepare_one(&self, spec: &ListenerSpec) -> Result<Prepared, String> {
+    fn prepare_one(&self, spec: &ListenerSpec, only_v6: bool) -> Result<Prepared, String> {
         let running = self.running.lock();
         let old = running.get(&spec.address);
         let (tls, certificates) = match &spec.tls {
@@ -94,25 +103,29 @@ impl Listeners {
         };
         let context =
             Context { tls, redirect_to: spec.redirect_to_https, proxy_protocol: spec.proxy_protocol };
-        let socket = if old.is_some() { None } else { Some(self.bind(spec.address)?) };
+        let socket = if old.is_some() { None } else { Some(self.bind(spec.address, only_v6)?) };
         Ok(Prepared { spec: spec.clone(), context, certificates, socket })
     }
 
-    fn bind(&self, address: SocketAddr) -> Result<TcpListener, String> {
+    fn bind(&self, address: SocketAddr, only_v6: bool) -> Result<TcpListener, String> {
         let inherited = {
             let mut inherited = self.inherited.lock();
             let same = |a: SocketAddr| {
                 // A socket bound to `[::]` takes connections to `0.0.0.0`, too, as service managers open it.
-                a == address || a.port() == address.port() && a.is_ipv6() && both_unspecified(a, address)
+                a.port() == address.port() && a.is_ipv6() && both_unspecified(a, address)
             };
-            let at = inherited.iter().position(|socket| socket.local_addr().is_ok_and(same));
+            let exact = |a: SocketAddr| a == address;
+            let find = |is: &dyn Fn(SocketAddr) -> bool| {
+                inherited.iter().position(|socket| socket.local_addr().is_ok_and(is))
+            };
+            let at = find(&exact).or_else(|| find(&same));
             at.map(|at| inherited.swap_remove(at))
         };
         if let Some(socket) = inherited {
             let ready = socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket));
             return ready.map_err(|e| format!("cannot use the inherited socket for `{address}`: {e}"));
         }
-        bind(address).map_err(|error| {
+        bind(address, only_v6).map_err(|error| {
             let help = match error.kind() {
                 io::ErrorKind::AddrInUse => {
                     "another process listens there; stop it or choose another address"
@@ -181,9 +194,12 @@ fn both_unspecified(a: SocketAddr, b: SocketAddr) -> bool {
     a.ip().is_unspecified() && b.ip().is_unspecified()
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
+    if only_v6 {
+        socket2::SockRef::from(&socket).set_only_v6(true)?;
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }

@@ -117,6 +117,22 @@ fn the_admin_address_is_never_a_backend() {
 }
 
 #[test]
+fn both_wildcards_can_share_a_port() {
+    let upstream = RawUpstream::echo().unwrap();
+    let port = free_port();
+    let listeners = format!(
+        "listeners: [{{ address: $LISTEN }}, {{ address: \"[::]:{port}\" }}, {{ address: 0.0.0.0:{port} }}]"
+    );
+    let gateway = with(&policy(&upstream.url(), "").replace("listeners: [{ address: $LISTEN }]", &listeners));
+    for host in ["127.0.0.1", "[::1]"] {
+        let address = format!("{host}:{port}").parse().unwrap();
+        let ask = b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let status = reply(&raw_request(address, ask, Duration::from_secs(5))).status;
+        assert_eq!(status, 200, "{host}: {}", gateway.process.log());
+    }
+}
+
+#[test]
 fn a_socket_of_the_service_manager_is_taken_over() {
     let Some(python) = program("python3") else { return skipped("`python3` is not installed") };
     for (bound, written) in [("127.0.0.1", "127.0.0.1"), ("::", "0.0.0.0")] {

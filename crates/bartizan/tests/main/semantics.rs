@@ -41,6 +41,23 @@ fn options_of_the_server_are_the_gateways_own() {
 }
 
 #[test]
+fn what_no_query_may_hold_is_refused_with_a_reason() {
+    let upstream = RawUpstream::echo().unwrap();
+    let gateway = before(&upstream.url());
+    for target in ["/x?q={\"a\":1}", "/x?q=<b>", "/x?q=\u{e9}", "/x\u{e9}", "/x?q#f"] {
+        let answer = ask(&gateway, &format!("GET {target} HTTP/1.1"), "");
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (400, Some("application/problem+json")),
+            "{target}"
+        );
+        assert!(answer.header("x-bartizan-event").is_some(), "{target}");
+    }
+    assert!(upstream.requests().is_empty());
+    assert_eq!(ask(&gateway, "GET /x?q={[a]}|^`&r=%22 HTTP/1.1", "").status, 200);
+}
+
+#[test]
 fn every_line_of_connection_counts_both_ways() {
     let (upstream, gateway) = answering(
         "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nConnection: X-Inner\r\nX-Inner: 1\r\nX-Outer: 1\r\nContent-Length: 0\r\n\r\n",

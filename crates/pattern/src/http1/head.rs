@@ -104,6 +104,11 @@ impl Head {
         if target.is_empty() || !target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#') {
             return Err(HeadRefusal::Target);
         }
+        // RFC 3986 section 3.4; a path has rules of its own.
+        let query = memchr::memchr(b'?', target).and_then(|start| target.get(start..)).unwrap_or_default();
+        if query.iter().any(|byte| matches!(byte, b'"' | b'<' | b'>')) {
+            return Err(HeadRefusal::Target);
+        }
         match method {
             b"CONNECT" => return Err(HeadRefusal::Connect),
             b"TRACE" | b"TRACK" => return Err(HeadRefusal::Trace),
