@@ -175,8 +175,14 @@ async fn speak<T>(
     };
     let mut tap = Tap::new(stream, Arc::clone(&connection), head, times, gateway.born);
     let mut drains = gateway.drains();
+    let begun = async {
+        if tap.detect(alpn_h2, bounds.control_frames).await? {
+            return Ok(true);
+        }
+        if tap.head().await? { Ok(false) } else { Err(io::Error::from(io::ErrorKind::UnexpectedEof)) }
+    };
     let is_h2 = tokio::select! {
-        detected = tap.detect(alpn_h2, bounds.control_frames) => match detected {
+        begun = begun => match begun {
             Ok(is_h2) => is_h2,
             Err(error) => {
                 // A connection that never said anything is no news; one that is cut off half-way is not ours to answer.

@@ -7,7 +7,7 @@
 
 use std::{
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -19,7 +19,7 @@ use bartizan_pattern::{
 };
 use bytes::{Buf, BytesMut};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
     time::{Instant, Sleep},
 };
 
@@ -171,22 +171,64 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Tap<T> {
 
     /// Reads more into `held`; answers how many bytes came.
     fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let old = self.held.len();
-        self.held.resize(old + READ_CHUNK, 0);
-        let (filled, result) = match self.held.get_mut(old..) {
-            Some(space) => {
-                let mut buffer = ReadBuf::new(space);
-                let result = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
-                (buffer.filled().len(), result)
-            }
-            None => (0, Poll::Ready(Ok(()))),
-        };
-        self.held.truncate(old + filled);
-        if old == 0 && filled == 0 {
+        if self.held.capacity() - self.held.len() < READ_CHUNK / 4 {
+            self.held.reserve(READ_CHUNK);
+        }
+        // The room is not written to before bytes arrive: memory that is never touched costs nothing.
+        let result = pin!(self.io.read_buf(&mut self.held)).poll(cx);
+        if self.held.is_empty() {
             self.held = BytesMut::new();
         }
-        ready!(result)?;
-        Poll::Ready(Ok(filled))
+        result
+    }
+
+    /// Waits for the first head, whole or refused; `false` when the client left before. Until then nothing is spent on
+    /// the connection but the bytes that came.
+    ///
+    /// # Errors
+    /// The connection failed.
+    pub async fn head(&mut self) -> io::Result<bool> {
+        std::future::poll_fn(|cx| {
+            loop {
+                if self.released > 0 || self.body_error || !matches!(self.mode, Mode::Http1(_)) {
+                    return Poll::Ready(Ok(true));
+                }
+                if !ready!(self.poll_head(cx))? {
+                    return Poll::Ready(Ok(false));
+                }
+            }
+        })
+        .await
+    }
+
+    /// Reads more of a head, or of a chunk's frame, that is not whole; `false` when the client left in its middle.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if !std::mem::take(&mut self.unscanned) {
+            match self.poll_hold(cx) {
+                Poll::Pending => {
+                    ready!(self.poll_read_timer(cx));
+                    self.refuse(Refusal::HeaderTimeout);
+                    return Poll::Ready(Ok(true));
+                }
+                Poll::Ready(Ok(0)) => {
+                    // There is nothing to answer.
+                    self.held = BytesMut::new();
+                    self.mode = Mode::Ended;
+                    return Poll::Ready(Ok(false));
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+        }
+        if let Mode::Http1(scanner) = &mut self.mode {
+            let scanned = scan(scanner, &mut self.in_body, &self.connection, &self.held);
+            self.released = scanned.released;
+            if scanned.refused.is_some() {
+                self.held.truncate(scanned.released);
+            }
+            self.after_scan(scanned.refused);
+        }
+        Poll::Ready(Ok(true))
     }
 
     /// When the read that waits now has waited too long; `None` while nothing is expected of the client.
@@ -367,30 +409,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tap<T> {
                     }
                 }
                 Mode::Http1(_) => {
-                    let scanned_all = !std::mem::take(&mut this.unscanned);
-                    match if scanned_all { this.poll_hold(cx) } else { Poll::Ready(Ok(1)) } {
-                        Poll::Pending => {
-                            ready!(this.poll_read_timer(cx));
-                            this.refuse(Refusal::HeaderTimeout);
-                            continue;
-                        }
-                        Poll::Ready(Ok(0)) => {
-                            // The client left in the middle of a head or of a chunk: there is nothing to answer.
-                            this.held = BytesMut::new();
-                            this.mode = Mode::Ended;
-                            return Poll::Ready(Ok(()));
-                        }
-                        Poll::Ready(Ok(_)) => {}
-                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    }
-                    let Mode::Http1(scanner) = &mut this.mode else { continue };
-                    let scanned = scan(scanner, &mut this.in_body, &this.connection, &this.held);
-                    this.released = scanned.released;
-                    if let Some(why) = scanned.refused {
-                        this.held.truncate(scanned.released);
-                        this.after_scan(Some(why));
-                    } else {
-                        this.after_scan(None);
+                    if !ready!(this.poll_head(cx))? {
+                        return Poll::Ready(Ok(()));
                     }
                 }
             }
