@@ -219,7 +219,8 @@ impl Body for RequestBody {
         match self {
             RequestBody::Empty => SizeHint::with_exact(0),
             RequestBody::Stream(upload) => {
-                let held = upload.held.iter().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>() as u64;
+                let held =
+                    upload.held.iter().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>() as u64;
                 match upload.incoming.size_hint().exact() {
                     Some(rest) => SizeHint::with_exact(rest + held),
                     None => SizeHint::default(),

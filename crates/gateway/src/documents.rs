@@ -131,16 +131,14 @@ impl Documents for Fetcher {
 
     fn latest(&self, source: &DocumentSource) -> Option<Document> {
         let entry = Arc::clone(self.sources.lock().get(source)?);
-        let latest = entry.latest.lock().clone();
-        latest
+        entry.latest.lock().clone()
     }
 
     fn refetch<'a>(&'a self, source: &'a DocumentSource) -> BoxFuture<'a, Option<Document>> {
         Box::pin(async move {
             let entry = Arc::clone(self.sources.lock().get(source)?);
             self.fetch_into(source, &entry).await;
-            let latest = entry.latest.lock().clone();
-            latest
+            entry.latest.lock().clone()
         })
     }
 }

@@ -91,7 +91,7 @@ pub async fn forward(
     incoming: Incoming,
 ) -> Response<ReplyBody> {
     // The proof ends here: what follows is what it allows.
-    drop(clearance);
+    let _: Clearance = clearance;
     if let Some(kind) = onward.upgrade {
         let client = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
         return Box::pin(upgrade::forward(record, onward, kind, client)).await;
@@ -107,9 +107,9 @@ pub async fn forward(
 }
 
 /// A refusal or failure after the guards.
-fn failed(mut record: Box<Record>, denial: Denial) -> Response<ReplyBody> {
+fn failed(mut record: Box<Record>, denial: Box<Denial>) -> Response<ReplyBody> {
     let stop = match denial.info.verdict {
-        Verdict::Error | Verdict::Abort => Stop::Denial(Box::new(denial)),
+        Verdict::Error | Verdict::Abort => Stop::Denial(denial),
         _ => refuse(&mut record.transaction, denial),
     };
     respond::stop(record, stop)
@@ -117,7 +117,7 @@ fn failed(mut record: Box<Record>, denial: Denial) -> Response<ReplyBody> {
 
 /// The client's body with its bounds. Its first piece is awaited here, so that a body that is malformed from the start
 /// is refused before anything reaches an upstream.
-async fn body(record: &Record, onward: &Onward, incoming: Incoming) -> Result<RequestBody, Denial> {
+async fn body(record: &Record, onward: &Onward, incoming: Incoming) -> Result<RequestBody, Box<Denial>> {
     let meter = &record.body;
     if http_body::Body::is_end_stream(&incoming) {
         meter.finish();
@@ -146,7 +146,7 @@ async fn body(record: &Record, onward: &Onward, incoming: Incoming) -> Result<Re
 }
 
 /// What a cut request body is answered with.
-fn body_denial(record: &Record, fault: BodyFault) -> Denial {
+fn body_denial(record: &Record, fault: BodyFault) -> Box<Denial> {
     match fault {
         BodyFault::TooLarge => own_denial(
             "ingress",
@@ -187,7 +187,7 @@ async fn send(
     record: &mut Record,
     onward: &Onward,
     body: RequestBody,
-) -> Result<(Response<Incoming>, Lease), Denial> {
+) -> Result<(Response<Incoming>, Lease), Box<Denial>> {
     let upstream = &onward.upstream;
     let clock = Arc::clone(&record.gateway.services.clock);
     let started = clock.monotonic();
@@ -258,10 +258,16 @@ async fn send(
             || bodyless
                 && is_idempotent(&record.transaction.request.method)
                 && failure == UpstreamFailure::Broken;
-        if !repeatable || retries >= upstream.spec.retries || !upstream.retries.take(clock.monotonic()) {
-            return Err(upstream_denial(failure));
+        // Moving on to a backend that has not been asked burdens nobody; asking again what failed has a budget.
+        let moves_on = unsent && tried.len() + 1 < upstream.backends.len();
+        if !moves_on {
+            let may =
+                repeatable && retries < upstream.spec.retries && upstream.retries.take(clock.monotonic());
+            if !may {
+                return Err(upstream_denial(failure));
+            }
+            retries += 1;
         }
-        retries += 1;
         tried.push(index);
     }
 }

@@ -195,7 +195,8 @@ impl Gateway {
     /// Whether requests wait for connections that clients who do not read keep busy.
     #[must_use]
     pub fn is_pressed(&self) -> bool {
-        let age = millis(self.services.clock.monotonic()).checked_sub(self.pressed_at.load(Ordering::Relaxed));
+        let age =
+            millis(self.services.clock.monotonic()).checked_sub(self.pressed_at.load(Ordering::Relaxed));
         age.is_some_and(|age| age < PRESSED)
     }
 

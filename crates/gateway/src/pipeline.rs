@@ -104,7 +104,7 @@ fn server_options() -> Stop {
     let headers = HeaderMap::from_iter([(header::ALLOW, methods)]);
     Stop::Answer {
         guard: "ingress",
-        answer: Answer { status: StatusCode::NO_CONTENT, headers, body: Bytes::new() },
+        answer: Box::new(Answer { status: StatusCode::NO_CONTENT, headers, body: Bytes::new() }),
     }
 }
 
@@ -231,7 +231,7 @@ fn route(record: &mut Record, head: &mut Head) -> Result<(Arc<Api>, Arc<Upstream
 }
 
 /// What neither the contract nor a block of the policy names, under the API's `unknown_operations`.
-fn undeclared(transaction: &mut Transaction, api: &Api, denial: Denial) -> Result<(), Stop> {
+fn undeclared(transaction: &mut Transaction, api: &Api, denial: Box<Denial>) -> Result<(), Stop> {
     let monitored = api.mode != Mode::Enforce || transaction.monitor_all;
     let mode = match api.unknown_operations {
         UnknownOperations::Allow => return Ok(()),
@@ -247,7 +247,7 @@ fn undeclared(transaction: &mut Transaction, api: &Api, denial: Denial) -> Resul
 }
 
 /// A candidate for a shadow operation.
-fn unknown_operation() -> Denial {
+fn unknown_operation() -> Box<Denial> {
     let why = "neither the contract nor an `operations` block names this operation";
     let mut denial =
         respond::own_denial("route", "route.unknown_operation", StatusCode::NOT_FOUND, Verdict::Deny, why);
@@ -255,7 +255,7 @@ fn unknown_operation() -> Denial {
     denial
 }
 
-fn method_not_allowed(methods: &[Method]) -> Denial {
+fn method_not_allowed(methods: &[Method]) -> Box<Denial> {
     let why = "the contract has this path with other methods";
     let mut denial = respond::own_denial(
         "route",
@@ -272,8 +272,8 @@ fn method_not_allowed(methods: &[Method]) -> Denial {
 }
 
 /// A refusal of the gateway's own: a finding and a step like a guard's.
-pub fn refuse(transaction: &mut Transaction, denial: Denial) -> Stop {
+pub fn refuse(transaction: &mut Transaction, denial: Box<Denial>) -> Stop {
     transaction.find(denial.finding(Phase::RequestHeaders, Mode::Enforce));
     transaction.step(denial.guard, Phase::RequestHeaders, Mode::Enforce, Step::Refused(denial.info.code));
-    Stop::Denial(Box::new(denial))
+    Stop::Denial(denial)
 }

@@ -146,10 +146,10 @@ impl Record {
         self.gateway.born + self.transaction.ticks + self.active.snapshot.bounds.total_timeout
     }
 
-    fn event(&mut self) -> Event {
+    fn event(&mut self, now: Duration) -> Event {
         let ending = self.ending.unwrap_or(Ending { verdict: Verdict::Abort, reason: None, by: None });
         let transaction = &mut self.transaction;
-        let elapsed = self.gateway.services.clock.monotonic().saturating_sub(transaction.ticks);
+        let elapsed = now.saturating_sub(transaction.ticks);
         let mode = match (&self.api, transaction.monitor_all) {
             (_, true) => Mode::Monitor,
             (Some(api), false) => api.mode,
@@ -197,11 +197,12 @@ impl Drop for Record {
         if let Some(operation) = &self.operation {
             operation.guards.settle(&self.transaction);
         }
-        self.connection.note_quiet(self.gateway.services.clock.monotonic());
+        let now = self.gateway.services.clock.monotonic();
+        self.connection.note_quiet(now);
         if self.silent || self.transaction.probe {
             return;
         }
-        let event = self.event();
+        let event = self.event(now);
         self.gateway.telemetry.publish(event);
     }
 }

@@ -24,9 +24,9 @@ pub fn own_denial(
     status: StatusCode,
     verdict: Verdict,
     detail: &'static str,
-) -> Denial {
+) -> Box<Denial> {
     let severity = if verdict == Verdict::Error { Severity::Low } else { Severity::Medium };
-    Denial {
+    Box::new(Denial {
         guard: stage,
         info: ReasonInfo {
             code,
@@ -38,12 +38,12 @@ pub fn own_denial(
         detail: detail.into(),
         remedy: None,
         headers: Vec::new(),
-    }
+    })
 }
 
 /// The one table from upstream failures to responses (RFC 9110 sections 15.6.3 to 15.6.5).
 #[must_use]
-pub fn upstream_denial(why: UpstreamFailure) -> Denial {
+pub fn upstream_denial(why: UpstreamFailure) -> Box<Denial> {
     use UpstreamFailure as F;
     let (code, status, detail) = match why {
         F::NoneAvailable => ("upstream.unavailable", 503, "every backend is out by health or ejection"),
@@ -73,7 +73,7 @@ pub fn stop(mut record: Box<Record>, stop: Stop) -> Response<ReplyBody> {
     match stop {
         Stop::Answer { guard, answer } => {
             record.end(Ending { verdict: Verdict::Allow, reason: None, by: Some(guard) });
-            let Answer { status, headers, body } = answer;
+            let Answer { status, headers, body } = *answer;
             finish(record, status, headers, body)
         }
         Stop::Denial(denial) => {

@@ -51,11 +51,11 @@ pub async fn forward(
     let Some(client) = client else {
         let why = "the connection cannot be upgraded";
         let denial = own_denial("ingress", "ingress.upgrade", StatusCode::BAD_REQUEST, Verdict::Deny, why);
-        return respond::stop(record, Stop::Denial(Box::new(denial)));
+        return respond::stop(record, Stop::Denial(denial));
     };
     record.body.finish();
     match open(&mut record, &onward, kind).await {
-        Err(denial) => respond::stop(record, Stop::Denial(Box::new(denial))),
+        Err(denial) => respond::stop(record, Stop::Denial(denial)),
         Ok((response, lease, accept)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             switch(record, kind, client, response, lease, &accept)
         }
@@ -68,7 +68,7 @@ async fn open(
     record: &mut Record,
     onward: &Onward,
     kind: Upgrade,
-) -> Result<(Response<Incoming>, Lease, String), Denial> {
+) -> Result<(Response<Incoming>, Lease, String), Box<Denial>> {
     let upstream = &onward.upstream;
     let client = record.transaction.client.ip;
     if kind == Upgrade::ExtendedConnect {

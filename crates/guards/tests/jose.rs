@@ -77,7 +77,11 @@ impl Score {
     }
 
     fn total(&self) -> usize {
-        self.accepted + self.rejected + self.stricter + self.mislabelled + self.wrong.len()
+        self.accepted
+            + self.rejected
+            + self.stricter
+            + self.mislabelled
+            + self.wrong.len()
             + self.inapplicable.values().sum::<usize>()
     }
 

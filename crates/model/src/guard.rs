@@ -47,7 +47,7 @@ pub enum Stop {
         /// Which guard.
         guard: &'static str,
         /// With what.
-        answer: Answer,
+        answer: Box<Answer>,
     },
     /// A guard refused or challenged.
     Denial(Box<Denial>),
@@ -155,7 +155,7 @@ impl<G: Guard> Mounted<G> {
             }
             Outcome::Answer(answer) => {
                 transaction.step(G::ID, Phase::RequestHeaders, self.mode, Step::Answered);
-                Err(Stop::Answer { guard: G::ID, answer })
+                Err(Stop::Answer { guard: G::ID, answer: Box::new(answer) })
             }
             Outcome::Challenge(reason) | Outcome::Deny(reason) => {
                 let enforced = if transaction.monitor_all { Mode::Monitor } else { self.mode };

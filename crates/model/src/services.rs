@@ -62,12 +62,7 @@ pub trait LimitStore: Send + Sync {
     /// The secret that keys are hashed with, so that nobody outside can aim at a counter. It is the store's own, because
     /// it must stay the same for as long as its counters do; without one, keys are still well spread but predictable.
     fn seeds(&self) -> [u64; 4] {
-        [
-            0x243f_6a88_85a3_08d3,
-            0x1319_8a2e_0370_7344,
-            0xa409_3822_299f_31d0,
-            0x082e_fa98_ec4e_6c89,
-        ]
+        [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0, 0x082e_fa98_ec4e_6c89]
     }
 }
 

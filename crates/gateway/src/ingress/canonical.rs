@@ -111,9 +111,13 @@ pub struct Head {
 
 /// A refusal by the ingress rules.
 #[must_use]
-pub fn refusal(code: &'static str, status: u16, detail: impl Into<std::borrow::Cow<'static, str>>) -> Denial {
+pub fn refusal(
+    code: &'static str,
+    status: u16,
+    detail: impl Into<std::borrow::Cow<'static, str>>,
+) -> Box<Denial> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    Denial {
+    Box::new(Denial {
         guard: "ingress",
         info: ReasonInfo {
             code,
@@ -125,12 +129,12 @@ pub fn refusal(code: &'static str, status: u16, detail: impl Into<std::borrow::C
         detail: detail.into(),
         remedy: None,
         headers: Vec::new(),
-    }
+    })
 }
 
 /// The refusal of a path.
 #[must_use]
-pub fn path_refusal(why: PathRefusal) -> Denial {
+pub fn path_refusal(why: PathRefusal) -> Box<Denial> {
     refusal(why.code(), 400, why.detail())
 }
 
@@ -141,7 +145,7 @@ const LENIENT: PathRules = PathRules { encoded_slash: true, parameters: true };
 ///
 /// # Errors
 /// The request is ambiguous or out of bounds.
-pub fn head(parts: &mut Parts, connection: &Connection, limits: HeadLimits) -> Result<Head, Denial> {
+pub fn head(parts: &mut Parts, connection: &Connection, limits: HeadLimits) -> Result<Head, Box<Denial>> {
     let headers = std::mem::take(&mut parts.headers);
     if headers.len() > limits.header_count {
         return Err(refusal(
@@ -228,7 +232,7 @@ pub fn head(parts: &mut Parts, connection: &Connection, limits: HeadLimits) -> R
 ///
 /// # Errors
 /// The path needs a tolerance that the API does not give.
-pub fn settle_path(raw_path: &str, rules: PathRules) -> Result<String, Denial> {
+pub fn settle_path(raw_path: &str, rules: PathRules) -> Result<String, Box<Denial>> {
     if raw_path == SERVER {
         Ok(raw_path.to_owned())
     } else {
@@ -330,7 +334,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// The one authority of the request: `Host`, `:authority`, or both when they agree.
-fn authority(parts: &Parts, headers: &HeaderMap) -> Result<(String, Option<u16>), Denial> {
+fn authority(parts: &Parts, headers: &HeaderMap) -> Result<(String, Option<u16>), Box<Denial>> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
@@ -378,7 +382,7 @@ fn split_authority(text: &str) -> Option<(String, Option<u16>)> {
     Some((host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase(), port))
 }
 
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Denial> {
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Box<Denial>> {
     let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let digits = value.to_str().ok().filter(|v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_digit()));
@@ -393,7 +397,7 @@ fn upgrade(
     version: Version,
     protocol: Option<&Protocol>,
     headers: &HeaderMap,
-) -> Result<Option<Upgrade>, Denial> {
+) -> Result<Option<Upgrade>, Box<Denial>> {
     if let Some(protocol) = protocol {
         return if protocol.as_str() == "websocket" {
             Ok(Some(Upgrade::ExtendedConnect))

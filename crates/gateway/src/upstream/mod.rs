@@ -154,10 +154,8 @@ impl Upstream {
                 UpstreamProtocol::Auto => grpc,
                 UpstreamProtocol::Http1 => false,
             };
-        if !fresh {
-            if let Some(lease) = Backend::idle(backend, http1, http2).await {
-                return Ok(lease);
-            }
+        if !fresh && let Some(lease) = Backend::idle(backend, http1, http2).await {
+            return Ok(lease);
         }
         let offer_both = self.spec.protocol == UpstreamProtocol::Auto && !http1;
         // Dialling is rare and its future large: it lives on the heap, not in every exchange.

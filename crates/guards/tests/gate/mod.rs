@@ -116,6 +116,7 @@ impl Gate {
                 (ResponseHead { status, headers, from_upstream: true }, Verdict::Allow, None)
             }
             Some(Stop::Answer { answer, .. }) => {
+                let answer = *answer;
                 let head =
                     ResponseHead { status: answer.status, headers: answer.headers, from_upstream: false };
                 (head, Verdict::Allow, None)
