@@ -21,6 +21,7 @@ use crate::{
     kick::{Kick, Kicked},
     record::{BodyFault, BodyMeter, Ending, Record},
     stall,
+    timer::LazyTimer,
     upstream::Lease,
 };
 
@@ -251,9 +252,10 @@ pub struct Download {
     idle: Option<Duration>,
     /// The end of the whole exchange; `None` for event streams and gRPC.
     deadline: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: LazyTimer,
     kick: Option<Kicked>,
-    last: Instant,
+    /// When the last piece came; `None` until the first wait.
+    last: Option<Instant>,
 }
 
 impl Download {
@@ -264,9 +266,9 @@ impl Download {
             lease: Some(lease),
             idle,
             deadline,
-            timer: None,
+            timer: LazyTimer::default(),
             kick: None,
-            last: Instant::now(),
+            last: None,
         }
     }
 
@@ -325,8 +327,8 @@ impl Download {
                 if let Some(record) = record {
                     record.bytes_out += frame.data_ref().map_or(0, Bytes::len) as u64;
                 }
-                if self.timer.is_some() {
-                    self.last = Instant::now();
+                if self.last.is_some() {
+                    self.last = Some(Instant::now());
                 }
                 if self.incoming.is_end_stream()
                     && let (Some(lease), Some(record)) = (self.lease.take(), record.as_ref())
@@ -361,22 +363,12 @@ impl Download {
                         }
                     }
                 }
-                if self.timer.is_none() {
-                    self.last = Instant::now();
-                }
-                let idle = self.idle.map(|idle| self.last + idle);
+                let idle = self.idle.map(|idle| *self.last.get_or_insert_with(Instant::now) + idle);
                 let Some(deadline) = [idle, self.deadline].into_iter().flatten().min() else {
                     return Poll::Pending;
                 };
-                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-                // A timer that was armed for an earlier wait fires early and is moved: cheaper than moving it each time.
-                loop {
-                    ready!(timer.as_mut().poll(cx));
-                    if deadline <= Instant::now() {
-                        return self.fail(record, "upstream.body_timeout");
-                    }
-                    timer.as_mut().reset(deadline);
-                }
+                ready!(self.timer.poll(cx, deadline));
+                self.fail(record, "upstream.body_timeout")
             }
         }
     }

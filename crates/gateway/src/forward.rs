@@ -200,14 +200,15 @@ async fn send(
     let mut retries = 0;
     loop {
         let request = &record.transaction.request;
-        let (index, backend) =
-            upstream.choose(record.transaction.client.ip, &request.headers, &tried).or_else(|why| {
+        let (index, backend) = upstream
+            .choose(started, record.transaction.client.ip, &request.headers, &tried)
+            .or_else(|why| {
                 // With nothing else left, the same backend may be tried again.
                 if tried.is_empty() {
                     Err(upstream_denial(why))
                 } else {
                     upstream
-                        .choose(record.transaction.client.ip, &request.headers, &[])
+                        .choose(started, record.transaction.client.ip, &request.headers, &[])
                         .map_err(upstream_denial)
                 }
             })?;

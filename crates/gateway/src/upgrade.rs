@@ -94,8 +94,9 @@ async fn open(
         ));
     };
     let accept = accept(key);
-    let (_, backend) =
-        upstream.choose(client, &record.transaction.request.headers, &[]).map_err(upstream_denial)?;
+    let (_, backend) = upstream
+        .choose(record.transaction.ticks, client, &record.transaction.request.headers, &[])
+        .map_err(upstream_denial)?;
     record.attempts = 1;
     record.backend = Some(Arc::clone(&backend.label));
     let started = record.gateway.services.clock.monotonic();

@@ -23,7 +23,10 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use crate::connection::{Connection, Refusal};
+use crate::{
+    connection::{Connection, Refusal},
+    timer::LazyTimer,
+};
 
 /// The client connection preface of HTTP/2 (RFC 9113 section 3.4).
 pub const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -79,7 +82,7 @@ pub struct Tap<T> {
     began: Instant,
     head_since: Option<Instant>,
     first_head_done: bool,
-    read_timer: Option<Pin<Box<Sleep>>>,
+    read_timer: LazyTimer,
     write_timer: Option<Pin<Box<Sleep>>>,
     written_in_window: u64,
     window_began: Instant,
@@ -111,7 +114,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Tap<T> {
             began: Instant::now(),
             head_since: None,
             first_head_done: false,
-            read_timer: None,
+            read_timer: LazyTimer::default(),
             write_timer: None,
             written_in_window: 0,
             window_began: Instant::now(),
@@ -251,25 +254,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Tap<T> {
 
     /// Arms the timer, or says that the client's time is up.
     fn poll_read_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let now = Instant::now();
-            let deadline = match self.read_deadline() {
-                Some(deadline) if deadline <= now => return Poll::Ready(()),
-                Some(deadline) => deadline,
-                // Something is running: when it ends, the library asks again.
-                None => return Poll::Pending,
-            };
-            let timer = self.read_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-            // A timer that fires too early only looks again; one that fires too late is moved.
-            if timer.deadline() > deadline {
-                timer.as_mut().reset(deadline);
-            }
-            ready!(timer.as_mut().poll(cx));
-            timer.as_mut().reset(deadline);
-            if deadline <= Instant::now() {
-                continue;
-            }
-            ready!(timer.as_mut().poll(cx));
+        match self.read_deadline() {
+            Some(deadline) => self.read_timer.poll(cx, deadline),
+            // Something is running: when it ends, the library asks again.
+            None => Poll::Pending,
         }
     }
 

@@ -85,17 +85,17 @@ impl Upstream {
         Ok(upstream)
     }
 
-    /// Chooses a backend by balance among those that may serve, other than those `tried`.
+    /// Chooses a backend by balance among those that may serve at monotonic time `now`, other than those `tried`.
     ///
     /// # Errors
     /// None may serve.
     pub fn choose(
         &self,
+        now: Duration,
         client: IpAddr,
         headers: &HeaderMap,
         tried: &[usize],
     ) -> Result<(usize, Arc<Backend>), UpstreamFailure> {
-        let now = self.clock.monotonic();
         let count = self.backends.len();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let may = |index: &usize| {
