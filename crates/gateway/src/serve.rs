@@ -115,7 +115,7 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
             Box::pin(speak(&gateway, &bounds, connection, stream, false, context.redirect_to)).await;
         }
         Some(config) => {
-            let accept = TlsAcceptor::from(config).accept(stream);
+            let accept = Box::pin(TlsAcceptor::from(config).accept(stream));
             match tokio::time::timeout(bounds.header_timeout, accept).await {
                 Ok(Ok(stream)) => {
                     let (facts, h2) = facts(stream.get_ref().1);

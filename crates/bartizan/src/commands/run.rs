@@ -96,6 +96,7 @@ pub fn run(args: Args) -> ExitCode {
     }
     start_tracing(args.log);
     raise_file_limit();
+    refuse_huge_pages();
     // Traffic has threads of its own; this runtime reloads, checks health and answers the admin API.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
@@ -133,6 +134,13 @@ fn raise_file_limit() {
     {
         let _ = rlimit::Resource::NOFILE.set(hard, hard);
     }
+}
+
+/// The allocator asks for huge pages, which are resident whole once a byte of them is used: a third more memory for each
+/// idle connection.
+fn refuse_huge_pages() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 /// The configuration that the flags mean.
