@@ -117,6 +117,18 @@ fn the_admin_address_is_never_a_backend() {
 }
 
 #[test]
+fn a_proxy_header_of_anybody_else_ends_the_connection() {
+    let upstream = RawUpstream::echo().unwrap();
+    let request = b"PROXY TCP4 198.51.100.7 127.0.0.1 1000 80\r\nGET /x HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let text = format!("trusted_proxies: [10.0.0.0/8]\n{}", policy(&upstream.url(), ""));
+    let expecting = with(&text.replace("{ address: $LISTEN }", "{ address: $LISTEN, proxy_protocol: true }"));
+    assert_eq!(expecting.raw(request).status, 0, "an untrusted peer was believed");
+    let plain = with(&text);
+    assert_eq!(plain.raw(request).status, 400, "no PROXY header is expected here");
+    assert!(upstream.requests().is_empty());
+}
+
+#[test]
 fn both_wildcards_can_share_a_port() {
     let upstream = RawUpstream::echo().unwrap();
     let port = free_port();

@@ -19,6 +19,7 @@ fn every_kind_of_call_passes_with_its_trailers() {
     assert_eq!(told["deadline"]["code"], "DEADLINE_EXCEEDED");
     assert_eq!(told["counting"], json!(["0", "1", "2", "3", "4"]));
     assert_eq!((&told["summing"], &told["echoing"]), (&json!("42"), &json!(["a", "b", "c"])));
+    assert_eq!(told["turns"], json!(["0", "1", "2", "3", "4"]));
     assert_eq!(told["large"], json!(3_000_006));
 }
 

@@ -18,7 +18,7 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
-use crate::support::BINARY;
+use crate::support::{BINARY, curl, installed};
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
@@ -271,5 +271,52 @@ fn nothing_of_a_plain_request_reaches_an_upstream() {
         assert_eq!((answer.status, answer.header("location")), (status, location), "{request}");
         assert_eq!(answer.header("strict-transport-security"), None, "RFC 6797 section 7.2");
     }
+    let url = format!("http://{}/h2?x=1", gateway.address);
+    if let Some(text) = curl(&["--http2-prior-knowledge", "--include", "--data", "secret", &url]) {
+        assert!(
+            text.starts_with("HTTP/2 308") && text.contains("location: https://127.0.0.1:8443/h2?x=1"),
+            "{text}"
+        );
+    }
     assert!(upstream.connections().is_empty());
+}
+
+#[test]
+fn optional_client_certificates_are_verified_when_they_come() {
+    let upstream = RawUpstream::echo().unwrap();
+    let text = format!(
+        "listeners: [{{ address: $LISTEN, tls: {{ certificates: [{{ cert: \"file:one.pem\", key: \"file:one.key\" }}], \
+         client_auth: optional, client_ca: \"file:ca.pem\" }} }}]\nadmin: {{ address: $ADMIN }}\n\
+         apis: [{{ name: shop, upstream: \"{}\" }}]\n",
+        upstream.url()
+    );
+    let gateway = Gateway::with_config(BINARY, &text, |dir| {
+        let ca = Ca::new("tests")?;
+        ca.write(dir, "ca.pem")?;
+        ca.server(dir, "one", &["localhost"])?;
+        ca.client(dir, "partner", "partner.example")?;
+        Ca::new("strangers")?.client(dir, "stranger", "partner.example").map(drop)
+    })
+    .unwrap();
+    let dir = gateway.dir.path();
+    for (client, version, accepted) in [
+        (None, "1.2", true),
+        (None, "1.3", true),
+        (Some("partner"), "1.2", true),
+        (Some("partner"), "1.3", true),
+        (Some("stranger"), "1.2", false),
+        (Some("stranger"), "1.3", false),
+    ] {
+        let Some(mut curl) = installed("curl") else { return };
+        curl.args(["--silent", "--noproxy", "*", "--max-time", "10", "--tls-max", version, "--cacert"]);
+        curl.arg(dir.join("ca.pem"));
+        if let Some(name) = client {
+            curl.arg("--cert").arg(dir.join(format!("{name}.pem")));
+            curl.arg("--key").arg(dir.join(format!("{name}.key")));
+        }
+        upstream.clear();
+        curl.arg(format!("https://localhost:{}/x", gateway.address.port()));
+        assert_eq!(curl.output().unwrap().status.success(), accepted, "{client:?} over TLS {version}");
+        assert_eq!(upstream.requests().len(), usize::from(accepted), "{client:?} over TLS {version}");
+    }
 }
