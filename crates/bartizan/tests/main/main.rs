@@ -11,6 +11,7 @@
 mod addresses;
 mod applications;
 mod attrition;
+mod backends;
 mod bounds;
 mod cases;
 mod connections;
