@@ -149,6 +149,11 @@ impl Connection {
         self.refused.lock().filter(|(at, _)| *at == index).map(|(_, why)| why)
     }
 
+    /// Whether an HTTP/1 head was handed on that is not yet answered in full.
+    pub(crate) fn owes_an_answer(&self) -> bool {
+        self.active() > 0 || self.heads.load(Ordering::Relaxed) != self.begun.load(Ordering::Relaxed)
+    }
+
     /// A complete, valid HTTP/1 head was handed on.
     pub(crate) fn head_released(&self) {
         self.heads.fetch_add(1, Ordering::Relaxed);

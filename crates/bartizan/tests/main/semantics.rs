@@ -162,6 +162,38 @@ fn a_stream_is_not_held_back_by_what_is_pipelined_behind_it() {
 }
 
 #[test]
+fn a_client_that_has_said_all_still_gets_its_answer() {
+    let (head, body) = ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok");
+    let wait = Step::Wait(Duration::from_millis(200));
+    let upstream =
+        RawUpstream::scripted(vec![wait.clone(), Step::Send(head.into()), wait, Step::Send(body.into())])
+            .unwrap();
+    let gateway = before(&upstream.url());
+    for request in [
+        "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi",
+    ] {
+        let mut stream = TcpStream::connect(gateway.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let begin = Instant::now();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("HTTP/1.1 200") && text.ends_with("ok"), "{request}: {text}");
+        assert!(begin.elapsed() < Duration::from_secs(3), "the connection is kept open");
+    }
+    // Half a request is none.
+    upstream.clear();
+    let mut stream = TcpStream::connect(gateway.address).unwrap();
+    stream.write_all(b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhi").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut text = String::new();
+    let _ = stream.read_to_string(&mut text);
+    assert!(!text.contains("200 OK"), "{text}");
+}
+
+#[test]
 fn requests_in_a_pipeline_are_answered_in_order() {
     let upstream = RawUpstream::echo().unwrap();
     let gateway = before(&upstream.url());

@@ -37,6 +37,10 @@ const REFUSED_HEAD: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: clo
 /// Bytes read at once while a head is incomplete.
 const READ_CHUNK: usize = 4 * 1024;
 
+/// A client that ends its side of the connection has left, or has only said all it has to say: for so long the answer
+/// that it may wait for is still worked on.
+const HALF_CLOSED_GRACE: Duration = Duration::from_secs(1);
+
 /// What a lingering close still reads (and throws away), so that the client sees the answer instead of a reset.
 const LINGER_BYTES: usize = 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);
@@ -87,6 +91,7 @@ pub struct Tap<T> {
     written_in_window: u64,
     window_began: Instant,
     linger: Option<(Pin<Box<Sleep>>, usize)>,
+    half_closed: Option<Pin<Box<Sleep>>>,
     /// A body is being read: the next bytes are not a head.
     in_body: bool,
     body_error: bool,
@@ -119,6 +124,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Tap<T> {
             written_in_window: 0,
             window_began: Instant::now(),
             linger: None,
+            half_closed: None,
             in_body: false,
             body_error: false,
             unscanned: false,
@@ -383,6 +389,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tap<T> {
                     }
                     let new = out.filled().get(before..).unwrap_or_default();
                     if new.is_empty() {
+                        if !this.in_body && this.connection.owes_an_answer() {
+                            let grace = || Box::pin(tokio::time::sleep(HALF_CLOSED_GRACE));
+                            ready!(this.half_closed.get_or_insert_with(grace).as_mut().poll(cx));
+                        }
                         return Poll::Ready(Ok(()));
                     }
                     let scanned = scan(scanner, &mut this.in_body, &this.connection, new);
