@@ -112,7 +112,11 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
         None => {
             let connection = Connection::new(client, hop, Scheme::Http, None, Some(ticket));
             // Boxed: a connection holds the room of what it speaks, not of all that it might have spoken.
-            Box::pin(speak(&gateway, &bounds, connection, stream, false, context.redirect_to)).await;
+            let spoken =
+                Box::pin(speak(&gateway, &bounds, connection, stream, false, context.redirect_to)).await;
+            if let Some(spoken) = spoken {
+                spoken.await;
+            }
         }
         Some(config) => {
             let accept = Box::pin(TlsAcceptor::from(config).accept(stream));
@@ -120,7 +124,11 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
                 Ok(Ok(stream)) => {
                     let (facts, h2) = facts(stream.get_ref().1);
                     let connection = Connection::new(client, hop, Scheme::Https, Some(facts), Some(ticket));
-                    Box::pin(speak(&gateway, &bounds, connection, stream, h2, context.redirect_to)).await;
+                    let spoken =
+                        Box::pin(speak(&gateway, &bounds, connection, stream, h2, context.redirect_to)).await;
+                    if let Some(spoken) = spoken {
+                        spoken.await;
+                    }
                 }
                 Ok(Err(error)) => {
                     gateway.connection_refused(
@@ -152,15 +160,19 @@ fn facts(tls: &rustls::ServerConnection) -> (TlsFacts, bool) {
     (facts, tls.alpn_protocol() == Some(b"h2"))
 }
 
-/// Speaks HTTP on a stream until it ends.
-async fn speak<T>(
-    gateway: &Arc<Gateway>,
-    bounds: &ConnectionBounds,
+/// A connection's protocol, to be spoken until it ends.
+type Spoken<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Waits for what shows the client's protocol; answers how it is spoken from there, unless the connection ended before.
+async fn speak<'a, T>(
+    gateway: &'a Arc<Gateway>,
+    bounds: &'a ConnectionBounds,
     connection: Arc<Connection>,
     stream: T,
     alpn_h2: bool,
     redirect_to: Option<u16>,
-) where
+) -> Option<Spoken<'a>>
+where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let head = HeadBounds {
@@ -187,17 +199,17 @@ async fn speak<T>(
             Err(error) => {
                 // A connection that never said anything is no news; one that is cut off half-way is not ours to answer.
                 tracing::debug!(%error, "connection ended before a request");
-                return;
+                return None;
             }
         },
-        () = drained(&mut drains) => return,
-        () = banned(gateway, &connection) => return,
+        () = drained(&mut drains) => return None,
+        () = banned(gateway, &connection) => return None,
     };
-    if is_h2 {
-        Box::pin(speak_h2(gateway, bounds, connection, tap, redirect_to, drains)).await;
+    Some(if is_h2 {
+        Box::pin(speak_h2(gateway, bounds, connection, tap, redirect_to, drains))
     } else {
-        Box::pin(speak_h1(gateway, bounds, connection, tap, redirect_to, drains)).await;
-    }
+        Box::pin(speak_h1(gateway, bounds, connection, tap, redirect_to, drains))
+    })
 }
 
 async fn drained(drains: &mut watch::Receiver<bool>) {
