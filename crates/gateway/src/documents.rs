@@ -92,8 +92,11 @@ impl Fetcher {
                 *entry.error.lock() = None;
             }
             Err(error) => {
-                let first = entry.latest.lock().is_none();
-                tracing::warn!(?source, %error, first, "a key set could not be fetched; the last good one serves");
+                if entry.latest.lock().is_none() {
+                    tracing::warn!(?source, %error, "a key set could not be fetched: its tokens are answered with 503 until it can");
+                } else {
+                    tracing::warn!(?source, %error, "a key set could not be fetched again: the last good one serves on");
+                }
                 *entry.error.lock() = Some(error);
             }
         }
