@@ -45,7 +45,7 @@ pub struct Parts {
     pub telemetry: Arc<Telemetry>,
     /// Banned addresses.
     pub bans: Arc<dyn Bans>,
-    /// Every refusal and every step is kept in the event, not only findings.
+    /// Events of exchanges that simply passed carry each step's decision, too.
     pub trace: bool,
 }
 
@@ -59,7 +59,7 @@ pub struct Gateway {
     pub bans: Arc<dyn Bans>,
     /// Ends live streams.
     pub kicks: Kick,
-    /// Events carry each step's decision.
+    /// Events of exchanges that simply passed carry each step's decision, too.
     pub trace: bool,
     /// The zero of the connection timers, aligned with the clock's monotonic zero.
     pub born: Instant,

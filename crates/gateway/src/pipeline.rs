@@ -7,6 +7,7 @@ use bartizan_model::{
     Answer, CanonicalRequest, Client, Denial, Finding, Mode, Phase, Severity, Stop, Transaction, Verdict,
     transaction::Step,
 };
+use bartizan_pattern::path::PathRules;
 use bartizan_policy::snapshot::{Api, Found, UnknownOperations};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
@@ -108,6 +109,9 @@ fn server_options() -> Stop {
     }
 }
 
+/// Room for the steps of an exchange: ingress, route and one for each guard.
+const STEPS: usize = 12;
+
 /// A record for an exchange of which nothing is known yet but its connection.
 pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts) -> Box<Record> {
     let clock = &gateway.services.clock;
@@ -142,7 +146,7 @@ pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts
             consumed_headers: Vec::new(),
             monitor_all: gateway.break_glass_at(started),
             probe: false,
-            trace: gateway.trace.then(Vec::new),
+            trace: Some(Vec::with_capacity(STEPS)),
         },
         api: None,
         operation: None,
@@ -179,7 +183,6 @@ fn normalize(record: &mut Record, parts: &mut Parts) -> Result<Head, Stop> {
     };
     let transaction = &mut record.transaction;
     let mut head = head.map_err(|denial| refuse(transaction, denial))?;
-    transaction.step("ingress", Phase::RequestHeaders, Mode::Enforce, Step::Continued);
     transaction.request = std::mem::replace(&mut head.request, transaction.request.clone());
     let trusted = &active.snapshot.trusted_proxies;
     match address::client(connection.peer, trusted, &transaction.request.headers) {
@@ -201,28 +204,24 @@ fn normalize(record: &mut Record, parts: &mut Parts) -> Result<Head, Stop> {
 fn route(record: &mut Record, head: &mut Head) -> Result<(Arc<Api>, Arc<Upstream>), Stop> {
     let active = Arc::clone(&record.active);
     let transaction = &mut record.transaction;
-    let Some((api, upstream)) = active.route(&transaction.request.host, &transaction.request.path) else {
+    let found = active.route(&transaction.request.host, &transaction.request.path);
+    let rules = found.map_or_else(PathRules::default, |(api, _)| api.path_rules);
+    let path = canonical::settle_path(&head.raw_path, rules).map_err(|denial| refuse(transaction, denial))?;
+    // The tolerated form may belong to another API than the one that was found by a lenient reading.
+    if path != transaction.request.path {
+        let again = active.route(&transaction.request.host, &path);
+        if again.map(|(api, _)| &api.name) != found.map(|(api, _)| &api.name) {
+            let why = "the path belongs to different APIs in different readings";
+            return Err(refuse(transaction, canonical::refusal("ingress.path", 400, why)));
+        }
+        transaction.request.path = path;
+    }
+    transaction.step("ingress", Phase::RequestHeaders, Mode::Enforce, Step::Continued);
+    let Some((api, upstream)) = found else {
         let why = "no API of the policy serves this host and path";
         let denial = respond::own_denial("route", "route.no_api", StatusCode::NOT_FOUND, Verdict::Deny, why);
         return Err(refuse(transaction, denial));
     };
-    let path = canonical::settle_path(&head.raw_path, api.path_rules);
-    match path {
-        Ok(path) => transaction.request.path = path,
-        Err(denial) => return Err(refuse(transaction, denial)),
-    }
-    // The tolerated form may belong to another API than the one that was found by a lenient reading.
-    if !active
-        .route(&transaction.request.host, &transaction.request.path)
-        .is_some_and(|(a, _)| Arc::ptr_eq(a, api))
-    {
-        let denial = canonical::refusal(
-            "ingress.path",
-            400,
-            "the path belongs to different APIs in different readings",
-        );
-        return Err(refuse(transaction, denial));
-    }
     canonical::strip_reserved(&mut transaction.request.headers, &api.allowed_override_headers);
     transaction.api = Arc::clone(&api.name);
     transaction.step("route", Phase::RequestHeaders, Mode::Enforce, Step::Continued);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bartizan_model::{
-    Denial, Event, EventKind, Mode, Transaction, Verdict,
+    Denial, Event, EventKind, Mode, Severity, Transaction, Verdict,
     event::{EventPrincipal, Exchange, redact_path},
 };
 use bartizan_policy::snapshot::{Api, Operation};
@@ -155,6 +155,8 @@ impl Record {
             (Some(api), false) => api.mode,
             (None, false) => Mode::Enforce,
         };
+        let noticed = transaction.findings.iter().any(|finding| finding.severity > Severity::Info);
+        let explained = self.gateway.trace || noticed || ending.verdict != Verdict::Allow;
         let exchange = Exchange {
             verdict: ending.verdict,
             reason: ending.reason,
@@ -179,7 +181,8 @@ impl Record {
             }),
             findings: std::mem::take(&mut transaction.findings),
             findings_dropped: transaction.findings_dropped,
-            trace: transaction.trace.take().unwrap_or_default(),
+            // What simply passed has nothing to explain, unless somebody asked to see it all.
+            trace: transaction.trace.take().filter(|_| explained).unwrap_or_default(),
             mode,
         };
         Event {

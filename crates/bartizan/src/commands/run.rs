@@ -66,7 +66,7 @@ pub struct Args {
     /// How much to tell on standard error: error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "info", env = "BARTIZAN_LOG")]
     pub log: tracing::Level,
-    /// Keep each guard's decision in every event, not only findings.
+    /// Keep each guard's decision also of exchanges that simply passed: `why` then explains them, too.
     #[arg(long)]
     pub trace: bool,
 }
