@@ -3,8 +3,11 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bartizan_control::{BackendStatus, ListenerStatus, MonitorUntil, Operations, ReloadReport, StatusReport};
-use bartizan_gateway::{Gateway, Listeners, explain};
-use bartizan_model::{Event, EventKind, Scheme, Timestamp, services::BoxFuture};
+use bartizan_gateway::{Fetcher, Gateway, Listeners, explain};
+use bartizan_model::{
+    Event, EventKind, Scheme, Timestamp,
+    services::{BoxFuture, DocumentSource},
+};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -20,14 +23,28 @@ pub struct Running {
     pub reloader: Arc<Reloader>,
     /// When the process started.
     pub started: Timestamp,
-    /// What does not work as it should.
+    /// What did not work as it should at start.
     pub degraded: Vec<String>,
+    /// Key sets.
+    pub fetcher: Arc<Fetcher>,
     /// Break-glass with its reason.
     pub monitor: Mutex<Option<MonitorUntil>>,
     /// Where timers run.
     pub runtime: tokio::runtime::Handle,
     /// This value itself, for timers.
     pub this: std::sync::Weak<Running>,
+}
+
+impl Running {
+    /// What does not work as it should right now.
+    fn degraded(&self) -> Vec<String> {
+        let mut all = self.degraded.clone();
+        for (source, error) in self.fetcher.failing() {
+            let (DocumentSource::Url(url) | DocumentSource::Issuer(url)) = source;
+            all.push(format!("the key set of `{url}` could not be fetched: {error}"));
+        }
+        all
+    }
 }
 
 impl Operations for Running {
@@ -69,7 +86,7 @@ impl Operations for Running {
                 .map(|(address, tls)| ListenerStatus { address, tls })
                 .collect(),
             backends: backends.collect(),
-            degraded: self.degraded.clone(),
+            degraded: self.degraded(),
         }
     }
 

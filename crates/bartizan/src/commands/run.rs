@@ -207,7 +207,7 @@ async fn start(args: &Args) -> Result<Started, String> {
     let telemetry = Arc::new(telemetry.map_err(|error| error.to_string())?);
     let limits = assemble::limits();
     let fetcher = Fetcher::new(Arc::clone(&clock), runtime.clone());
-    let documents: Arc<dyn bartizan_model::services::Documents> = fetcher;
+    let documents: Arc<dyn bartizan_model::services::Documents> = Arc::<Fetcher>::clone(&fetcher);
     let services = assemble::services(&clock, &state, &limits, documents);
     let loaded = load(&source, args, &services)?;
     for warning in &loaded.snapshot.warnings.0 {
@@ -253,6 +253,7 @@ async fn start(args: &Args) -> Result<Started, String> {
         reloader: Arc::clone(&reloader),
         started: clock.now(),
         degraded: state.degraded.clone(),
+        fetcher: Arc::clone(&fetcher),
         monitor: Mutex::new(None),
         runtime: runtime.clone(),
         this: this.clone(),
