@@ -181,11 +181,20 @@ impl FromStr for FileReference {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.strip_prefix("file:") {
             Some(path) if !path.is_empty() => Ok(FileReference(path.to_owned())),
-            _ => Err(format!(
-                "`{text}` is not a file reference; write `file:` and a path, such as `file:certs/api.pem`"
-            )),
+            _ if looks_like_path(text) => {
+                Err(format!("`{text}` is not a file reference; write `file:{text}`"))
+            }
+            // What is no path may be the secret itself, which is not repeated.
+            _ => Err("this is not a file reference; write `file:` and a path, such as `file:certs/api.pem`"
+                .to_owned()),
         }
     }
+}
+
+fn looks_like_path(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
+    let suffix = text.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+    text.len() <= 128 && text.bytes().all(plain) && (1..=5).contains(&suffix.len()) && !suffix.contains('/')
 }
 
 impl fmt::Display for FileReference {

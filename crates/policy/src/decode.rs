@@ -175,7 +175,28 @@ impl de::Error for Fault {
             de::Unexpected::Unsigned(_) | de::Unexpected::Signed(_) | de::Unexpected::Float(_) => "a number",
             _ => "something else",
         };
+        let expected = expected.to_string();
+        let expected = match expected.as_str() {
+            "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+            other => other,
+        };
         Fault::new(format!("expected {expected}, found {found}"))
+    }
+
+    fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let number = match found {
+            de::Unexpected::Signed(number) => number.to_string(),
+            de::Unexpected::Unsigned(number) => number.to_string(),
+            de::Unexpected::Float(number) => number.to_string(),
+            _ => return Fault::new(format!("this value does not fit: expected {expected}")),
+        };
+        let fault = Fault::new(format!("`{number}` does not fit here"));
+        match expected.to_string().as_str() {
+            "u16" => fault.help("write a whole number from 0 to 65535"),
+            "u32" => fault.help("write a whole number from 0 to 4294967295"),
+            "u64" | "usize" => fault.help("write a whole number that is not negative"),
+            other => fault.help(format!("write {other}")),
+        }
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {

@@ -1,5 +1,7 @@
 //! Diagnostics for people: each with its line of the document and what to do.
 
+use std::ops::Range;
+
 use annotate_snippets::{AnnotationKind, Level as Title, Origin, Renderer, Snippet, renderer::DecorStyle};
 use bartizan_model::{Diagnostic, Diagnostics, Level};
 
@@ -39,17 +41,17 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
         Level::Warning => Title::WARNING,
     };
     let mut group = level.primary_title(diagnostic.message.as_str()).elements(Vec::<Origin<'_>>::new());
-    let line;
+    let shown;
     if let Some(place) = &diagnostic.place {
         let number = usize::try_from(place.line).unwrap_or(usize::MAX);
         let source = sources.text(&place.file).and_then(|text| text.lines().nth(number.saturating_sub(1)));
         match source {
             Some(source) => {
-                line = shown(source);
-                let start = byte_of(&line, place.column);
-                let end = token_end(&line, start);
+                shown = Shown::new(source);
+                let start = shown.place(byte_of(source, place.column));
+                let end = token_end(&shown.line, start);
                 group = group.element(
-                    Snippet::source(line.as_str())
+                    Snippet::source(shown.line.as_str())
                         .line_start(number)
                         .path(place.file.as_str())
                         .annotation(AnnotationKind::Primary.span(start..end)),
@@ -67,37 +69,88 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
     renderer.render(&[group])
 }
 
-/// The line as it may be shown: values of keys that name secrets are hidden unless they are references.
-fn shown(line: &str) -> String {
-    let mut shown = line.to_owned();
+/// A line as it may be shown, and where what was hidden stood.
+struct Shown {
+    line: String,
+    /// Bytes of the original that `***` replaces: in order, and never overlapping.
+    hidden: Vec<Range<usize>>,
+}
+
+const STARS: &str = "***";
+
+impl Shown {
+    /// Hides values of keys that name secrets, unless they are references, and credentials in URLs.
+    fn new(line: &str) -> Self {
+        let mut hidden = secret_values(line);
+        hidden.extend(credentials(line));
+        hidden.sort_by_key(|range| range.start);
+        let (mut text, mut kept, mut done) = (String::new(), Vec::new(), 0);
+        for range in hidden {
+            if range.start < done {
+                continue;
+            }
+            text.push_str(line.get(done..range.start).unwrap_or_default());
+            text.push_str(STARS);
+            done = range.end;
+            kept.push(range);
+        }
+        text.push_str(line.get(done..).unwrap_or_default());
+        Shown { line: text, hidden: kept }
+    }
+
+    /// Where a byte of the original line is shown.
+    fn place(&self, at: usize) -> usize {
+        let mut place = at;
+        for range in self.hidden.iter().take_while(|range| range.start < at) {
+            // Within what is hidden, its beginning.
+            place = (place + STARS.len()).saturating_sub(range.end.min(at) - range.start);
+            if at < range.end {
+                place = place.saturating_sub(STARS.len());
+            }
+        }
+        place
+    }
+}
+
+/// The values of keys that name secrets.
+fn secret_values(line: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
     for key in SECRET_KEYS {
-        let mut from = 0;
-        while let Some(at) = shown.get(from..).and_then(|rest| rest.find(key)).map(|at| from + at) {
-            let end = at + key.len();
-            from = end;
-            let starts_word = shown.get(..at).is_none_or(|before| {
-                before.chars().next_back().is_none_or(|c| !c.is_ascii_alphanumeric() && c != '_')
-            });
-            let Some(value) =
-                shown.get(end..).and_then(|rest| rest.strip_prefix(':')).filter(|_| starts_word)
-            else {
+        for (at, _) in line.match_indices(key) {
+            let starts_word = line
+                .get(..at)
+                .and_then(|before| before.chars().next_back())
+                .is_none_or(|c| !c.is_ascii_alphanumeric() && c != '_');
+            let value = line.get(at + key.len()..).map(|rest| rest.trim_start_matches(['"', '\'']));
+            let Some(value) = value.and_then(|rest| rest.strip_prefix(':')).filter(|_| starts_word) else {
                 continue;
             };
-            let start = end + 1 + (value.len() - value.trim_start().len());
-            let Some(value) = shown.get(start..) else { continue };
+            let value = value.trim_start();
             let bare = value.trim_start_matches(['"', '\'']);
             let reference =
                 ["env:", "file:", "${", "{", "[", "&", "#"].iter().any(|form| bare.starts_with(form));
-            let harmless =
-                key == "key" && ["ip", "principal", "header."].iter().any(|form| bare.starts_with(form));
-            if reference || harmless || bare.is_empty() {
-                continue;
+            let start = line.len() - value.len();
+            let end = token_end(line, start);
+            let token = line.get(start..end).unwrap_or_default().trim_matches(['"', '\'']);
+            // A private key is no short word; what limits count by is.
+            let word =
+                token.len() <= 32 && token.bytes().all(|b| b.is_ascii_lowercase() || b"-_.".contains(&b));
+            if !reference && !bare.is_empty() && !(key == "key" && word) {
+                found.push(start..end);
             }
-            let stop = token_end(&shown, start);
-            shown.replace_range(start..stop, "***");
         }
     }
-    shown
+    found
+}
+
+/// What stands before the `@` of URLs.
+fn credentials(line: &str) -> Vec<Range<usize>> {
+    let authority = |start: usize| {
+        let rest = line.get(start..).unwrap_or_default();
+        let end = rest.find(|c: char| "/?#\"' ,]}".contains(c)).unwrap_or(rest.len());
+        rest.get(..end).and_then(|authority| authority.rfind('@')).map(|at| start..start + at)
+    };
+    line.match_indices("://").filter_map(|(at, slashes)| authority(at + slashes.len())).collect()
 }
 
 /// The byte of a column counted in characters from 1.
@@ -128,6 +181,10 @@ fn token_end(line: &str, start: usize) -> usize {
 mod tests {
     use super::*;
 
+    fn shown(line: &str) -> String {
+        Shown::new(line).line
+    }
+
     #[test]
     fn secrets_are_hidden_and_references_are_shown() {
         assert_eq!(shown("    secret: hunter2"), "    secret: ***");
@@ -136,8 +193,30 @@ mod tests {
             "  - { name: a, secret: ***, x: 1 }"
         );
         assert_eq!(shown("secret: env:TOKEN"), "secret: env:TOKEN");
+        assert_eq!(shown("\"secret\": \"hunter2\""), "\"secret\": ***");
         assert_eq!(shown("client_key: s3cret"), "client_key: ***");
         assert_eq!(shown("  - { name: a, key: ip, rate: 5/m }"), "  - { name: a, key: ip, rate: 5/m }");
+        assert_eq!(shown("key: principle"), "key: principle");
+        assert_eq!(shown("key: MIIEvQIBADAN"), "key: ***");
+    }
+
+    #[test]
+    fn credentials_of_urls_are_hidden() {
+        assert_eq!(shown("storage: postgres://user:p@ss@db/x"), "storage: postgres://***@db/x");
+        assert_eq!(shown("[http://a:b@c, http://d/e@f]"), "[http://***@c, http://d/e@f]");
+    }
+
+    #[test]
+    fn a_place_after_what_is_hidden_is_still_right() {
+        let line = "{ secret: hunter2hunter2, rate: 100, url: http://u:p@h/, x: 1 }";
+        let shown = Shown::new(line);
+        assert_eq!(shown.line, "{ secret: ***, rate: 100, url: http://***@h/, x: 1 }");
+        for word in ["secret", "rate", "100", "@h/", "x: 1"] {
+            let at = line.find(word).unwrap_or_default();
+            assert_eq!(shown.line.find(word), Some(shown.place(at)), "{word}");
+        }
+        assert_eq!(shown.place(12), 10, "inside what is hidden");
+        assert_eq!(shown.place(10), 10);
     }
 
     #[test]
