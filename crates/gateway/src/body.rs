@@ -12,7 +12,9 @@ use std::{
 
 use bartizan_model::Verdict;
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
@@ -229,6 +231,32 @@ impl Body for RequestBody {
             }
         }
     }
+}
+
+/// Bytes and time that the body of a refused request is still read for.
+const LINGER_BYTES: u64 = 64 * 1024;
+const LINGER_TIME: Duration = Duration::from_secs(1);
+
+/// Reads the rest of a refused HTTP/2 request for a moment, and throws it away: a stream that is reset while its client
+/// still sends takes the answer with it. On HTTP/1 the close of the connection lingers, and reading here would ask for a
+/// body that nobody wants (`100 Continue`).
+pub fn linger(version: Version, mut body: Incoming) {
+    if version < Version::HTTP_2 || body.is_end_stream() {
+        return;
+    }
+    tokio::spawn(async move {
+        let mut left = LINGER_BYTES;
+        let drain = async {
+            while let Some(Ok(frame)) = body.frame().await {
+                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                match left.checked_sub(length) {
+                    Some(rest) => left = rest,
+                    None => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LINGER_TIME, drain).await;
+    });
 }
 
 /// The response body that the client gets. It carries the record of the exchange, which ends with it.

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use hyper::body::Incoming;
 
 use crate::{
-    body::ReplyBody,
+    body::{ReplyBody, linger},
     connection::{Connection, Refusal},
     forward::{self, Onward},
     gateway::Gateway,
@@ -35,9 +35,12 @@ pub async fn exchange(
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let (mut parts, incoming) = request.into_parts();
+    let version = parts.version;
     let mut record = begin(gateway, connection, &parts);
     if let Some(port) = redirect_to {
-        return match normalize(&mut record, &mut parts) {
+        let normalized = normalize(&mut record, &mut parts);
+        linger(version, incoming);
+        return match normalized {
             Ok(_) if record.transaction.request.path == SERVER => respond::stop(record, server_options()),
             Ok(_) => respond::redirect(record, port),
             Err(stop) => respond::stop(record, stop),
@@ -45,7 +48,10 @@ pub async fn exchange(
     }
     match decide(&mut record, &mut parts).await {
         Ok((clearance, onward)) => forward::forward(clearance, record, onward, parts, incoming).await,
-        Err(stop) => respond::stop(record, stop),
+        Err(stop) => {
+            linger(version, incoming);
+            respond::stop(record, stop)
+        }
     }
 }
 
