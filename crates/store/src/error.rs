@@ -11,6 +11,8 @@ pub enum StoreError {
     Newer(PathBuf),
     /// A file or directory could not be created, read or written.
     File(PathBuf, io::Error),
+    /// Another gateway, the process of this id, uses the state directory.
+    InUse(PathBuf, Option<u32>),
     /// SQLite refused, for instance because the disk is full or another process holds the lock.
     Sqlite(PathBuf, rusqlite::Error),
     /// No such key.
@@ -42,6 +44,13 @@ impl fmt::Display for StoreError {
                 path.display()
             ),
             StoreError::File(path, error) => write!(f, "cannot use `{}`: {error}", path.display()),
+            StoreError::InUse(path, process) => {
+                write!(f, "another gateway uses the state directory `{}`", path.display())?;
+                if let Some(process) = process {
+                    write!(f, " (process {process})")?;
+                }
+                f.write_str("; stop it, or give this one a directory of its own by `storage` or `--state`")
+            }
             StoreError::Sqlite(path, error) => write!(f, "the database `{}`: {error}", path.display()),
             StoreError::UnknownKey(id) => {
                 write!(f, "no API key has the id `{id}`; `bartizan keys list` shows all of them")

@@ -35,10 +35,11 @@ impl State {
     /// empty and end with the process, which `degraded` says.
     ///
     /// # Errors
-    /// The directory is usable but the database is not.
+    /// The directory is usable but the database is not, or another gateway uses it.
     pub fn open(directory: &Path, database: Option<&Path>) -> Result<Self, StoreError> {
         match StateDirectory::open(directory) {
-            Ok(state) => {
+            Ok(mut state) => {
+                state.claim()?;
                 let store = match database {
                     Some(path) => Store::open(path)?,
                     None => Store::memory()?,
@@ -76,6 +77,8 @@ pub struct StateDirectory {
     path: PathBuf,
     token: Arc<Redacted<String>>,
     key: Redacted<[u8; 32]>,
+    /// Locked while a gateway uses the directory.
+    claim: Option<fs::File>,
 }
 
 /// Where a running gateway's admin API listens and what it stores in: how the command line finds both.
@@ -107,7 +110,36 @@ impl StateDirectory {
             path: path.to_owned(),
             token: Arc::new(Redacted::new(token)),
             key: Redacted::new(key),
+            claim: None,
         })
+    }
+
+    /// Keeps other gateways off the directory until `release`, or the end of the process however it comes. A file system
+    /// that knows no locks keeps nobody off.
+    ///
+    /// # Errors
+    /// Another gateway uses it.
+    fn claim(&mut self) -> Result<(), StoreError> {
+        let path = self.path.join(LOCK);
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            options.mode(0o600);
+        }
+        let file = options.open(&path).map_err(|error| StoreError::File(path, error))?;
+        if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
+            let process = Self::admin_address(&self.path).map(|admin| admin.pid);
+            return Err(StoreError::InUse(self.path.clone(), process));
+        }
+        self.claim = Some(file);
+        Ok(())
+    }
+
+    /// Lets a successor use the directory: the rest of a drain needs it no longer.
+    pub fn release(&mut self) {
+        self.claim = None;
     }
 
     /// Where it is.
@@ -169,6 +201,7 @@ impl StateDirectory {
 const TOKEN: &str = "admin.token";
 const ADMIN: &str = "admin.json";
 const KEY: &str = "installation.key";
+const LOCK: &str = "gateway.lock";
 
 /// None of the directory's small files is longer.
 const MAX_FILE: u64 = 4 * 1024;

@@ -87,7 +87,7 @@ pub fn tell(rejected: &Rejected) {
 }
 
 /// Whether standard error is a terminal that may be coloured (<https://no-color.org>).
-fn colour() -> bool {
+pub fn colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 

@@ -1,8 +1,6 @@
 //! `bartizan run`: the gateway itself, from a configuration or from flags alone.
 
-use std::{
-    io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use bartizan_control::{Admin, Operations};
 use bartizan_gateway::{Fetcher, Gateway, Listeners, Parts, Workers};
@@ -25,6 +23,7 @@ use tokio::{
 };
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
+use super::check::colour;
 use crate::{EXIT_CONFIG, assemble, control::Running, reload::Reloader};
 
 /// Protects an API: with `--upstream` alone no file is needed.
@@ -121,9 +120,8 @@ fn start_tracing(level: tracing::Level) {
     for room in rooms.iter().chain(&more) {
         filter.push_str(&format!(",{room}={level}"));
     }
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let layer =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_target(false);
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour()).with_target(false);
     let _ = tracing_subscriber::registry().with(EnvFilter::new(filter)).with(layer).try_init();
 }
 
@@ -229,7 +227,7 @@ async fn start(args: &Args) -> Result<Started, String> {
     let listeners = Listeners::new(Arc::clone(&gateway), workers, inherited);
     let plan = listeners.prepare(&listener_specs)?;
     let admin = TcpListener::bind(admin_address).await.map_err(|error| {
-        format!("the admin API cannot listen on `{admin_address}`: {error}; choose another `admin.address`")
+        format!("the admin API cannot listen on `{admin_address}`: {error}; choose another address by `admin.address` or `--admin`")
     })?;
     let admin_bound = admin.local_addr().unwrap_or(admin_address);
     let reloader = Reloader::new(
@@ -290,11 +288,11 @@ async fn start(args: &Args) -> Result<Started, String> {
     Ok(Started { gateway, listeners, reloader, state, stop_admin })
 }
 
+/// The policy, or everything that is wrong with it.
 fn load(source: &Source, args: &Args, services: &bartizan_model::Services) -> Result<Loaded, String> {
     let mut options = CompileOptions::new(services);
     options.environment.clone_from(&args.environment);
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    compile(source, &options).map_err(|rejected| render(&rejected.diagnostics, &rejected.sources, colour))
+    compile(source, &options).map_err(|rejected| render(&rejected.diagnostics, &rejected.sources, colour()))
 }
 
 /// Sockets that systemd opened for us (`sd_listen_fds(3)`).
@@ -357,7 +355,7 @@ fn summary(snapshot: &Snapshot) -> String {
 }
 
 impl Started {
-    async fn until_stopped(self) -> ExitCode {
+    async fn until_stopped(mut self) -> ExitCode {
         let (Ok(mut term), Ok(mut int), Ok(mut hup)) =
             (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
         else {
@@ -375,6 +373,9 @@ impl Started {
         let patience = self.gateway.active().snapshot.bounds.drain_timeout;
         tracing::info!(connections = self.gateway.connections(), "draining");
         self.listeners.close();
+        if let Some(directory) = &mut self.state.directory {
+            directory.release();
+        }
         let whole = tokio::select! {
             whole = self.gateway.drain(patience) => whole,
             // Asked twice: at once.

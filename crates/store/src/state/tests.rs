@@ -44,6 +44,19 @@ fn a_gateway_says_where_it_listens_until_it_ends() {
 }
 
 #[test]
+fn one_gateway_at_a_time_uses_a_directory() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut first = State::open(parent.path(), None).unwrap();
+    let directory = first.directory.as_mut().unwrap();
+    directory.announce("127.0.0.1:9440".parse().unwrap(), None).unwrap();
+    let error = State::open(parent.path(), None).err().unwrap().to_string();
+    assert!(error.contains(&std::process::id().to_string()) && error.contains("`--state`"), "{error}");
+    StateDirectory::open(parent.path()).expect("commands still look into it");
+    directory.release();
+    State::open(parent.path(), None).unwrap();
+}
+
+#[test]
 fn without_a_directory_the_gateway_runs_and_says_what_is_missing() {
     let parent = tempfile::tempdir().unwrap();
     let file = parent.path().join("file");
