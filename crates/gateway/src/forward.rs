@@ -4,10 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use bartizan_guards::Clearance;
-use bartizan_model::{Denial, ResponseHead, Stop, Verdict, address::canonical};
+use bartizan_model::{CanonicalRequest, Denial, ResponseHead, Stop, Verdict, address::canonical};
 use bartizan_policy::snapshot::{Api, UpstreamHost};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header, request::Parts,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
+    request::Parts,
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -76,6 +78,8 @@ pub struct Onward {
     pub upstream: Arc<Upstream>,
     /// The upgrade that the client asks for.
     pub upgrade: Option<Upgrade>,
+    /// Path and query as sent.
+    pub target: Option<PathAndQuery>,
     /// `TE: trailers` was sent.
     pub trailers: bool,
     /// The largest body, in bytes.
@@ -356,29 +360,29 @@ pub fn message(
     body: RequestBody,
 ) -> Result<Request<RequestBody>, UpstreamFailure> {
     let request = &record.transaction.request;
+    let asked = authority(request).ok_or(UpstreamFailure::Broken)?;
     let host = match &onward.upstream.spec.host {
-        UpstreamHost::Preserve => match request.port {
-            Some(port) => format!("{}:{port}", request.host),
-            None => request.host.clone(),
-        },
-        UpstreamHost::Backend => backend.authority.clone(),
-        UpstreamHost::Fixed(name) => name.clone(),
+        UpstreamHost::Preserve => asked.clone(),
+        UpstreamHost::Backend => {
+            HeaderValue::from_str(&backend.authority).map_err(|_| UpstreamFailure::Broken)?
+        }
+        UpstreamHost::Fixed(name) => HeaderValue::from_str(name).map_err(|_| UpstreamFailure::Broken)?,
     };
-    let target = target(record, onward);
-    let scheme = if backend.spec.tls { "https" } else { "http" };
-    let uri: Uri = if http2 {
-        Uri::builder().scheme(scheme).authority(host.as_str()).path_and_query(target).build()
-    } else {
-        Uri::builder().path_and_query(target).build()
+    let target = target(record, onward).ok_or(UpstreamFailure::Broken)?;
+    let mut uri = http::uri::Parts::default();
+    uri.path_and_query = Some(target);
+    if http2 {
+        uri.scheme = Some(if backend.spec.tls { Scheme::HTTPS } else { Scheme::HTTP });
+        uri.authority = Some(Authority::try_from(host.as_bytes()).map_err(|_| UpstreamFailure::Broken)?);
     }
-    .map_err(|_| UpstreamFailure::Broken)?;
+    let uri = Uri::from_parts(uri).map_err(|_| UpstreamFailure::Broken)?;
     let mut headers = request.headers.clone();
-    dress_request(record, onward, &mut headers);
+    headers.reserve(ADDED_FIELDS);
+    dress_request(record, onward, &mut headers, asked);
     if http2 {
         headers.remove(header::HOST);
     } else {
-        let value = HeaderValue::from_str(&host).map_err(|_| UpstreamFailure::Broken)?;
-        headers.insert(header::HOST, value);
+        headers.insert(header::HOST, host);
     }
     let mut message = Request::new(body);
     *message.method_mut() = request.method.clone();
@@ -388,25 +392,57 @@ pub fn message(
     Ok(message)
 }
 
-/// Path and query, with the API's prefix replaced where the policy says so.
-fn target(record: &Record, onward: &Onward) -> String {
+/// Header fields that the gateway adds: room for them is made at once.
+const ADDED_FIELDS: usize = 8;
+
+/// The client's `Host` in canonical form: as it was sent, where that is canonical.
+fn authority(request: &CanonicalRequest) -> Option<HeaderValue> {
+    let sent = request.headers.get(header::HOST);
+    let canonical = |value: &HeaderValue| {
+        let rest = value.as_bytes().strip_prefix(request.host.as_bytes());
+        match (rest, request.port) {
+            (Some([]), None) => true,
+            (Some([b':', digits @ ..]), Some(port)) => {
+                !digits.starts_with(b"0") && std::str::from_utf8(digits).is_ok_and(|d| d.parse() == Ok(port))
+            }
+            _ => false,
+        }
+    };
+    match (sent.filter(|value| canonical(value)), request.port) {
+        (Some(value), _) => Some(value.clone()),
+        (None, Some(port)) => HeaderValue::from_str(&format!("{}:{port}", request.host)).ok(),
+        (None, None) => HeaderValue::from_str(&request.host).ok(),
+    }
+}
+
+/// Path and query, with the API's prefix replaced where the policy says so; as sent, where that is canonical.
+fn target(record: &Record, onward: &Onward) -> Option<PathAndQuery> {
     let request = &record.transaction.request;
     let path = match &onward.upstream.spec.rewrite_prefix {
-        None => request.path.as_str().to_owned(),
+        None => {
+            let sent = onward.target.as_ref();
+            let canonical =
+                |t: &&PathAndQuery| t.path() == request.path && t.query() == request.query.as_deref();
+            if let Some(sent) = sent.filter(canonical) {
+                return Some(sent.clone());
+            }
+            request.path.as_str().to_owned()
+        }
         Some(prefix) => {
             let rest = request.path.strip_prefix(onward.api.base_path.as_str()).unwrap_or(&request.path);
             let joined = format!("{}{rest}", prefix.trim_end_matches('/'));
             if joined.starts_with('/') { joined } else { format!("/{joined}") }
         }
     };
-    match &request.query {
+    let text = match &request.query {
         Some(query) => format!("{path}?{query}"),
         None => path,
-    }
+    };
+    PathAndQuery::try_from(text).ok()
 }
 
 /// Strips what the backend must not get, adds what it should know.
-fn dress_request(record: &Record, onward: &Onward, headers: &mut HeaderMap) {
+fn dress_request(record: &Record, onward: &Onward, headers: &mut HeaderMap, asked: HeaderValue) {
     let transaction = &record.transaction;
     for name in &transaction.consumed_headers {
         headers.remove(name);
@@ -447,10 +483,7 @@ fn dress_request(record: &Record, onward: &Onward, headers: &mut HeaderMap) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(transaction.request.scheme.as_str()));
     }
     if !trusted || !headers.contains_key(X_FORWARDED_HOST) {
-        match transaction.request.port {
-            Some(port) => set(headers, X_FORWARDED_HOST, &format!("{}:{port}", transaction.request.host)),
-            None => set(headers, X_FORWARDED_HOST, &transaction.request.host),
-        }
+        headers.insert(X_FORWARDED_HOST, asked);
     }
     let id = transaction.id.encode();
     if let Ok(id) = HeaderValue::from_bytes(&id) {

@@ -102,7 +102,17 @@ pub async fn decide(record: &mut Record, parts: &mut Parts) -> Result<(Clearance
     let enforced = guards.request_limits.mode() == Mode::Enforce && !transaction.monitor_all;
     let limits = guards.request_limits.active().filter(|_| enforced);
     let max_body = limits.and_then(RequestLimits::own_max_body).unwrap_or(api.max_body);
-    Ok((clearance, Onward { api, upstream, upgrade: head.upgrade, trailers: head.trailers, max_body }))
+    Ok((
+        clearance,
+        Onward {
+            api,
+            upstream,
+            upgrade: head.upgrade,
+            target: parts.uri.path_and_query().cloned(),
+            trailers: head.trailers,
+            max_body,
+        },
+    ))
 }
 
 /// `OPTIONS *` asks what the server can do (RFC 9110 section 9.3.7): the gateway is that server, and answers itself.
