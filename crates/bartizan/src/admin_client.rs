@@ -97,6 +97,21 @@ impl Place {
         }
     }
 
+    /// As `store`, of a directory that has one: a wrong directory is not taken for an empty one.
+    ///
+    /// # Errors
+    /// The text for the user.
+    pub fn existing_store(&self) -> Result<Store, String> {
+        match self.database() {
+            Some(database) if !database.exists() => Err(format!(
+                "there is no database `{}`: no gateway has kept its state there; name another place by `--state` or \
+                 `--config`",
+                database.display()
+            )),
+            _ => self.store(),
+        }
+    }
+
     /// Opens the database for a change, which a running gateway notices within a second.
     ///
     /// # Errors

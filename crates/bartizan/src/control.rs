@@ -43,6 +43,7 @@ impl Running {
             let (DocumentSource::Url(url) | DocumentSource::Issuer(url)) = source;
             all.push(format!("the key set of `{url}` could not be fetched: {error}"));
         }
+        all.extend(self.reloader.refused());
         all
     }
 }

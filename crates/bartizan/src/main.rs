@@ -38,6 +38,8 @@ enum Command {
     Diff(commands::diff::Args),
     /// Print the JSON Schema of the configuration, for editors.
     Schema(commands::schema::Args),
+    /// Run the sample bank: an API to protect, with planted flaws or with none.
+    Sample(commands::sample::Args),
     /// Write a first configuration.
     Init(commands::init::Args),
     /// Tell what a configuration decides about one request, step by step.
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Check(args) => commands::check::run(&args),
         Command::Diff(args) => commands::diff::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
+        Command::Sample(args) => commands::sample::run(args),
         Command::Init(args) => commands::init::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Why(args) => commands::why::run(args),

@@ -9,7 +9,7 @@ use std::{
 
 use bartizan_control::ReloadReport;
 use bartizan_gateway::{Gateway, Listeners};
-use bartizan_model::{Event, EventKind};
+use bartizan_model::{Event, EventKind, Timestamp};
 use bartizan_policy::{CompileOptions, Source, compile, render};
 use notify::Watcher as _;
 use parking_lot::Mutex;
@@ -26,6 +26,8 @@ pub struct Reloader {
     watched: Mutex<BTreeSet<PathBuf>>,
     /// One reload at a time.
     running: tokio::sync::Mutex<()>,
+    /// When the newest configuration was refused, and its first problem; `None` while the newest one is in force.
+    refused: Mutex<Option<(Timestamp, String)>>,
 }
 
 impl Reloader {
@@ -44,6 +46,17 @@ impl Reloader {
             environment,
             watched: Mutex::new(watched.into_iter().collect()),
             running: tokio::sync::Mutex::new(()),
+            refused: Mutex::new(None),
+        })
+    }
+
+    /// Why the newest configuration is not in force, for the operator.
+    pub fn refused(&self) -> Option<String> {
+        self.refused.lock().as_ref().map(|(time, problem)| {
+            format!(
+                "the newest configuration was refused at {time} ({problem}); the last good one serves on, \
+                 `bartizan check` tells every problem"
+            )
         })
     }
 
@@ -62,6 +75,10 @@ impl Reloader {
         };
         let metrics = self.gateway.telemetry.metrics();
         metrics.reloaded(result.is_ok());
+        let first =
+            |text: &str| text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        *self.refused.lock() =
+            result.as_ref().err().map(|text| (self.gateway.services.clock.now(), first(text)));
         match &result {
             Ok(report) => {
                 tracing::info!(generation = report.generation, changed = report.changed, "policy in force");

@@ -266,7 +266,7 @@ fn unknown_operation() -> Box<Denial> {
     let why = "neither the contract nor an `operations` block names this operation";
     let mut denial =
         respond::own_denial("route", "route.unknown_operation", StatusCode::NOT_FOUND, Verdict::Deny, why);
-    denial.remedy = Some("add it to the contract, or set `unknown_operations: monitor`".into());
+    denial.remedy = Some("name it in the contract or in `operations`; `unknown_operations` decides the rest: `deny`, `monitor` or `allow`".into());
     denial
 }
 

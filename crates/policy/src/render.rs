@@ -135,9 +135,10 @@ fn secret_values(line: &str) -> Vec<Range<usize>> {
             // A private key is no short word; what limits count by is.
             let word =
                 token.len() <= 32 && token.bytes().all(|b| b.is_ascii_lowercase() || b"-_.".contains(&b));
-            if !reference && !bare.is_empty() && !(key == "key" && word) {
-                found.push(start..end);
+            if reference || bare.is_empty() || (key == "key" && word) {
+                continue;
             }
+            found.push(start..end);
         }
     }
     found

@@ -93,24 +93,27 @@ pub(crate) fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein distance, two rows.
+/// Edits apart: a letter more, less, other, or two neighbours exchanged (optimal string alignment, three rows).
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let (mut older, mut old) = (Vec::new(), (0..=b.len()).collect::<Vec<usize>>());
+    let mut last = None;
     for (i, x) in a.chars().enumerate() {
-        let mut previous = row.first().copied().unwrap_or(0);
-        let mut left = i + 1;
-        if let Some(first) = row.first_mut() {
-            *first = left;
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX - 1);
+            let mut edits =
+                (at(&old, j) + usize::from(x != *y)).min(at(&old, j + 1) + 1).min(at(&row, j) + 1);
+            let exchanged = j > 0 && last == Some(*y) && b.get(j - 1) == Some(&x);
+            if exchanged {
+                edits = edits.min(at(&older, j - 1) + 1);
+            }
+            row.push(edits);
         }
-        for (cell, y) in row.iter_mut().skip(1).zip(&b) {
-            let substituted = previous + usize::from(x != *y);
-            previous = *cell;
-            left = substituted.min(*cell + 1).min(left + 1);
-            *cell = left;
-        }
+        last = Some(x);
+        older = std::mem::replace(&mut old, row);
     }
-    row.last().copied().unwrap_or(0)
+    old.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -125,7 +128,11 @@ mod tests {
         assert_eq!(closest("ratelimit", &known), Some("rate_limit"));
         assert_eq!(closest("corse", &known), Some("cors"));
         assert_eq!(closest("banana", &known), None);
+        assert_eq!(closest("psot", &["get", "post", "put"]), Some("post"));
+        assert_eq!(closest("upstraem", &["upstream"]), Some("upstream"));
         assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("ab", "ba"), 1);
     }
 
     #[test]

@@ -50,7 +50,9 @@ fn exchange(screen: &mut Screen, event: &Value) {
             text(event, "scheme")
         ),
     );
-    screen.field("matched", &format!("{api}, operation `{}`", text(event, "operation")));
+    let operation = text(event, "operation");
+    let operation = if operation.is_empty() { operation } else { format!(", operation `{operation}`") };
+    screen.field("matched", &format!("{api}{operation}"));
     screen.field("client", &client(event));
     screen.field("upstream", &upstream(event));
     screen.field(

@@ -62,7 +62,12 @@ pub enum Command {
 
 /// Runs the command: 0 when it is done.
 pub fn run(args: Args) -> ExitCode {
-    let done = args.place.store().and_then(|store| execute(&store, &args.command, args.output));
+    // A first key may be made before the gateway's first start; what there is not cannot be listed or ended.
+    let store = match args.command {
+        Command::Create { .. } => args.place.store(),
+        _ => args.place.existing_store(),
+    };
+    let done = store.and_then(|store| execute(&store, &args.command, args.output));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),

@@ -8,5 +8,6 @@ pub mod init;
 pub mod keys;
 pub mod mode;
 pub mod run;
+pub mod sample;
 pub mod schema;
 pub mod why;

@@ -1,6 +1,12 @@
 //! `bartizan run`: the gateway itself, from a configuration or from flags alone.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use bartizan_control::{Admin, Operations};
 use bartizan_gateway::{Fetcher, Gateway, Listeners, Parts, Workers};
@@ -25,6 +31,9 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberI
 
 use super::check::colour;
 use crate::{EXIT_CONFIG, assemble, control::Running, reload::Reloader};
+
+/// The configuration that is used when none is named.
+const CONFIG: &str = "bartizan.yaml";
 
 /// Protects an API: with `--upstream` alone no file is needed.
 #[derive(Debug, clap::Args)]
@@ -92,6 +101,12 @@ pub enum ProfileFlag {
 pub fn run(args: Args) -> ExitCode {
     if args.crs.is_some() {
         return config_error("`--crs` is not available in this version: it has no WAF; leave the flag out");
+    }
+    if args.upstream.is_none() && args.config.is_none() && !Path::new(CONFIG).exists() {
+        return config_error(&format!(
+            "there is no `{CONFIG}` here; name one by `--config`, write one by `bartizan init`, or do without: \
+             `bartizan run --upstream http://127.0.0.1:3000`"
+        ));
     }
     start_tracing(args.log);
     raise_file_limit();
@@ -163,7 +178,7 @@ fn source(args: &Args) -> Source {
             };
             quick.source()
         }
-        None => Source::file(args.config.clone().unwrap_or_else(|| PathBuf::from("bartizan.yaml"))),
+        None => Source::file(args.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG))),
     }
 }
 

@@ -75,10 +75,10 @@ pub(super) async fn set_mode(
     if matches!(asked.mode, Wanted::Enforce) {
         return Ok(end_monitor(&admin, ends));
     }
-    let period = asked
-        .period
-        .filter(|period| !period.0.is_zero() && period.0 <= MAX_MONITOR)
-        .ok_or_else(|| Refusal::invalid("`for` is needed: how long, at most `24h`, such as `15m`"))?;
+    let period =
+        asked.period.filter(|period| !period.0.is_zero() && period.0 <= MAX_MONITOR).ok_or_else(|| {
+            Refusal::invalid("`for` says how long, such as `15m`: more than nothing, at most `24h`")
+        })?;
     let reason = reason(asked.reason.as_deref().unwrap_or_default()).map_err(Refusal::invalid)?;
     let monitor = MonitorUntil { until: admin.clock.now().plus(period.0), reason };
     admin.operations.set_mode(Some(monitor.clone()));

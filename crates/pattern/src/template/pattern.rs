@@ -43,7 +43,7 @@ impl PathPattern {
     /// What is wrong with it and what to write instead, as text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some(path) = text.strip_prefix('/') else {
-            return Err(format!("the path pattern `{text}` does not begin with `/`"));
+            return Err(format!("the path pattern `{text}` does not begin with `/`: write `/{text}`"));
         };
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut segments = Vec::new();

@@ -19,6 +19,7 @@ use crate::{
     effective::{EffectiveApi, EffectiveOperation},
     routing::{Block, Candidate, Enumeration, OperationTable, Variants, template_pattern},
     snapshot::{Api, Operation, UnknownOperations},
+    suggest,
 };
 
 /// Combinations of blocks for one operation of the contract; more make a policy that nobody can read.
@@ -29,6 +30,17 @@ const MAX_UNKNOWN_COMBINATIONS: usize = 256;
 const MAX_BLOCKS: usize = 2_000;
 /// The default of `max_body`: 10 MiB.
 const MAX_BODY: u64 = 10 << 20;
+
+/// The methods of RFC 9110, RFC 5789 and RFC 10008, as `suggest` compares.
+const METHODS: [&str; 10] =
+    ["get", "head", "post", "put", "delete", "patch", "options", "query", "trace", "connect"];
+
+/// A method that is none of HTTP's own, and the one of them that it was probably meant to be.
+fn slip(method: &Method) -> Option<(&Method, String)> {
+    let known = METHODS.iter().any(|known| method.as_str().eq_ignore_ascii_case(known));
+    let near = suggest::closest(method.as_str(), &METHODS).filter(|_| !known)?;
+    Some((method, near.to_ascii_uppercase()))
+}
 
 /// A block as the document has it.
 struct WrittenBlock {
@@ -260,6 +272,13 @@ impl Compiler<'_> {
                     continue;
                 }
             };
+            if let Some((method, near)) = block.method.as_ref().and_then(slip) {
+                self.warn(
+                    &format!("{at}.match"),
+                    format!("`{method}` is not a method of HTTP: no request may ever match"),
+                    format!("did you mean `{near}`?"),
+                );
+            }
             let written = node.nearest(&format!("operations[{index}]"));
             let sections = self.sections(written, &at, number);
             if !operation.inherit && !sections.contains("identity") {

@@ -221,6 +221,12 @@ impl<'c, 'a> GuardCompiler<'c, 'a> {
                 let of_the_whole = |path: &str| std::ptr::eq(body.nearest(path), &raw const body);
                 diagnostics.0.retain(|diagnostic| !broken || !of_the_whole(&diagnostic.path));
                 for mut diagnostic in diagnostics.0 {
+                    if diagnostic.help.is_none()
+                        && let Some((message, help)) = diagnostic.message.split_once("; ")
+                    {
+                        diagnostic.help = Some(help.to_owned());
+                        diagnostic.message = message.to_owned();
+                    }
                     diagnostic.place = self.compiler.sources.place(body.locate(&diagnostic.path));
                     let joint =
                         if diagnostic.path.is_empty() || diagnostic.path.starts_with('[') { "" } else { "." };
