@@ -33,6 +33,9 @@ pub(crate) fn decode<T: DeserializeOwned>(
         if !follow_up {
             report.push(fault.diagnostic(node, path, sources));
         }
+        if fault.meant.is_some_and(|meant| rename(node, &fault.path, meant)) {
+            continue;
+        }
         if fault.path.is_empty() || !prune(node, &fault.path) {
             return None;
         }
@@ -44,6 +47,28 @@ pub(crate) fn decode<T: DeserializeOwned>(
         removed.insert(fault.path);
     }
     None
+}
+
+/// Reads a misspelt key as the one that was meant, so that what belongs to it is not missed. Not where that one is written.
+fn rename(node: &mut Node, path: &[Step], meant: &str) -> bool {
+    let Some((first, rest)) = path.split_first() else { return false };
+    match (first, &mut node.value) {
+        (Step::Key(key), Value::Map(entries)) => {
+            if rest.is_empty() && entries.iter().any(|entry| entry.key == meant) {
+                return false;
+            }
+            let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) else { return false };
+            if rest.is_empty() {
+                meant.clone_into(&mut entry.key);
+                return true;
+            }
+            rename(&mut entry.value, rest, meant)
+        }
+        (Step::Index(index), Value::List(items)) => {
+            items.get_mut(*index).is_some_and(|item| rename(item, rest, meant))
+        }
+        _ => false,
+    }
 }
 
 /// Removes the value at `path`.
@@ -96,6 +121,8 @@ pub(crate) fn path_text(base: &str, steps: &[Step]) -> String {
     text
 }
 
+const NEEDS_SETTINGS: &str = "a name alone is not enough here";
+
 /// Why a value could not be read.
 #[derive(Debug)]
 pub(crate) struct Fault {
@@ -123,6 +150,15 @@ impl Fault {
 
     fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// A name alone, where its settings belong to it.
+    fn needing(mut self, name: &str) -> Self {
+        if self.message == NEEDS_SETTINGS {
+            self.message = format!("`{name}` needs settings of its own");
+            self.help = Some(format!("write `{{ {name}: .. }}`"));
+        }
         self
     }
 
@@ -170,6 +206,7 @@ impl de::Error for Fault {
             de::Unexpected::Str(_) => "text",
             de::Unexpected::Bool(_) => "a boolean",
             de::Unexpected::Unit | de::Unexpected::Option => "nothing",
+            de::Unexpected::UnitVariant => return Fault::new(NEEDS_SETTINGS),
             de::Unexpected::Seq => "a list",
             de::Unexpected::Map | de::Unexpected::StructVariant => "a map",
             de::Unexpected::Unsigned(_) | de::Unexpected::Signed(_) | de::Unexpected::Float(_) => "a number",
@@ -387,7 +424,7 @@ impl<'de> de::Deserializer<'de> for Tree<'de> {
         let span = self.span;
         if let Some(text) = self.0.as_str() {
             let variant: de::value::StrDeserializer<'_, Fault> = text.into_deserializer();
-            return visitor.visit_enum(variant).map_err(|fault: Fault| fault.at(span));
+            return visitor.visit_enum(variant).map_err(|fault: Fault| fault.needing(text).at(span));
         }
         match self.0.entries() {
             [entry] => {

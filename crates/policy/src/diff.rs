@@ -1,14 +1,18 @@
 //! What changes for each operation from one policy to another.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::effective::{Effective, EffectiveApi, EffectiveGuard, EffectiveOperation};
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
-    /// The API's name.
-    pub api: String,
+    /// The API's name; absent where something outside the APIs changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
     /// The operation's label; absent where the API itself changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
@@ -27,12 +31,14 @@ pub struct Change {
 
 impl std::fmt::Display for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.change, self.api)?;
-        if let Some(operation) = &self.operation {
-            write!(f, " {operation}")?;
+        f.write_str(self.change)?;
+        for part in [&self.api, &self.operation].into_iter().flatten() {
+            write!(f, " {part}")?;
         }
-        if let Some(what) = &self.what {
-            write!(f, ": {what}")?;
+        match (&self.api, &self.what) {
+            (Some(_), Some(what)) => write!(f, ": {what}")?,
+            (None, Some(what)) => write!(f, " {what}")?,
+            (_, None) => {}
         }
         match (&self.old, &self.new) {
             (Some(old), Some(new)) => write!(f, "\n  - {old}\n  + {new}"),
@@ -47,6 +53,7 @@ impl std::fmt::Display for Change {
 #[must_use]
 pub fn diff(old: &Effective, new: &Effective) -> Vec<Change> {
     let mut changes = Vec::new();
+    changed_settings(None, &old.settings, &new.settings, &mut changes);
     for api in &old.apis {
         match new.apis.iter().find(|other| other.name == api.name) {
             Some(other) => changed_api(api, other, &mut changes),
@@ -61,12 +68,40 @@ pub fn diff(old: &Effective, new: &Effective) -> Vec<Change> {
 
 fn whole(api: &str, operation: Option<&str>, change: &'static str) -> Change {
     Change {
-        api: api.to_owned(),
+        api: Some(api.to_owned()),
         operation: operation.map(str::to_owned),
         change,
         what: None,
         old: None,
         new: None,
+    }
+}
+
+/// Settings come and go by their path; a list of backends is told as a whole.
+fn changed_settings(
+    api: Option<&str>,
+    old: &BTreeMap<String, Value>,
+    new: &BTreeMap<String, Value>,
+    changes: &mut Vec<Change>,
+) {
+    let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for path in paths.into_iter().filter(|path| !["upstream", "upstream.backends"].contains(&path.as_str())) {
+        let (before, after) = (old.get(path), new.get(path));
+        if before == after {
+            continue;
+        }
+        changes.push(Change {
+            api: api.map(str::to_owned),
+            operation: None,
+            change: match (before, after) {
+                (None, _) => "added",
+                (_, None) => "removed",
+                _ => "changed",
+            },
+            what: Some(path.clone()),
+            old: before.map(Value::to_string),
+            new: after.map(Value::to_string),
+        });
     }
 }
 
@@ -86,6 +121,7 @@ fn changed_api(old: &EffectiveApi, new: &EffectiveApi, changes: &mut Vec<Change>
             ..whole(&old.name, None, "changed")
         });
     }
+    changed_settings(Some(&old.name), &old.settings, &new.settings, changes);
     let same = |a: &EffectiveOperation, b: &EffectiveOperation| a.label == b.label && a.blocks == b.blocks;
     for operation in &old.operations {
         match new.operations.iter().find(|other| same(operation, other)) {

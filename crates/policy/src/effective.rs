@@ -1,10 +1,15 @@
 //! What each operation ends up with, for people (`check --effective`) and programs.
 
+use std::collections::BTreeMap;
+
+use bartizan_contract::tree::{Node, Value};
 use serde::Serialize;
 
 /// The effective policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Effective {
+    /// What is written outside `apis`, by its path: `issuers.corp.algorithms`. Absent settings have their default.
+    pub settings: BTreeMap<String, serde_json::Value>,
     /// The APIs, in document order.
     pub apis: Vec<EffectiveApi>,
 }
@@ -24,6 +29,8 @@ pub struct EffectiveApi {
     pub unknown_operations: &'static str,
     /// The largest request body in bytes.
     pub max_body: u64,
+    /// What else is written for the API as a whole, by its path: `upstream.balance`.
+    pub settings: BTreeMap<String, serde_json::Value>,
     /// The operations, the unknown ones last.
     pub operations: Vec<EffectiveOperation>,
 }
@@ -50,4 +57,34 @@ pub struct EffectiveGuard {
     pub mode: &'static str,
     /// Its merged configuration.
     pub config: serde_json::Value,
+}
+
+/// What a map of the merged document says, flat, without the entries `told` in another way.
+pub(crate) fn written(node: &Node, told: &[&str]) -> BTreeMap<String, serde_json::Value> {
+    let mut flat = BTreeMap::new();
+    for entry in node.entries().iter().filter(|entry| !told.contains(&entry.key.as_str())) {
+        flatten(&entry.value, entry.key.clone(), &mut flat);
+    }
+    flat
+}
+
+/// Items of lists go by what tells them apart, so that one more does not change the others.
+fn flatten(node: &Node, path: String, flat: &mut BTreeMap<String, serde_json::Value>) {
+    match &node.value {
+        Value::Map(entries) if !entries.is_empty() => {
+            for entry in entries {
+                flatten(&entry.value, format!("{path}.{}", entry.key), flat);
+            }
+        }
+        Value::List(items) if items.iter().any(|item| matches!(item.value, Value::Map(_))) => {
+            for (index, item) in items.iter().enumerate() {
+                let name = ["name", "address"].iter().find_map(|key| item.get(key)?.as_str());
+                let path = name.map_or_else(|| format!("{path}[{index}]"), |name| format!("{path}.{name}"));
+                flatten(item, path, flat);
+            }
+        }
+        _ => {
+            flat.insert(path, node.to_json());
+        }
+    }
 }

@@ -65,13 +65,7 @@ pub fn run(args: &Args) -> ExitCode {
             }
             if args.strict_warnings && !warnings.0.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
-        Err(rejected) => {
-            match args.output {
-                Output::Json => say_json(false, &rejected.diagnostics, None),
-                Output::Text => tell(&rejected),
-            }
-            ExitCode::from(EXIT_CONFIG)
-        }
+        Err(rejected) => refuse(&rejected, args.output),
     }
 }
 
@@ -81,8 +75,17 @@ pub fn load(file: &Path, environment: Option<String>) -> Result<Loaded, Box<Reje
     compile(&Source::file(file), &CompileOptions { environment, ..CompileOptions::new(&services) })
 }
 
+/// Tells what is wrong and answers exit code 78.
+pub fn refuse(rejected: &Rejected, output: Output) -> ExitCode {
+    match output {
+        Output::Json => say_json(false, &rejected.diagnostics, None),
+        Output::Text => tell(rejected),
+    }
+    ExitCode::from(EXIT_CONFIG)
+}
+
 /// Prints what is wrong to standard error.
-pub fn tell(rejected: &Rejected) {
+fn tell(rejected: &Rejected) {
     remark(render(&rejected.diagnostics, &rejected.sources, colour()).trim_end());
 }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use bartizan_policy::diff;
 use serde_json::json;
 
-use super::check::{load, tell};
+use super::check::{load, refuse};
 use crate::{
     EXIT_CONFIG,
     admin_client::{Output, say},
@@ -35,7 +35,11 @@ pub fn run(args: &Args) -> ExitCode {
         (Ok(old), Ok(new)) => (old, new),
         (old, new) => {
             for rejected in [old.err(), new.err()].into_iter().flatten() {
-                tell(&rejected);
+                refuse(&rejected, args.output);
+                // One document is one answer for programs.
+                if args.output == Output::Json {
+                    break;
+                }
             }
             return ExitCode::from(EXIT_CONFIG);
         }

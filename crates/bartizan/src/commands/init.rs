@@ -14,7 +14,7 @@ use bartizan_policy::{CompileOptions, QuickStart, Source, compile, offline};
 use serde_json::json;
 
 use super::{
-    check::tell,
+    check::refuse,
     run::{ModeFlag, ProfileFlag},
 };
 use crate::{
@@ -88,8 +88,7 @@ pub fn run(args: &Args) -> ExitCode {
     let source =
         Source { base: Some(directory.to_path_buf()), ..Source::inline("command line", text.as_str()) };
     if let Err(rejected) = compile(&source, &CompileOptions::new(&services)) {
-        tell(&rejected);
-        return ExitCode::from(EXIT_CONFIG);
+        return refuse(&rejected, args.output);
     }
     if to_stdout {
         say(text.trim_end());

@@ -14,6 +14,7 @@ mod attrition;
 mod backends;
 mod bounds;
 mod cases;
+mod configuration;
 mod connections;
 mod faults;
 mod first_hour;

@@ -123,6 +123,7 @@ impl Compiler<'_> {
             name: settings.name.clone(),
             hosts: hosts.clone(),
             base_path: base_path.clone(),
+            settings: BTreeMap::new(),
             backends: upstream
                 .backends
                 .iter()

@@ -15,7 +15,7 @@ use bartizan_pattern::ip::IpSet;
 
 use crate::{
     document::{Audit, Bounds, PolicyDocument, Storage},
-    effective::Effective,
+    effective::{Effective, written},
     load::CompileOptions,
     routing::HostRouter,
     snapshot::{AdminSpec, Api, AuditSpec, ConnectionBounds, Snapshot, StateSpec},
@@ -64,6 +64,21 @@ impl Compiler<'_> {
     }
 }
 
+/// What the effective policy tells of the document in another way, or what decides nothing.
+const TOLD: [&str; 3] = ["apis", "version", "environment"];
+/// The same of one API.
+const TOLD_OF_APIS: [&str; 9] = [
+    "name",
+    "hosts",
+    "base_path",
+    "unknown_operations",
+    "max_body",
+    "mode",
+    "identity",
+    "guards",
+    "operations",
+];
+
 /// Compiles the settings. `None` only when nothing could be made of them; the report says why.
 pub(crate) fn snapshot(
     document: &PolicyDocument,
@@ -87,7 +102,8 @@ pub(crate) fn snapshot(
     if document.version.is_some_and(|version| version != 1) {
         compiler.error("version", "this version of the policy language is not known", "write `version: 1`");
     }
-    if document.apis.is_empty() && tree.get("apis").is_none_or(|apis| apis.items().is_empty()) {
+    let told = compiler.report.iter().any(|diagnostic| diagnostic.path.starts_with("api"));
+    if !told && document.apis.is_empty() && tree.get("apis").is_none_or(|apis| apis.items().is_empty()) {
         compiler.error(
             "apis",
             "no API is protected",
@@ -131,7 +147,7 @@ pub(crate) fn snapshot(
 
     let mut router = HostRouter::default();
     let mut apis: Vec<Arc<Api>> = Vec::new();
-    let mut effective = Effective::default();
+    let mut effective = Effective { settings: written(tree, &TOLD), apis: Vec::new() };
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, settings) in document.apis.iter().enumerate() {
         let path = format!("apis[{index}]");
@@ -142,7 +158,7 @@ pub(crate) fn snapshot(
                 format!("rename one; the other is the API number {}", first + 1),
             );
         }
-        let Some((api, told)) = compiler.api(settings, &path, &issuers, &own) else { continue };
+        let Some((api, mut told)) = compiler.api(settings, &path, &issuers, &own) else { continue };
         let hosts: Vec<Option<&str>> = match api.hosts.as_slice() {
             [] => vec![None],
             hosts => hosts.iter().map(|host| Some(host.as_str())).collect(),
@@ -160,6 +176,8 @@ pub(crate) fn snapshot(
             }
         }
         apis.push(Arc::new(api));
+        let node = tree.get("apis").and_then(|apis| apis.items().get(index));
+        told.settings = node.map(|node| written(node, &TOLD_OF_APIS)).unwrap_or_default();
         effective.apis.push(told);
     }
     let snapshot = Snapshot {
