@@ -49,6 +49,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "bartizan",
         &[
+            "bartizan-bank",
             "bartizan-contract",
             "bartizan-control",
             "bartizan-gateway",
@@ -60,6 +61,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "bartizan-telemetry",
         ],
     ),
+    ("bartizan-bank", &["bartizan-contract", "bartizan-model"]),
     ("bartizan-testkit", &[]),
     ("xtask", &["bartizan-testkit"]),
 ];

@@ -9,7 +9,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use crate::admin_client::say;
+use crate::admin_client::{fail, say};
 
 /// Runs the sample bank: an API of a bank, for trying protection on. On loopback only.
 #[derive(Debug, clap::Args)]
@@ -36,17 +36,16 @@ pub struct Args {
 pub fn run(args: Args) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failure(&error),
+        Err(error) => return fail(&error),
     };
     match runtime.block_on(sample(args)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failure(&*error),
+        Err(error) => fail(&error),
     }
 }
 
 async fn sample(args: Args) -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = TcpListener::bind(args.listen).await?;
     let address = listener.local_addr()?;
     let flaws = if args.vulnerable { Flaws::all() } else { Flaws::none() };
@@ -60,14 +59,14 @@ async fn sample(args: Args) -> anyhow::Result<()> {
     say(&format!("  contract   http://{address}/openapi.json"));
     say(&format!("  issuer     http://{address}/.well-known/openid-configuration"));
     say(&format!("  customers  {CUSTOMERS}, such as `{}` with `{}`", customer.username, customer.password));
-    let code = clerk.totp.map(|secret| String::from_utf8_lossy(&secret).into_owned()).unwrap_or_default();
+    let code = clerk.totp_base32().unwrap_or_default();
     say(&format!("  staff      `{}` with `{}` and codes of `{code}`", clerk.username, clerk.password));
     let config = Config {
         flaws,
         seed: args.seed,
         database: args.database,
         issuer: None,
-        clock: Arc::new(SystemClock::new()),
+        clock: Arc::new(SystemClock::default()),
     };
     let shutdown = async move {
         tokio::select! {
@@ -76,9 +75,4 @@ async fn sample(args: Args) -> anyhow::Result<()> {
         }
     };
     Ok(serve(listener, config, shutdown).await?)
-}
-
-fn failure(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("error: {error}");
-    ExitCode::FAILURE
 }

@@ -1,0 +1,14 @@
+//! The sample bank over real sockets: its exploits, its ordinary use, and its documents.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests assert"
+)]
+
+mod documents;
+mod exploits;
+mod running;
+mod use_of_it;
