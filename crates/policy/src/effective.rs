@@ -8,7 +8,7 @@ use serde::Serialize;
 /// The effective policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Effective {
-    /// What is written outside `apis`, by its path: `issuers.corp.algorithms`. Absent settings have their default.
+    /// What is written outside `apis`, by its path: `issuers.corp.algorithms`; and the defaults that `init` writes out.
     pub settings: BTreeMap<String, serde_json::Value>,
     /// The APIs, in document order.
     pub apis: Vec<EffectiveApi>,

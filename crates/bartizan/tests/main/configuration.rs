@@ -231,7 +231,7 @@ fn diff_tells_what_changes_anywhere_in_the_document() {
         ("audiences: [a]", "audiences: [a, b]", "changed issuers.corp.audiences"),
         ("15m", "24h", "changed issuers.corp.max_lifetime"),
         ("127.0.0.1:8080", "0.0.0.0:8080", "added listeners.0.0.0.0:8080.address"),
-        ("listeners", "admin: { address: '127.0.0.1:9' }\nlisteners", "added admin.address"),
+        ("listeners", "admin: { address: '127.0.0.1:9' }\nlisteners", "changed admin.address"),
         (
             "http://127.0.0.1:1\n",
             "{ backends: ['http://127.0.0.1:1'], balance: least_requests }\n",

@@ -148,6 +148,23 @@ pub(crate) fn snapshot(
     let mut router = HostRouter::default();
     let mut apis: Vec<Arc<Api>> = Vec::new();
     let mut effective = Effective { settings: written(tree, &TOLD), apis: Vec::new() };
+    let mut default = |path: String, value: &str| {
+        effective.settings.entry(path).or_insert_with(|| value.into());
+    };
+    let profile = match document.profile {
+        Profile::Balanced => "balanced",
+        Profile::Strict => "strict",
+    };
+    default("profile".to_owned(), profile);
+    default("admin.address".to_owned(), &admin.address.to_string());
+    default("audit.file".to_owned(), &document.audit.file);
+    if document.storage == Storage::default() {
+        default("storage".to_owned(), "sqlite:var/bartizan.db");
+    }
+    if let ([], [listener]) = (document.listeners.as_slice(), listeners.as_slice()) {
+        let address = listener.address.to_string();
+        default(format!("listeners.{address}.address"), &address);
+    }
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, settings) in document.apis.iter().enumerate() {
         let path = format!("apis[{index}]");
