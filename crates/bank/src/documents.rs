@@ -76,7 +76,6 @@ pub async fn get(State(bank): State<Shared>, caller: Caller, Id(id): Id) -> Answ
     let media = HeaderValue::from_str(&media).map_err(|error| Refusal::internal(&error))?;
     response.headers_mut().insert(header::CONTENT_TYPE, media);
     response.headers_mut().insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(response)
 }
 

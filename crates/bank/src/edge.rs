@@ -1,4 +1,4 @@
-//! Flaws of the whole bank, planted around its routes.
+//! What holds for every exchange of the bank: headers that keep answers private, and the flaws planted around all routes.
 
 use axum::{
     body::Body,
@@ -23,6 +23,9 @@ pub async fn pass(State(bank): State<Shared>, mut request: Request, next: Next) 
     } else {
         next.run(request).await
     };
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Some(origin) = origin.filter(|_| bank.has(Flaw::OpenCors)) {
         open_cors(&mut response, origin);
     }

@@ -13,7 +13,7 @@ use crate::{
     Flaw,
     bank::{Bank, Session, Shared},
     caller::Caller,
-    input::Input,
+    input::{Input, text_within},
     issuer::LIFETIME,
     password,
     refusal::{Answer, Refusal},
@@ -43,6 +43,8 @@ pub async fn login(
     State(bank): State<Shared>,
     Input(login): Input<Login>,
 ) -> Answer<([(HeaderName, String); 1], Json<Value>)> {
+    // Names are counted by themselves: a long one would be kept.
+    text_within("username", &login.username, 100)?;
     let scope = match login.scope.as_deref() {
         None | Some("write") => "write",
         Some("read") => "read",

@@ -62,6 +62,7 @@ pub async fn forgot(State(bank): State<Shared>, Input(asked): Input<Forgot>) -> 
 /// `POST /v1/password/reset`: a new password, and every session of the person ends.
 pub async fn reset(State(bank): State<Shared>, Input(asked): Input<Reset>) -> Answer<StatusCode> {
     let now = bank.now();
+    text_within("username", &asked.username, 100)?;
     if let Some(seconds) = bank.reset_failures.lock().wait(&asked.username, now) {
         return Err(Refusal::too_many(seconds));
     }

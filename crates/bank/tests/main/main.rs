@@ -10,5 +10,5 @@
 
 mod documents;
 mod exploits;
+mod ordinary;
 mod running;
-mod use_of_it;

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
+use anyhow::Context as _;
 use bartizan_bank::{CUSTOMERS, Config, Flaw, Flaws, Staff, credentials, serve};
 use bartizan_store::system::SystemClock;
 use tokio::{
@@ -40,13 +41,19 @@ pub fn run(args: Args) -> ExitCode {
     };
     match runtime.block_on(sample(args)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => fail(&format!("{error:#}")),
     }
 }
 
 async fn sample(args: Args) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let listener = TcpListener::bind(args.listen).await?;
+    anyhow::ensure!(
+        args.listen.ip().is_loopback(),
+        "the sample bank answers on loopback only: name an address such as `127.0.0.1:3000` with `--listen`"
+    );
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}: name another address with `--listen`", args.listen))?;
     let address = listener.local_addr()?;
     let flaws = if args.vulnerable { Flaws::all() } else { Flaws::none() };
     let build = if args.vulnerable {
