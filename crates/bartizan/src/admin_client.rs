@@ -8,9 +8,12 @@ use std::{
     time::Duration,
 };
 
+use bartizan_contract::yaml;
 use bartizan_model::Redacted;
 use bartizan_store::{StateDirectory, Store, StoreError};
 use serde_json::Value;
+
+use crate::commands::{check::load, run::CONFIG};
 
 /// For a connection to be made: the gateway is on this machine or near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -19,13 +22,16 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(65);
 /// Bytes of an answer that are read: a thousand large events are less.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 
+/// The database's name where nothing says another.
+const DATABASE: &str = "bartizan.db";
+
 /// Where a gateway keeps its state.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Place {
     /// The gateway's state directory.
     #[arg(long, value_name = "DIR", conflicts_with = "config", global = true)]
     pub state: Option<PathBuf>,
-    /// The gateway's configuration; its state is in `var` beside it.
+    /// The gateway's configuration; its `storage` says where the state is.
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 }
@@ -79,21 +85,30 @@ impl Place {
     /// The state directory.
     #[must_use]
     pub fn directory(&self) -> PathBuf {
+        let database = self.configured();
+        database.parent().map_or_else(|| PathBuf::from("var"), Path::to_owned)
+    }
+
+    /// The database, as far as flags and files tell: `bartizan.db` in the state directory, or what the configuration says.
+    fn configured(&self) -> PathBuf {
         match (&self.state, &self.config) {
-            (Some(state), _) => state.clone(),
-            (None, Some(config)) => config.parent().unwrap_or(Path::new("")).join("var"),
-            (None, None) => PathBuf::from("var"),
+            (Some(state), _) => state.join(DATABASE),
+            (None, Some(config)) => database_of(config),
+            // As `run` without flags; a gateway that runs by `--upstream` keeps its state here.
+            (None, None) if !Path::new("var").exists() && Path::new(CONFIG).exists() => {
+                database_of(Path::new(CONFIG))
+            }
+            (None, None) => Path::new("var").join(DATABASE),
         }
     }
 
-    /// The database: the one that a running gateway names, else `bartizan.db` in the state directory. `None` when the
-    /// running gateway has none.
+    /// The database: the one that a running gateway names, else the configured one. `None` when the running gateway has
+    /// none.
     #[must_use]
     pub fn database(&self) -> Option<PathBuf> {
-        let directory = self.directory();
-        match StateDirectory::admin_address(&directory) {
+        match StateDirectory::admin_address(&self.directory()) {
             Some(admin) => admin.database,
-            None => Some(directory.join("bartizan.db")),
+            None => Some(self.configured()),
         }
     }
 
@@ -137,6 +152,22 @@ impl Place {
         let token = StateDirectory::admin_token(&directory).map_err(AdminError::Token)?;
         Ok(AdminClient { address: reachable(admin.address), token })
     }
+}
+
+/// Where a configuration keeps its state. One that does not compile here (its secrets may be known to the gateway alone)
+/// is asked for its `storage` only.
+fn database_of(config: &Path) -> PathBuf {
+    let beside = config.parent().unwrap_or(Path::new(""));
+    if let Ok(loaded) = load(config, None) {
+        let state = loaded.snapshot.state;
+        return state.database.unwrap_or_else(|| state.directory.join(DATABASE));
+    }
+    let text = std::fs::read_to_string(config).unwrap_or_default();
+    let written = yaml::parse(&text, "", 0, yaml::Budget::POLICY).ok().and_then(|tree| {
+        let storage = tree.get("storage")?.as_str()?.strip_prefix("sqlite:")?;
+        Some(beside.join(storage))
+    });
+    written.unwrap_or_else(|| beside.join("var").join(DATABASE))
 }
 
 /// One request at a time to one admin API, with its token.

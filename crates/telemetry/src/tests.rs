@@ -130,17 +130,18 @@ async fn the_audit_log_is_private_json_lines_that_rotate() {
 fn a_new_audit_log_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("audit.jsonl");
+    let file = directory.path().join("made/audit.jsonl");
     let audit = AuditConfig { file: file.clone(), rotate_at: 0, keep: 0 };
     let _telemetry = Telemetry::start(Config { audit: Some(audit), ..Config::default() }).unwrap();
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(file.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[test]
 fn an_audit_log_that_cannot_be_opened_is_named() {
-    let audit = AuditConfig { file: "/nonexistent/audit.jsonl".into(), rotate_at: 0, keep: 0 };
+    let audit = AuditConfig { file: "/dev/null/audit.jsonl".into(), rotate_at: 0, keep: 0 };
     let error = Telemetry::start(Config { audit: Some(audit), ..Config::default() }).err().unwrap();
-    assert!(error.to_string().contains("`/nonexistent/audit.jsonl`"), "{error}");
+    assert!(error.to_string().contains("`/dev/null/audit.jsonl`"), "{error}");
 }
 
 #[tokio::test]

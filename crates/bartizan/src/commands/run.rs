@@ -33,7 +33,7 @@ use super::check::colour;
 use crate::{EXIT_CONFIG, assemble, control::Running, reload::Reloader};
 
 /// The configuration that is used when none is named.
-const CONFIG: &str = "bartizan.yaml";
+pub const CONFIG: &str = "bartizan.yaml";
 
 /// Protects an API: with `--upstream` alone no file is needed.
 #[derive(Debug, clap::Args)]

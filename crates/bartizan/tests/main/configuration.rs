@@ -297,6 +297,26 @@ fn init_takes_the_operations_of_an_openapi_document() {
     assert!(!dir.path().join("new.yaml").exists());
 }
 
+#[test]
+fn commands_find_the_state_that_the_configuration_names() {
+    let elsewhere = format!("storage: sqlite:data/state.db\n{SHOP}");
+    let secret = "issuers: [{ name: a, issuer: 'https://a', audiences: [a], algorithms: [HS256], secret: env:BARTIZAN_NO_SUCH_VARIABLE }]";
+    let dir =
+        folder(&[("a/bartizan.yaml", &elsewhere), ("b/bartizan.yaml", &format!("{secret}\n{elsewhere}"))]);
+    for place in ["a", "b"] {
+        let config = format!("{place}/bartizan.yaml");
+        let (code, _, told) = run(dir.path(), &["keys", "list", "--config", &config]);
+        assert!(code == 1 && told.contains("data/state.db"), "{told}");
+        assert_eq!(run(dir.path(), &["keys", "create", "--owner", "alice", "--config", &config]).0, 0);
+        assert!(dir.path().join(place).join("data/state.db").exists());
+        let (code, told, _) = run(&dir.path().join(place), &["keys", "list"]);
+        assert!(code == 0 && told.contains("alice"), "{told}");
+    }
+    let (code, _, told) = run(dir.path(), &["keys", "list"]);
+    assert!(code == 1 && told.contains("--state"), "{told}");
+    assert!(!dir.path().join("var").exists(), "a question makes no state");
+}
+
 /// The example of the README, the file that `init` writes, and documents that are wrong.
 #[test]
 fn the_schema_agrees_with_check() {
