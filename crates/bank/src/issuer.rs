@@ -146,7 +146,9 @@ pub async fn discovery(State(bank): State<Shared>) -> Json<Value> {
     Json(json!({
         "issuer": name,
         "jwks_uri": format!("{name}/jwks"),
-        "token_endpoint": format!("{name}/v1/login"),
+        "token_endpoint": format!("{name}/token"),
+        "grant_types_supported": ["password"],
+        "token_endpoint_auth_methods_supported": ["none"],
         "response_types_supported": ["token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],

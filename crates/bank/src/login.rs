@@ -1,9 +1,10 @@
 //! Sign-in with password and one-time code, and sign-out.
 
 use axum::{
-    Json,
-    extract::State,
+    Form, Json,
+    extract::{State, rejection::FormRejection},
     http::{HeaderName, StatusCode, header},
+    response::{IntoResponse as _, Response},
 };
 use rusqlite::{OptionalExtension as _, params};
 use serde::Deserialize;
@@ -38,11 +39,45 @@ struct Person {
     totp: bool,
 }
 
+/// Somebody who has signed in.
+struct SignedIn {
+    session: String,
+    token: Value,
+}
+
 /// `POST /v1/login`.
 pub async fn login(
     State(bank): State<Shared>,
     Input(login): Input<Login>,
 ) -> Answer<([(HeaderName, String); 1], Json<Value>)> {
+    let SignedIn { session, token } = sign_in(&bank, &login)?;
+    let cookie =
+        format!("session={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", LIFETIME.as_secs());
+    Ok(([(header::SET_COOKIE, cookie)], Json(token)))
+}
+
+#[derive(Deserialize)]
+pub struct Grant {
+    grant_type: String,
+    #[serde(flatten)]
+    login: Login,
+}
+
+/// `POST /token`: the same for programs that speak OAuth 2.0, by the password grant (RFC 6749 section 4.3).
+pub async fn token(State(bank): State<Shared>, form: Result<Form<Grant>, FormRejection>) -> Response {
+    let error = |code: &str| (StatusCode::BAD_REQUEST, Json(json!({ "error": code }))).into_response();
+    let Ok(Form(grant)) = form else { return error("invalid_request") };
+    if grant.grant_type != "password" {
+        return error("unsupported_grant_type");
+    }
+    match sign_in(&bank, &grant.login) {
+        Ok(signed_in) => Json(signed_in.token).into_response(),
+        Err(refusal) if refusal.status() == StatusCode::TOO_MANY_REQUESTS => refusal.into_response(),
+        Err(_) => error("invalid_grant"),
+    }
+}
+
+fn sign_in(bank: &Bank, login: &Login) -> Answer<SignedIn> {
     // Names are counted by themselves: a long one would be kept.
     text_within("username", &login.username, 100)?;
     let scope = match login.scope.as_deref() {
@@ -52,29 +87,24 @@ pub async fn login(
     };
     let now = bank.now();
     // BANK-14 (planted): any number of attempts.
-    let limited = !bank.has(Flaw::UnlimitedLogin);
-    if limited && let Some(seconds) = bank.login_failures.lock().wait(&login.username, now) {
-        return Err(Refusal::too_many(seconds));
-    }
-    let person = match check(&bank, &login) {
-        Ok(person) => person,
-        Err(refusal) => {
-            if limited {
-                bank.login_failures.lock().add(login.username, 1, now);
-            }
-            return Err(refusal);
+    if !bank.has(Flaw::UnlimitedLogin) {
+        let mut failures = bank.login_failures.lock();
+        if let Some(seconds) = failures.wait(&login.username, now) {
+            return Err(Refusal::too_many(seconds));
         }
-    };
+        // Counted before the password is looked at, so that attempts at the same moment count too.
+        failures.add(login.username.clone(), 1, now);
+    }
+    let person = check(bank, login)?;
     bank.login_failures.lock().clear(&login.username, now);
     let sid = password::random_text(24)?;
     let token = bank.issuer.lock().sign(person.id, &sid, scope, (&person.tenant, &person.role), now)?;
     let session = Session { person: person.id, read_only: scope == "read" };
     bank.sessions.lock().insert(sid.clone(), session, now.plus(LIFETIME), now);
-    let body = json!({
+    let token = json!({
         "access_token": token, "token_type": "Bearer", "expires_in": LIFETIME.as_secs(), "scope": scope,
     });
-    let cookie = format!("session={sid}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", LIFETIME.as_secs());
-    Ok(([(header::SET_COOKIE, cookie)], Json(body)))
+    Ok(SignedIn { session: sid, token })
 }
 
 /// `POST /v1/logout`.

@@ -55,6 +55,10 @@ impl Refusal {
         refusal
     }
 
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Keeps what happened inside, with where.
     pub fn caused_by(mut self, cause: &dyn std::fmt::Display) -> Self {
         self.inside = Some(format!("{cause}\nstack backtrace:\n{}", Backtrace::force_capture()));

@@ -44,6 +44,7 @@ fn documented() -> Router<Shared> {
         .route("/openapi.json", get(contract))
         .route("/.well-known/openid-configuration", get(issuer::discovery))
         .route("/jwks", get(issuer::jwks))
+        .route("/token", post(login::token))
         .route("/v1/login", post(login::login))
         .route("/v1/logout", post(login::logout))
         .route("/v1/password/forgot", post(reset::forgot))

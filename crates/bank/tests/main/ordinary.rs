@@ -7,6 +7,7 @@ use std::{
 };
 
 use bartizan_bank::{Flaws, Staff, credentials};
+use bartizan_testkit::{raw_request, reply};
 use serde_json::json;
 
 use crate::running::{Running, SEED, config};
@@ -54,6 +55,23 @@ fn a_code_is_needed_and_works_once() {
     assert_eq!(bank.sign_in(4, "write").status, 200);
     let again = bank.sign_in(4, "write").status;
     assert!(again == 401 || again == 200, "a new code after the half minute");
+}
+
+#[test]
+fn programs_sign_in_by_the_password_grant() {
+    let bank = Running::fixed();
+    let who = credentials(SEED, 1);
+    let ask = |form: &str| {
+        let head = "POST /token HTTP/1.1\r\nHost: bank\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded";
+        let whole = format!("{head}\r\nContent-Length: {}\r\n\r\n{form}", form.len());
+        reply(&raw_request(bank.address, whole.as_bytes(), Duration::from_secs(5)))
+    };
+    let form = format!("grant_type=password&username={}&password=", who.username);
+    let granted = ask(&format!("{form}{}&scope=read", who.password));
+    assert_eq!((granted.status, granted.json()["scope"].as_str()), (200, Some("read")), "{}", granted.text());
+    assert_eq!(ask(&format!("{form}wrong")).json()["error"], "invalid_grant");
+    assert_eq!(ask("grant_type=implicit&username=a&password=b").json()["error"], "unsupported_grant_type");
+    assert_eq!(ask("nothing").json()["error"], "invalid_request");
 }
 
 #[test]
