@@ -1,7 +1,8 @@
 //! What is written of the bank agrees with what it does.
 
-use bartizan_bank::{CONTRACT, Flaw, Flaws};
+use bartizan_bank::{CONTRACT, Flaw, Flaws, Staff};
 use bartizan_contract::{Contract, yaml::Budget};
+use serde_json::Value;
 
 use crate::running::Running;
 
@@ -24,6 +25,34 @@ fn the_contract_loads_and_each_of_its_operations_exists() {
         let exists = reply.status != 405 && !reply.text().contains("no such operation");
         assert!(exists && reply.status < 500, "{} {path}: {}", operation.method, reply.status);
     }
+}
+
+/// The fields of the fixed bank's answers are those of the contract, no more and no fewer.
+#[test]
+fn answers_have_the_documented_fields() {
+    let contract: Value = serde_json::from_str(CONTRACT).unwrap();
+    let bank = Running::fixed();
+    let staff = bank.token(Staff::Admin.id());
+    let token = bank.token(1);
+    let mut compared = 0;
+    for (path, operations) in contract["paths"].as_object().unwrap() {
+        let schema = &operations["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+        let named = [schema, &schema["items"]].into_iter().find_map(|schema| schema["$ref"].as_str());
+        let Some(name) = named.and_then(|named| named.rsplit('/').next()) else { continue };
+        let caller = if path.starts_with("/v1/customers") { &staff } else { &token };
+        // Nobody begins with a document.
+        if path == "/v1/documents" {
+            continue;
+        }
+        let reply = bank.get(&path.replace("{id}", "1").replace("{month}", "2026-01"), &[caller]);
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+        let answer = reply.json();
+        let one = answer.get(0).unwrap_or(&answer).as_object().unwrap();
+        let documented = contract["components"]["schemas"][name]["properties"].as_object().unwrap();
+        assert_eq!(one.keys().collect::<Vec<_>>(), documented.keys().collect::<Vec<_>>(), "{path}");
+        compared += 1;
+    }
+    assert!(compared >= 14, "{compared}");
 }
 
 #[test]
