@@ -29,6 +29,7 @@ mod operators;
 mod peers_tls;
 mod protection;
 mod reloads;
+mod sample;
 mod semantics;
 mod streaming;
 mod suites;
