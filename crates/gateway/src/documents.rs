@@ -74,7 +74,7 @@ impl Fetcher {
         }
         *last = Some(Instant::now());
         let fetched = match tokio::time::timeout(TIMEOUT, fetch(source)).await {
-            Ok(result) => result,
+            Ok(result) => result.and_then(|bytes| key_set(&bytes).map(|()| bytes)),
             Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
         };
         match fetched {
@@ -146,6 +146,19 @@ impl Documents for Fetcher {
     }
 }
 
+/// What answers 200 need not be a key set: a login or maintenance page must not displace the last good one. A set without
+/// keys is one (RFC 7517 section 5): its issuer has withdrawn them all.
+fn key_set(bytes: &[u8]) -> Result<(), String> {
+    #[derive(serde::Deserialize)]
+    struct KeySet {
+        #[serde(rename = "keys")]
+        _keys: Vec<serde::de::IgnoredAny>,
+    }
+    serde_json::from_slice::<KeySet>(bytes)
+        .map(|_| ())
+        .map_err(|_| "the answer is not a key set: a JSON object with a list `keys`".to_owned())
+}
+
 async fn fetch(source: &DocumentSource) -> Result<Bytes, String> {
     match source {
         DocumentSource::Url(url) => get(url).await,
@@ -212,4 +225,21 @@ where
     let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
     driver.abort();
     body.map(http_body_util::Collected::to_bytes).map_err(|e| format!("the document could not be read: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::key_set;
+
+    #[test]
+    fn only_key_sets_displace_key_sets() {
+        for set in ["{\"keys\":[]}", "{\"keys\":[{\"kty\":\"EC\"}],\"more\":1}"] {
+            assert_eq!(key_set(set.as_bytes()), Ok(()), "{set}");
+        }
+        for other in
+            ["", "<html>", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[],\"keys\":[]}", "{\"keys\":[]} x"]
+        {
+            assert!(key_set(other.as_bytes()).is_err(), "{other}");
+        }
+    }
 }

@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(long, short, value_name = "FILE", conflicts_with = "upstream")]
     pub config: Option<PathBuf>,
     /// The environment to lay over the configuration, instead of its own.
-    #[arg(long, value_name = "NAME", requires = "config")]
+    #[arg(long, value_name = "NAME", conflicts_with = "upstream")]
     pub environment: Option<String>,
     /// The API to protect, such as `http://127.0.0.1:3000`.
     #[arg(long, value_name = "URL")]

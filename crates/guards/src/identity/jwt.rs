@@ -312,7 +312,8 @@ fn read_file(bytes: &[u8]) -> Result<KeySet, String> {
     if keys.keys().is_empty() {
         let reasons: Vec<String> =
             skipped.iter().map(|(index, reason)| format!("key {index}: {}", reason.0)).collect();
-        return Err(format!("it holds no usable key ({})", reasons.join("; ")));
+        let reasons = if reasons.is_empty() { "its `keys` are empty".to_owned() } else { reasons.join(", ") };
+        return Err(format!("it holds no usable key ({reasons})"));
     }
     Ok(keys)
 }
