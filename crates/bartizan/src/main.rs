@@ -31,28 +31,52 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Protect: run the gateway before an API.
+    #[command(
+        after_help = "Examples:\n  bartizan run --upstream http://127.0.0.1:3000 --mode monitor\n  bartizan run --config bartizan.yaml --environment staging\n\nExit codes: 0 after a clean end, 2 usage, 78 bad configuration or a port that is taken."
+    )]
     Run(Box<commands::run::Args>),
     /// Verify a configuration; every problem at once.
+    #[command(
+        after_help = "Examples:\n  bartizan check --effective              what each operation ends up with\n  bartizan check new.yaml --output json   for a pipeline\n\nExit codes: 0 it can be run, 1 warnings with --strict-warnings, 2 usage, 78 it cannot be run."
+    )]
     Check(commands::check::Args),
     /// Compare what two configurations decide.
+    #[command(
+        after_help = "Example:\n  bartizan diff bartizan.yaml new.yaml\n\nExit codes: 0 nothing changes, 1 something does, 2 usage, 78 one of them cannot be run."
+    )]
     Diff(commands::diff::Args),
     /// Print the JSON Schema of the configuration, for editors.
     Schema(commands::schema::Args),
     /// Run the sample bank: an API to protect, with planted flaws or with none.
     Sample(commands::sample::Args),
     /// Write a first configuration.
+    #[command(
+        after_help = "Examples:\n  bartizan init --upstream http://127.0.0.1:3000\n  bartizan init --contract openapi.yaml --profile strict -o shop.yaml\n\nWhat it writes passes `bartizan check`."
+    )]
     Init(commands::init::Args),
     /// Tell what a configuration decides about one request, step by step.
     Explain(commands::explain::Args),
     /// Tell what happened in one exchange, and why.
+    #[command(
+        after_help = "A refusal names its event in `instance` and in the field `X-Bartizan-Event`. Example:\n  bartizan why 01M80E09JJH2GAJP9MY4AA1DPC\n\nThe steps of exchanges that simply passed are kept by `bartizan run --trace`."
+    )]
     Why(commands::why::Args),
     /// Create, list, rotate and revoke API keys.
+    #[command(
+        after_help = "Examples:\n  bartizan keys create --owner billing --scope invoices:read --expires 90d\n  bartizan keys rotate ID --overlap 7d\n  bartizan keys revoke ID\n\nA change is in force within a second."
+    )]
     Keys(commands::keys::Args),
     /// Ban an address or network.
+    #[command(
+        after_help = "Examples:\n  bartizan ban 203.0.113.7 --for 1h --reason 'password guessing'\n  bartizan ban --list"
+    )]
     Ban(commands::ban::Args),
     /// Lift a ban.
     Unban(commands::ban::UnbanArgs),
     /// Break glass: let refusals pass for a while, as findings only.
+    #[command(
+        after_help = "Examples:\n  bartizan mode monitor --for 15m --reason 'incident 42: partners are refused'\n  bartizan mode enforce"
+    )]
     Mode(commands::mode::Args),
 }
 
