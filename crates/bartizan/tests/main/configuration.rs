@@ -113,6 +113,15 @@ fn keys_references_and_blocks_that_are_wrong() {
 }
 
 #[test]
+fn an_issuer_that_is_wrong_is_told_once() {
+    let told = refused(
+        "issuers: [{ name: corp, issuer: 'https://id', audiences: [a], algorithms: [ES256], jwks: file:absent.json }]\napis: [{ name: a, upstream: 'http://127.0.0.1:1', identity: { accept: [{ jwt: { issuers: [corp] } }], anonymous: deny } }]",
+        &["absent.json", "1 error"],
+    );
+    assert!(!told.contains("no issuer"), "the issuer is there, and wrong: {told}");
+}
+
+#[test]
 fn features_to_come_are_refused_by_name() {
     let guards =
         "guards: { waf: {}, access: {}, ownership: {}, step_up: {}, ip_access: { deny: ['feed:drop'] } }";

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use aws_lc_rs::digest;
 use bartizan_contract::tree::Node;
-use bartizan_model::{Diagnostic, Profile};
+use bartizan_model::{Diagnostic, Level, Profile};
 use bartizan_pattern::ip::IpSet;
 
 use crate::{
@@ -196,6 +196,18 @@ pub(crate) fn snapshot(
         let node = tree.get("apis").and_then(|apis| apis.items().get(index));
         told.settings = node.map(|node| written(node, &TOLD_OF_APIS)).unwrap_or_default();
         effective.apis.push(told);
+    }
+    // An issuer that is written and wrong is told once, not again by everything that names it.
+    let is_wrong =
+        |diagnostic: &Diagnostic| diagnostic.level == Level::Error && diagnostic.path.starts_with("issuers[");
+    if compiler.report.iter().any(is_wrong) {
+        let broken: Vec<String> = document
+            .issuers
+            .iter()
+            .filter(|issuer| !issuers.contains_key(issuer.name.as_str()))
+            .map(|issuer| format!("there is no issuer `{}`", issuer.name))
+            .collect();
+        compiler.report.retain(|diagnostic| !broken.contains(&diagnostic.message));
     }
     let snapshot = Snapshot {
         generation: options.generation,
