@@ -28,9 +28,6 @@ const MIN_INTERVAL: Duration = Duration::from_secs(30);
 /// How often a key set is fetched without need.
 const REFRESH: Duration = Duration::from_secs(300);
 
-/// A first document that failed to come is asked for again after this.
-const RETRY_FIRST: Duration = Duration::from_secs(5);
-
 /// One fetch from connect to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -121,13 +118,7 @@ impl Documents for Fetcher {
                 fetcher.fetch_into(&source, &entry).await;
                 drop(fetcher);
                 let missing = entry.latest.lock().is_none();
-                if missing {
-                    tokio::time::sleep(RETRY_FIRST).await;
-                    // Nothing serves yet: asking again soon is worth more than the interval.
-                    *entry.last.lock().await = None;
-                } else {
-                    tokio::time::sleep(REFRESH).await;
-                }
+                tokio::time::sleep(if missing { MIN_INTERVAL } else { REFRESH }).await;
             }
         });
     }
