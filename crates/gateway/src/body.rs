@@ -464,6 +464,3 @@ impl Body for ReplyBody {
         }
     }
 }
-
-/// An empty body that cannot fail: for requests of the gateway's own (health checks, key sets).
-pub type NoBody = http_body_util::Empty<Bytes>;

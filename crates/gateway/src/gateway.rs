@@ -143,13 +143,6 @@ impl Gateway {
         self.kicks.announce();
     }
 
-    /// When break-glass ends, while it is on.
-    #[must_use]
-    pub fn break_glass(&self) -> Option<Timestamp> {
-        let until = Timestamp(self.break_glass_until.load(Ordering::Relaxed));
-        (until > self.services.clock.now()).then_some(until)
-    }
-
     /// Whether break-glass is on at `now`.
     #[must_use]
     pub fn break_glass_at(&self, now: Timestamp) -> bool {

@@ -1,11 +1,13 @@
 //! One connection from accept to close: PROXY header, TLS, protocol detection, exchanges, drain.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bartizan_model::{Scheme, address::canonical};
 use bartizan_pattern::http1::HeadBounds;
 use bartizan_policy::snapshot::ConnectionBounds;
+use http::{Request, Response};
 use hyper::{
+    body::Incoming,
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -19,6 +21,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
+    body::ReplyBody,
     connection::{Connection, TlsFacts},
     gateway::Gateway,
     ingress::{
@@ -161,7 +164,7 @@ fn facts(tls: &rustls::ServerConnection) -> (TlsFacts, bool) {
 }
 
 /// A connection's protocol, to be spoken until it ends.
-type Spoken<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+type Spoken<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Waits for what shows the client's protocol; answers how it is spoken from there, unless the connection ended before.
 async fn speak<'a, T>(
@@ -229,6 +232,18 @@ async fn banned(gateway: &Gateway, connection: &Connection) {
     }
 }
 
+/// Serves one request. The library keeps the future's room for the life of the connection: boxed, an idle connection does
+/// not hold an exchange's.
+fn answer(
+    gateway: &Arc<Gateway>,
+    connection: &Arc<Connection>,
+    redirect_to: Option<u16>,
+    request: Request<Incoming>,
+) -> Pin<Box<impl Future<Output = io::Result<Response<ReplyBody>>> + Send + use<>>> {
+    let (gateway, connection) = (Arc::clone(gateway), Arc::clone(connection));
+    Box::pin(async move { Ok(exchange(&gateway, &connection, redirect_to, request).await) })
+}
+
 async fn speak_h1<T>(
     gateway: &Arc<Gateway>,
     bounds: &ConnectionBounds,
@@ -239,13 +254,7 @@ async fn speak_h1<T>(
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request| {
-        let (gateway, connection) = (Arc::clone(gateway), Arc::clone(&connection));
-        // The library keeps the future's room for the life of the connection: an idle one should not hold an exchange's.
-        Box::pin(
-            async move { Ok::<_, io::Error>(exchange(&gateway, &connection, redirect_to, request).await) },
-        )
-    });
+    let service = service_fn(|request| answer(gateway, &connection, redirect_to, request));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         // The tap keeps the time of heads: the library would count idle time, too.
@@ -283,13 +292,7 @@ async fn speak_h2<T>(
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request| {
-        let (gateway, connection) = (Arc::clone(gateway), Arc::clone(&connection));
-        // The library keeps the future's room for the life of the connection: an idle one should not hold an exchange's.
-        Box::pin(
-            async move { Ok::<_, io::Error>(exchange(&gateway, &connection, redirect_to, request).await) },
-        )
-    });
+    let service = service_fn(|request| answer(gateway, &connection, redirect_to, request));
     let serving = http2::Builder::new(StreamExecutor { patience: bounds.write_stall })
         .timer(TokioTimer::new())
         .max_concurrent_streams(bounds.concurrent_streams)

@@ -13,12 +13,6 @@ use tokio::time::{Instant, Sleep};
 pub struct LazyTimer(Option<Pin<Box<Sleep>>>);
 
 impl LazyTimer {
-    /// Whether it was ever armed.
-    #[must_use]
-    pub fn is_armed(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// Ready when `deadline` has passed; else the task is woken then, or earlier.
     pub fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));

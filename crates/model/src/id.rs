@@ -25,12 +25,6 @@ impl EventId {
         Timestamp(u64::try_from(self.0 >> 80).unwrap_or(0).saturating_mul(1_000))
     }
 
-    /// The identifier as a number.
-    #[must_use]
-    pub fn as_u128(self) -> u128 {
-        self.0
-    }
-
     /// The 26 characters, without allocating.
     #[must_use]
     pub fn encode(self) -> [u8; 26] {

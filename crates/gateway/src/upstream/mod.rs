@@ -177,10 +177,4 @@ impl Upstream {
             backend.failed(now, &self.spec);
         }
     }
-
-    /// How long until an ejected backend is tried again: what `Retry-After` says.
-    #[must_use]
-    pub fn retry_after(&self) -> Duration {
-        Duration::from_secs(1)
-    }
 }
