@@ -19,6 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("bartizan-model", &[]),
     ("bartizan-pattern", &["bartizan-model"]),
     ("bartizan-contract", &["bartizan-model", "bartizan-pattern"]),
+    ("bartizan-waf", &["bartizan-model", "bartizan-pattern"]),
     ("bartizan-guards", &["bartizan-contract", "bartizan-model", "bartizan-pattern"]),
     ("bartizan-policy", &["bartizan-contract", "bartizan-guards", "bartizan-model", "bartizan-pattern"]),
     ("bartizan-store", &["bartizan-model", "bartizan-pattern"]),
@@ -67,7 +68,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms that know nothing of the street.
-const PURE: &[&str] = &["bartizan-model", "bartizan-pattern", "bartizan-contract", "bartizan-guards"];
+const PURE: &[&str] = &["bartizan-model", "bartizan-pattern", "bartizan-waf", "bartizan-contract", "bartizan-guards"];
 
 /// Crates of the street: no pure room reaches them, not even through another crate.
 const STREET: &[&str] = &[

@@ -1,0 +1,1 @@
+//! The rule language: text with places to checked rules.

@@ -1,0 +1,1 @@
+//! Transformations: how a value is made plain before an operator sees it.
