@@ -5,6 +5,7 @@ mod assemble;
 mod commands;
 mod control;
 mod reload;
+mod running;
 
 use std::process::ExitCode;
 

@@ -141,7 +141,7 @@ fn read(
             (path.display().to_string(), read_text(path, report)?)
         }
     };
-    let mut tree = tree(&name, &text, sources, report)?;
+    let mut tree = tree(source, &name, &text, sources, report)?;
     let wanted = match &options.environment {
         Some(name) => Some(name.clone()),
         None => tree.get("environment").and_then(Node::as_str).map(str::to_owned),
@@ -162,7 +162,7 @@ fn read(
         disk.watch(path.clone());
         if path.exists() {
             let text = read_text(&path, report)?;
-            let over = self::tree(&path.display().to_string(), &text, sources, report)?;
+            let over = self::tree(source, &path.display().to_string(), &text, sources, report)?;
             if let Some(entry) = over.entry("environment") {
                 let mut diagnostic =
                     Diagnostic::error("environment", "an overlay cannot choose the environment")
@@ -204,7 +204,13 @@ fn read_text(path: &std::path::Path, report: &mut Vec<Diagnostic>) -> Option<Str
 }
 
 /// One text as a tree with its variables replaced.
-fn tree(name: &str, text: &str, sources: &mut Sources, report: &mut Vec<Diagnostic>) -> Option<Node> {
+fn tree(
+    source: &Source,
+    name: &str,
+    text: &str,
+    sources: &mut Sources,
+    report: &mut Vec<Diagnostic>,
+) -> Option<Node> {
     let index = sources.add(name, text);
     let mut tree = match yaml::parse(text, name, index, Budget::POLICY) {
         Ok(tree) => tree,
@@ -224,7 +230,7 @@ fn tree(name: &str, text: &str, sources: &mut Sources, report: &mut Vec<Diagnost
         report.push(diagnostic);
         return None;
     }
-    substitute(&mut tree, &|name| std::env::var(name).ok(), sources, report);
+    substitute(&mut tree, &|name| source.variable(name), sources, report);
     Some(tree)
 }
 

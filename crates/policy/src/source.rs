@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -31,19 +31,27 @@ pub struct Source {
     pub document: Document,
     /// The directory that references are relative to, instead of the document's own.
     pub base: Option<PathBuf>,
+    /// Variables that win over those of the environment, by name.
+    pub variables: BTreeMap<String, String>,
 }
 
 impl Source {
     /// A document in a file.
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Source { document: Document::File(path.into()), base: None }
+        Source { document: Document::File(path.into()), base: None, variables: BTreeMap::new() }
     }
 
     /// A document as text.
     #[must_use]
     pub fn inline(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Source { document: Document::Inline { name: name.into(), text: text.into() }, base: None }
+        let document = Document::Inline { name: name.into(), text: text.into() };
+        Source { document, base: None, variables: BTreeMap::new() }
+    }
+
+    /// The value of a variable, from `variables` or from the environment.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned().or_else(|| std::env::var(name).ok())
     }
 
     /// The directory that references are relative to; empty for the working directory.

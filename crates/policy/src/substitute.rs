@@ -1,4 +1,4 @@
-//! `${NAME}` and `${NAME:-default}` in values, from the environment. `$${` stays `${`.
+//! `${NAME}` and `${NAME:-default}` in values, from the source's variables and the environment. `$${` stays `${`.
 
 use bartizan_contract::tree::{Node, Value};
 use bartizan_model::Diagnostic;

@@ -4,33 +4,20 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
     time::Duration,
 };
 
-use bartizan_control::{Admin, Operations};
-use bartizan_gateway::{Fetcher, Gateway, Listeners, Parts, Workers};
-use bartizan_model::{
-    Clock, Mode, Profile,
-    services::{Bans, EventStore},
-};
-use bartizan_policy::{CompileOptions, Loaded, QuickStart, Snapshot, Source, compile, render};
-use bartizan_store::{
-    State,
-    system::{SystemClock, SystemRandom},
-};
-use bartizan_telemetry::{AuditConfig, Config as TelemetryConfig, Telemetry};
+use bartizan_model::{Mode, Profile};
+use bartizan_policy::{QuickStart, Source};
 use clap::ValueEnum;
-use parking_lot::Mutex;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::check::colour;
-use crate::{EXIT_CONFIG, assemble, control::Running, reload::Reloader};
+use crate::{
+    EXIT_CONFIG,
+    running::{Setup, Started, start},
+};
 
 /// The configuration that is used when none is named.
 pub const CONFIG: &str = "bartizan.yaml";
@@ -183,131 +170,20 @@ fn source(args: &Args) -> Source {
 }
 
 async fn serve(args: Args) -> ExitCode {
-    match start(&args).await {
-        Ok(running) => running.until_stopped().await,
+    let setup = Setup {
+        environment: args.environment.clone(),
+        workers: args.workers,
+        trace: args.trace,
+        sockets: inherited(),
+        ..Setup::new(source(&args))
+    };
+    match start(setup).await {
+        Ok(started) => {
+            announce(&started);
+            until_stopped(started).await
+        }
         Err(text) => config_error(text.trim_start_matches("error: ")),
     }
-}
-
-/// A gateway that serves.
-struct Started {
-    gateway: Arc<Gateway>,
-    listeners: Arc<Listeners>,
-    reloader: Arc<Reloader>,
-    state: State,
-    stop_admin: oneshot::Sender<()>,
-}
-
-async fn start(args: &Args) -> Result<Started, String> {
-    let runtime = tokio::runtime::Handle::current();
-    let source = source(args);
-    // The policy says where state is kept, and guards need what is kept there: compiled once to look, once to run.
-    let idle = bartizan_policy::offline::services();
-    let looked = load(&source, args, &idle)?;
-    let (state_spec, audit_spec) = (looked.snapshot.state.clone(), looked.snapshot.audit.clone());
-    drop(looked);
-    let state = State::open(&state_spec.directory, state_spec.database.as_deref())
-        .map_err(|error| error.to_string())?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let recent: Arc<dyn EventStore> = Arc::<bartizan_store::Store>::clone(&state.store);
-    let audit = audit_spec.file.filter(|_| state.directory.is_some()).map(|file| AuditConfig {
-        file,
-        rotate_at: audit_spec.rotate_at,
-        keep: audit_spec.keep,
-    });
-    let telemetry =
-        Telemetry::start(TelemetryConfig { audit, recent: Some(recent), ..TelemetryConfig::default() });
-    let telemetry = Arc::new(telemetry.map_err(|error| error.to_string())?);
-    let limits = assemble::limits();
-    let fetcher = Fetcher::new(Arc::clone(&clock), runtime.clone());
-    let documents: Arc<dyn bartizan_model::services::Documents> = Arc::<Fetcher>::clone(&fetcher);
-    let services = assemble::services(&clock, &state, &limits, documents);
-    let loaded = load(&source, args, &services)?;
-    for warning in &loaded.snapshot.warnings.0 {
-        eprintln!("{warning}");
-    }
-    for degraded in &state.degraded {
-        tracing::warn!("{degraded}");
-    }
-    let summary = summary(&loaded.snapshot);
-    let admin_address = loaded.snapshot.admin.address;
-    let listener_specs = loaded.snapshot.listeners.clone();
-    let bans: Arc<dyn Bans> = Arc::<bartizan_store::BanList>::clone(state.store.ban_list());
-    let parts = Parts { services, telemetry: Arc::clone(&telemetry), bans, trace: args.trace };
-    let gateway = Gateway::start(parts, loaded.snapshot)?;
-    let inherited = inherited();
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let workers = Workers::start(args.workers.filter(|&n| n > 0).unwrap_or(cores))
-        .map_err(|error| format!("cannot start the threads that carry traffic: {error}"))?;
-    let listeners = Listeners::new(Arc::clone(&gateway), workers, inherited);
-    let plan = listeners.prepare(&listener_specs)?;
-    let admin = TcpListener::bind(admin_address).await.map_err(|error| {
-        format!("the admin API cannot listen on `{admin_address}`: {error}; choose another address by `admin.address` or `--admin`")
-    })?;
-    let admin_bound = admin.local_addr().unwrap_or(admin_address);
-    let reloader = Reloader::new(
-        Arc::clone(&gateway),
-        Arc::clone(&listeners),
-        source,
-        args.environment.clone(),
-        loaded.watched,
-    );
-    reloader.watch(runtime.clone());
-    end_streams_on_change(&gateway, &state);
-    let (table, store) = (Arc::clone(&limits), Arc::clone(&state.store));
-    let metrics_clock = Arc::clone(&clock);
-    telemetry.metrics().before_encode(move |metrics| {
-        metrics.set_limiter_keys(table.len(metrics_clock.monotonic()));
-        metrics.set_bans(store.ban_list().len());
-    });
-    let operations: Arc<dyn Operations> = Arc::new_cyclic(|this| Running {
-        gateway: Arc::clone(&gateway),
-        listeners: Arc::clone(&listeners),
-        reloader: Arc::clone(&reloader),
-        started: clock.now(),
-        degraded: state.degraded.clone(),
-        fetcher: Arc::clone(&fetcher),
-        monitor: Mutex::new(None),
-        runtime: runtime.clone(),
-        this: this.clone(),
-    });
-    let control = Admin {
-        operations,
-        store: Arc::clone(&state.store),
-        telemetry: Arc::clone(&telemetry),
-        clock,
-        random: Arc::new(SystemRandom),
-        token: Arc::clone(&state.token),
-    };
-    let (stop_admin, admin_stopped) = oneshot::channel();
-    tokio::spawn(async move {
-        let stopped = async {
-            let _ = admin_stopped.await;
-        };
-        if let Err(error) = bartizan_control::serve(admin, control, stopped).await {
-            tracing::error!(%error, "the admin API ended");
-        }
-    });
-    listeners.commit(plan);
-    if let Some(directory) = &state.directory {
-        let announced = directory.announce(admin_bound, state_spec.database.as_deref());
-        if let Err(error) = announced {
-            tracing::warn!(%error, "commands will not find the admin API");
-        }
-    }
-    println!("{summary}");
-    for (address, tls) in listeners.addresses() {
-        println!("listening on {}://{address}", if tls { "https" } else { "http" });
-    }
-    println!("admin API on http://{admin_bound} (/healthz /readyz /metrics)");
-    Ok(Started { gateway, listeners, reloader, state, stop_admin })
-}
-
-/// The policy, or everything that is wrong with it.
-fn load(source: &Source, args: &Args, services: &bartizan_model::Services) -> Result<Loaded, String> {
-    let mut options = CompileOptions::new(services);
-    options.environment.clone_from(&args.environment);
-    compile(source, &options).map_err(|rejected| render(&rejected.diagnostics, &rejected.sources, colour()))
 }
 
 /// Sockets that systemd opened for us (`sd_listen_fds(3)`).
@@ -316,98 +192,39 @@ fn inherited() -> Vec<std::net::TcpListener> {
     (0..sockets.len()).filter_map(|index| sockets.take_tcp_listener(index).ok().flatten()).collect()
 }
 
-/// A ban or a revoked key ends the live streams that it concerns.
-fn end_streams_on_change(gateway: &Arc<Gateway>, state: &State) {
-    for changes in [state.store.ban_list().changes(), state.store.key_index().changes()] {
-        let gateway = Arc::downgrade(gateway);
-        changes.on_change(move || {
-            if let Some(gateway) = gateway.upgrade() {
-                gateway.kicks.announce();
-            }
-        });
+/// Tells what is protected, and where.
+fn announce(started: &Started) {
+    println!("{}", started.summary);
+    for (address, tls) in started.listeners.addresses() {
+        println!("listening on {}://{address}", if tls { "https" } else { "http" });
     }
+    println!("admin API on http://{} (/healthz /readyz /metrics)", started.admin);
 }
 
-/// What is protected and what is only watched, one line per API.
-fn summary(snapshot: &Snapshot) -> String {
-    let mut lines = Vec::new();
-    for api in &snapshot.apis {
-        let backends: Vec<String> = api
-            .upstream
-            .backends
-            .iter()
-            .map(|b| format!("{}://{}:{}", if b.tls { "https" } else { "http" }, b.host, b.port))
-            .collect();
-        lines.push(format!("api {} -> {}", api.name, backends.join(", ")));
-        lines.push(
-            "  protected: request hygiene (one reading of every request), connection and size bounds"
-                .to_owned(),
-        );
-        let (mut enforced, mut watched) = (Vec::new(), Vec::new());
-        for (id, mode) in api.operations.fallback().iter().flat_map(|operation| operation.guards.modes()) {
-            match mode {
-                Mode::Enforce => enforced.push(id),
-                Mode::Monitor => watched.push(id),
-                Mode::Off => {}
+/// Serves until SIGTERM or SIGINT, and drains then; SIGHUP reloads.
+async fn until_stopped(started: Started) -> ExitCode {
+    let (Ok(mut term), Ok(mut int), Ok(mut hup)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
+    else {
+        return config_error("cannot listen for signals");
+    };
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = hup.recv() => {
+                let _ = started.reloader.reload("SIGHUP").await;
             }
         }
-        enforced.dedup();
-        watched.dedup();
-        if !enforced.is_empty() {
-            lines.push(format!("  protected: {}", enforced.join(", ")));
-        }
-        if !watched.is_empty() {
-            lines.push(format!("  only watched: {}", watched.join(", ")));
-        }
-        let unknown = match api.unknown_operations {
-            bartizan_policy::snapshot::UnknownOperations::Deny => "refused",
-            bartizan_policy::snapshot::UnknownOperations::Monitor => "only watched",
-            bartizan_policy::snapshot::UnknownOperations::Allow => "let through",
-        };
-        lines.push(format!("  unknown operations: {unknown}"));
     }
-    lines.join("\n")
-}
-
-impl Started {
-    async fn until_stopped(mut self) -> ExitCode {
-        let (Ok(mut term), Ok(mut int), Ok(mut hup)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
-        else {
-            return config_error("cannot listen for signals");
-        };
-        loop {
-            tokio::select! {
-                _ = term.recv() => break,
-                _ = int.recv() => break,
-                _ = hup.recv() => {
-                    let _ = self.reloader.reload("SIGHUP").await;
-                }
-            }
+    let patience = started.gateway.active().snapshot.bounds.drain_timeout;
+    // Asked twice: at once.
+    let asked_again = async {
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
         }
-        let patience = self.gateway.active().snapshot.bounds.drain_timeout;
-        tracing::info!(connections = self.gateway.connections(), "draining");
-        self.listeners.close();
-        if let Some(directory) = &mut self.state.directory {
-            directory.release();
-        }
-        let whole = tokio::select! {
-            whole = self.gateway.drain(patience) => whole,
-            // Asked twice: at once.
-            _ = int.recv() => false,
-            _ = term.recv() => false,
-        };
-        if !whole {
-            tracing::warn!(connections = self.gateway.connections(), "ended with exchanges still running");
-        }
-        let _ = self.stop_admin.send(());
-        self.gateway.telemetry.flush(Duration::from_secs(5)).await;
-        if let Err(error) = self.state.store.settle() {
-            tracing::warn!(%error, "the last key uses were not written");
-        }
-        if let Some(directory) = &self.state.directory {
-            directory.withdraw();
-        }
-        ExitCode::SUCCESS
-    }
+    };
+    started.stop(patience, asked_again).await;
+    ExitCode::SUCCESS
 }
