@@ -1,0 +1,4 @@
+//! Bodies, read once for everybody who looks into them: bounded parsers that keep the place of everything they found.
+
+pub mod json;
+mod keys;
