@@ -60,10 +60,12 @@ const ROOMS: &[(&str, &[&str])] = &[
             "bartizan-policy",
             "bartizan-store",
             "bartizan-telemetry",
+            "bartizan-traffic",
         ],
     ),
     ("bartizan-bank", &["bartizan-contract", "bartizan-model"]),
     ("bartizan-testkit", &[]),
+    ("bartizan-traffic", &["bartizan-bank", "bartizan-model"]),
     ("xtask", &["bartizan-testkit"]),
 ];
 
