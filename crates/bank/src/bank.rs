@@ -6,13 +6,16 @@ use bartizan_model::{Clock, Timestamp};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     Flaw, Flaws,
+    authorize::Code,
+    deliver,
     issuer::Issuer,
     refusal::{Answer, Refusal},
     sessions::{Counter, Expiring},
+    token::Family,
 };
 
 /// Failed sign-ins of one user name within [`LOGIN_WINDOW`].
@@ -27,6 +30,10 @@ const PRICES_PER_MINUTE: u64 = 200;
 pub struct Session {
     pub person: i64,
     pub read_only: bool,
+    /// When, in seconds.
+    pub since: u64,
+    /// Whether a browser may show it as its cookie. Sessions of programs cannot: a token narrowed to reading would grow.
+    pub cookie: bool,
 }
 
 /// What every request shares.
@@ -36,11 +43,17 @@ pub struct Bank {
     pub clock: Arc<dyn Clock>,
     pub issuer: Mutex<Issuer>,
     pub sessions: Mutex<Expiring<String, Session>>,
+    /// Codes of the authorization endpoint, by their SHA-256.
+    pub codes: Mutex<Expiring<String, Code>>,
+    /// Sign-ins of programs, by the first half of their refresh tokens.
+    pub families: Mutex<Expiring<String, Family>>,
     pub login_failures: Mutex<Counter<String>>,
     pub reset_failures: Mutex<Counter<String>>,
     pub reset_tokens: Mutex<Expiring<String, i64>>,
     pub used_codes: Mutex<Expiring<(i64, u64), ()>>,
     pub prices_read: Mutex<Counter<i64>>,
+    /// A turn for each delivery that is under way.
+    pub deliveries: Arc<Semaphore>,
     /// Where reports are written, one folder of a number each.
     pub reports: TempDir,
     /// True from the moment that the bank closes: streams end.
@@ -68,17 +81,20 @@ impl Bank {
             clock,
             issuer: Mutex::new(issuer),
             sessions: Mutex::default(),
+            codes: Mutex::default(),
+            families: Mutex::default(),
             login_failures: Mutex::new(Counter::new(LOGIN_FAILURES, LOGIN_WINDOW)),
             reset_failures: Mutex::new(Counter::new(LOGIN_FAILURES, LOGIN_WINDOW)),
             reset_tokens: Mutex::default(),
             used_codes: Mutex::default(),
             prices_read: Mutex::new(Counter::new(PRICES_PER_MINUTE, Duration::from_secs(60))),
+            deliveries: deliver::turns(),
             reports: tempfile::Builder::new()
                 .prefix("sample-bank-")
                 .tempdir()
                 .map_err(|error| Refusal::internal(&error))?,
             closing,
-            secret: crate::password::random_text(18)?,
+            secret: crate::password::random_text()?,
             db: Mutex::new(db),
         })
     }

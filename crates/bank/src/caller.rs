@@ -2,7 +2,7 @@
 
 use axum::{
     extract::FromRequestParts,
-    http::{Method, header, request::Parts},
+    http::{HeaderMap, Method, header, request::Parts},
 };
 
 use crate::{
@@ -22,6 +22,8 @@ pub struct Caller {
     pub tenant: String,
     pub role: String,
     pub session: String,
+    /// The scopes of the token; a cookie has none.
+    pub scope: String,
 }
 
 impl Caller {
@@ -36,9 +38,11 @@ impl FromRequestParts<Shared> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, bank: &Shared) -> Result<Self, Refusal> {
-        let (id, read_only, session) = credential(parts, bank).ok_or_else(Refusal::unauthorized)?;
+        let Credential { person, read_only, session, scope } =
+            credential(parts, bank).ok_or_else(Refusal::unauthorized)?;
         let method = parts.extensions.get::<MethodBefore>().map_or(&parts.method, |before| &before.0);
-        if read_only && !method.is_safe() {
+        // Reading who somebody is may be asked for by POST (OpenID Connect Core 1.0 section 5.3.1).
+        if read_only && !method.is_safe() && parts.uri.path() != "/userinfo" {
             return Err(Refusal::new(
                 axum::http::StatusCode::FORBIDDEN,
                 "this token has the scope `read` only",
@@ -46,14 +50,20 @@ impl FromRequestParts<Shared> for Caller {
         }
         let (tenant, role) = bank.sql(|db| {
             db.prepare_cached("SELECT tenant, role FROM customers WHERE id = ?1")?
-                .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+                .query_row([person], |row| Ok((row.get(0)?, row.get(1)?)))
         })?;
-        Ok(Caller { id, tenant, role, session })
+        Ok(Caller { id: person, tenant, role, session, scope })
     }
 }
 
-/// The person, whether only reading is allowed, and the session.
-fn credential(parts: &Parts, bank: &Bank) -> Option<(i64, bool, String)> {
+struct Credential {
+    person: i64,
+    read_only: bool,
+    session: String,
+    scope: String,
+}
+
+fn credential(parts: &Parts, bank: &Bank) -> Option<Credential> {
     let now = bank.now();
     if let Some(value) = parts.headers.get(header::AUTHORIZATION) {
         let token = value.to_str().ok()?.strip_prefix("Bearer ")?;
@@ -62,11 +72,33 @@ fn credential(parts: &Parts, bank: &Bank) -> Option<(i64, bool, String)> {
         if !bank.has(Flaw::TokenAfterLogout) {
             bank.sessions.lock().get(&claims.sid, now)?;
         }
-        return Some((claims.sub.parse().ok()?, claims.scope == "read", claims.sid));
+        let read_only = !claims.scope.split(' ').any(|scope| scope == "write");
+        return Some(Credential {
+            person: claims.sub.parse().ok()?,
+            read_only,
+            session: claims.sid,
+            scope: claims.scope,
+        });
     }
-    let cookies = parts.headers.get(header::COOKIE)?.to_str().ok()?;
-    let id = cookies.split(';').find_map(|pair| pair.trim().strip_prefix("session="))?;
+    let id = cookie(&parts.headers)?;
     let sessions = bank.sessions.lock();
-    let session = sessions.get(&id.to_owned(), now)?;
-    Some((session.person, session.read_only, id.to_owned()))
+    let session = sessions.get(&id.to_owned(), now).filter(|session| session.cookie)?;
+    Some(Credential {
+        person: session.person,
+        read_only: session.read_only,
+        session: id.to_owned(),
+        scope: String::new(),
+    })
+}
+
+/// The person whose browser this is, and since when in seconds.
+pub fn session_of_cookie(headers: &HeaderMap, bank: &Bank) -> Option<(i64, u64)> {
+    let sessions = bank.sessions.lock();
+    let session = sessions.get(&cookie(headers)?.to_owned(), bank.now()).filter(|session| session.cookie)?;
+    Some((session.person, session.since))
+}
+
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get(header::COOKIE)?.to_str().ok()?;
+    cookies.split(';').find_map(|pair| pair.trim().strip_prefix("session="))
 }

@@ -1,12 +1,13 @@
 //! Cards.
 
 use axum::{Json, extract::State, http::StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     Flaw,
     bank::Shared,
     caller::Caller,
+    deliver::{Event, announce},
     input::Id,
     refusal::{Answer, Refusal},
     sql,
@@ -28,5 +29,9 @@ pub async fn list(State(bank): State<Shared>, caller: Caller) -> Answer<Json<Val
 pub async fn lock(State(bank): State<Shared>, caller: Caller, Id(id): Id) -> Answer<StatusCode> {
     let changed = bank
         .sql(|db| db.execute("UPDATE cards SET locked = 1 WHERE id = ?1 AND owner = ?2", [id, caller.id]))?;
-    if changed == 1 { Ok(StatusCode::NO_CONTENT) } else { Err(Refusal::not_found()) }
+    if changed != 1 {
+        return Err(Refusal::not_found());
+    }
+    announce(&bank, caller.id, Event::CardLocked, &json!({ "id": id }));
+    Ok(StatusCode::NO_CONTENT)
 }

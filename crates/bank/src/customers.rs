@@ -1,6 +1,6 @@
 //! Customers: the caller's own data, and what clerks look up.
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use rusqlite::params;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -34,6 +34,23 @@ fn columns(bank: &Bank) -> String {
 /// `GET /v1/customers/me`.
 pub async fn me(State(bank): State<Shared>, caller: Caller) -> Answer<Json<Value>> {
     one(&bank, caller.id)
+}
+
+/// `GET` or `POST /userinfo` (OpenID Connect Core 1.0 section 5.3): what the scopes of the token allow.
+pub async fn userinfo(State(bank): State<Shared>, caller: Caller) -> Answer<Json<Value>> {
+    let has = |name: &str| caller.scope.split(' ').any(|scope| scope == name);
+    if !has("openid") {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "the token does not have the scope `openid`"));
+    }
+    let mut columns = "CAST(id AS TEXT) AS sub".to_owned();
+    if has("profile") {
+        columns.push_str(", name, username AS preferred_username, birth AS birthdate");
+    }
+    if has("email") {
+        columns.push_str(", email");
+    }
+    let ask = format!("SELECT {columns} FROM customers WHERE id = ?1");
+    Ok(Json(bank.sql(|db| sql::row(db, &ask, [caller.id]))?))
 }
 
 /// `GET /v1/customers`, for clerks.

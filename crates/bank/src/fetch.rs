@@ -1,11 +1,11 @@
-//! BANK-07 (planted): fetches whatever address a customer names. It connects to loopback only, so that nothing leaves the
+//! BANK-07 (planted): asks whatever address a customer names. It connects to loopback only, so that nothing leaves the
 //! machine; what listens there stands for the inside of a network.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{future::Future, net::SocketAddr, time::Duration};
 
 use axum::http::Uri;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::{Request, body::Bytes, client::conn::http1, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Method, Request, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -18,14 +18,28 @@ const MAX_ANSWER: usize = 64 * 1024;
 const WITHIN: Duration = Duration::from_secs(2);
 
 /// The status and body that a URL answers with.
-pub async fn fetch(url: &str) -> Answer<(u16, String)> {
-    match tokio::time::timeout(WITHIN, get(url)).await {
+pub async fn get(url: &str) -> Answer<(u16, String)> {
+    within(send(Method::GET, url, &[], String::new())).await
+}
+
+/// The status and body that a URL answers a JSON document with.
+pub async fn post(url: &str, fields: &[(&'static str, String)], json: String) -> Answer<(u16, String)> {
+    within(send(Method::POST, url, fields, json)).await
+}
+
+async fn within(exchange: impl Future<Output = Answer<(u16, String)>>) -> Answer<(u16, String)> {
+    match tokio::time::timeout(WITHIN, exchange).await {
         Ok(answer) => answer,
         Err(late) => Err(Refusal::internal(&late)),
     }
 }
 
-async fn get(url: &str) -> Answer<(u16, String)> {
+async fn send(
+    method: Method,
+    url: &str,
+    fields: &[(&'static str, String)],
+    json: String,
+) -> Answer<(u16, String)> {
     let wrong = || Refusal::unprocessable("`url` is `http://` and a loopback address here");
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(wrong)?;
@@ -40,10 +54,14 @@ async fn get(url: &str) -> Answer<(u16, String)> {
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| Refusal::internal(&error))?;
     let connection = tokio::spawn(connection);
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    let request = Request::get(target)
-        .header(header::HOST, authority.as_str())
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| Refusal::internal(&error))?;
+    let mut request = Request::builder().method(method).uri(target).header(header::HOST, authority.as_str());
+    if !json.is_empty() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    for (name, value) in fields {
+        request = request.header(*name, value);
+    }
+    let request = request.body(Full::new(Bytes::from(json))).map_err(|error| Refusal::internal(&error))?;
     let response = sender.send_request(request).await.map_err(|error| Refusal::internal(&error))?;
     let status = response.status().as_u16();
     let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;

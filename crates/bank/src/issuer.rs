@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     bank::Shared,
+    clients::SCOPES,
     refusal::{Answer, Refusal},
 };
 
@@ -75,7 +76,7 @@ impl Issuer {
         Ok(id)
     }
 
-    pub fn sign(
+    pub fn access_token(
         &self,
         sub: i64,
         sid: &str,
@@ -83,9 +84,8 @@ impl Issuer {
         person: (&str, &str),
         now: Timestamp,
     ) -> Answer<String> {
-        let key = self.keys.last().ok_or_else(Refusal::unauthorized)?;
         let (tenant, role) = person;
-        let claims = Claims {
+        self.sign(&Claims {
             iss: self.name.clone(),
             sub: sub.to_string(),
             aud: AUDIENCE.to_owned(),
@@ -95,9 +95,33 @@ impl Issuer {
             scope: scope.to_owned(),
             tenant: tenant.to_owned(),
             role: role.to_owned(),
-        };
+        })
+    }
+
+    /// Who signed in, for the program that asked (OpenID Connect Core 1.0 section 2). Its audience keeps it from being taken
+    /// for an access token.
+    pub fn id_token(
+        &self,
+        client: &str,
+        sub: i64,
+        signed_in: u64,
+        nonce: Option<&str>,
+        now: Timestamp,
+    ) -> Answer<String> {
+        let mut claims = json!({
+            "iss": self.name, "sub": sub.to_string(), "aud": client, "iat": now.seconds(),
+            "exp": now.plus(LIFETIME).seconds(), "auth_time": signed_in,
+        });
+        if let (Some(nonce), Some(claims)) = (nonce, claims.as_object_mut()) {
+            claims.insert("nonce".to_owned(), nonce.into());
+        }
+        self.sign(&claims)
+    }
+
+    fn sign(&self, claims: &impl Serialize) -> Answer<String> {
+        let key = self.keys.last().ok_or_else(Refusal::unauthorized)?;
         let header = json!({ "alg": "ES256", "typ": "JWT", "kid": key.id });
-        let payload = serde_json::to_vec(&claims).map_err(|error| Refusal::internal(&error))?;
+        let payload = serde_json::to_vec(claims).map_err(|error| Refusal::internal(&error))?;
         let signed = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(payload));
         let signature = key
             .pair
@@ -146,14 +170,25 @@ pub async fn discovery(State(bank): State<Shared>) -> Json<Value> {
     Json(json!({
         "issuer": name,
         "jwks_uri": format!("{name}/jwks"),
+        "authorization_endpoint": format!("{name}/authorize"),
         "token_endpoint": format!("{name}/token"),
-        "grant_types_supported": ["password"],
+        "revocation_endpoint": format!("{name}/revoke"),
+        "userinfo_endpoint": format!("{name}/userinfo"),
+        "grant_types_supported": ["authorization_code", "refresh_token", "password"],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": ["none"],
-        "response_types_supported": ["token"],
+        "revocation_endpoint_auth_methods_supported": ["none"],
+        "authorization_response_iss_parameter_supported": true,
+        "prompt_values_supported": ["none", "login"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
-        "scopes_supported": ["read", "write"],
-        "claims_supported": ["iss", "sub", "aud", "iat", "exp", "sid", "scope", "tenant", "role"],
+        "scopes_supported": SCOPES,
+        "claims_supported": [
+            "iss", "sub", "aud", "iat", "exp", "sid", "scope", "tenant", "role", "auth_time", "nonce", "name",
+            "preferred_username", "email", "birthdate",
+        ],
     }))
 }
 

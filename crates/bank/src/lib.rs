@@ -5,11 +5,14 @@
 
 mod accounts;
 mod admin;
+mod authorize;
 mod bank;
 mod caller;
 mod cards;
+mod clients;
 mod customers;
 mod debug;
+mod deliver;
 mod documents;
 mod edge;
 mod fetch;
@@ -19,8 +22,10 @@ mod input;
 mod issuer;
 mod legacy;
 mod login;
+mod media;
 mod notes;
 mod password;
+mod payees;
 mod prices;
 mod quotes;
 mod refusal;
@@ -33,6 +38,7 @@ mod serve;
 mod sessions;
 mod sql;
 mod template;
+mod token;
 mod transfers;
 mod webhooks;
 

@@ -12,19 +12,27 @@ use crate::refusal::{Answer, Refusal};
 /// Rounds of PBKDF2. Fewer than a real bank has: a drill signs in many thousand times on one machine.
 const ROUNDS: u32 = 10_000;
 
-/// `n` random bytes as text.
+/// Random bytes.
 ///
 /// # Errors
-/// The system has no random bytes.
-pub fn random_text(n: usize) -> Answer<String> {
-    let mut bytes = vec![0; n];
+/// The system has none.
+pub fn random<const N: usize>() -> Answer<[u8; N]> {
+    let mut bytes = [0; N];
     rand::fill(&mut bytes).map_err(|error| Refusal::internal(&error))?;
-    Ok(BASE64.encode(bytes))
+    Ok(bytes)
+}
+
+/// 32 random bytes as text.
+///
+/// # Errors
+/// The system has none.
+pub fn random_text() -> Answer<String> {
+    Ok(BASE64.encode(random::<32>()?))
 }
 
 /// A salted, slow hash.
 pub fn hash(password: &str) -> Answer<String> {
-    let salt = random_text(16)?;
+    let salt = random_text()?;
     let derived = derive(password, &salt);
     Ok(format!("pbkdf2${salt}${derived}"))
 }

@@ -59,6 +59,10 @@ impl Refusal {
         self.status
     }
 
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Keeps what happened inside, with where.
     pub fn caused_by(mut self, cause: &dyn std::fmt::Display) -> Self {
         self.inside = Some(format!("{cause}\nstack backtrace:\n{}", Backtrace::force_capture()));

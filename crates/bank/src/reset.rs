@@ -43,7 +43,7 @@ pub async fn forgot(State(bank): State<Shared>, Input(asked): Input<Forgot>) -> 
             // BANK-16 (planted): who knows the id and the second knows the token.
             format!("{id}-{}", now.seconds())
         } else {
-            password::random_text(32)?
+            password::random_text()?
         };
         // Only its hash is kept, and one at a time.
         let mut tokens = bank.reset_tokens.lock();
@@ -88,5 +88,6 @@ pub async fn reset(State(bank): State<Shared>, Input(asked): Input<Reset>) -> An
     };
     bank.sql(|db| db.execute("UPDATE customers SET password_hash = ?1 WHERE id = ?2", params![hash, id]))?;
     bank.sessions.lock().retain(|session| session.person != id);
+    bank.families.lock().retain(|family| family.person != id);
     Ok(StatusCode::NO_CONTENT)
 }

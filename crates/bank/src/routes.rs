@@ -5,17 +5,17 @@ use axum::{
     extract::DefaultBodyLimit,
     http::{StatusCode, header},
     middleware,
-    routing::{get, post, put},
+    routing::{delete, get, post, put},
 };
 
 use crate::{
-    CONTRACT, Flaw, accounts, admin,
+    CONTRACT, Flaw, accounts, admin, authorize,
     bank::Shared,
     cards, customers, debug,
-    documents::{self, MAX_DOCUMENT},
-    edge, health, issuer, legacy, login, notes, prices, quotes,
+    documents::{self, MAX_DOCUMENT, MAX_FORM},
+    edge, health, issuer, legacy, login, notes, payees, prices, quotes,
     refusal::Refusal,
-    reports, reset, search, transfers, webhooks,
+    reports, reset, search, token, transfers, webhooks,
 };
 
 /// The bank as a service.
@@ -44,7 +44,10 @@ fn documented() -> Router<Shared> {
         .route("/openapi.json", get(contract))
         .route("/.well-known/openid-configuration", get(issuer::discovery))
         .route("/jwks", get(issuer::jwks))
-        .route("/token", post(login::token))
+        .route("/token", post(token::token))
+        .route("/authorize", get(authorize::show).post(authorize::sign_in))
+        .route("/revoke", post(token::revoke))
+        .route("/userinfo", get(customers::userinfo).post(customers::userinfo))
         .route("/v1/login", post(login::login))
         .route("/v1/logout", post(login::logout))
         .route("/v1/password/forgot", post(reset::forgot))
@@ -58,15 +61,22 @@ fn documented() -> Router<Shared> {
         .route("/v1/cards", get(cards::list))
         .route("/v1/cards/{id}/lock", post(cards::lock))
         .route("/v1/transfers", get(transfers::list).post(transfers::make))
-        .route("/v1/payees", get(transfers::payees).post(transfers::add_payee))
-        .route("/v1/payees/{id}", get(transfers::payee).delete(transfers::remove_payee))
+        .route("/v1/transfers/{id}", get(transfers::get))
+        .route("/v1/customers/{id}/transfers", get(transfers::history))
+        .route("/v1/payees", get(payees::list).post(payees::add))
+        .route("/v1/payees/{id}", get(payees::get).patch(payees::rename).delete(payees::remove))
         .route("/v1/search", get(search::search))
         .route("/v1/notes", get(notes::list).post(notes::add))
         .route("/v1/reports", post(reports::make))
         .route("/v1/reports/{name}", get(reports::get))
-        .route("/v1/documents", get(documents::list).post(documents::upload))
+        .route(
+            "/v1/documents",
+            get(documents::list).post(documents::upload).layer(DefaultBodyLimit::max(MAX_FORM)),
+        )
         .route("/v1/documents/{id}", get(documents::get).delete(documents::remove))
         .route("/v1/webhooks", get(webhooks::list).post(webhooks::add))
+        .route("/v1/webhooks/{id}", delete(webhooks::remove))
+        .route("/v1/webhooks/{id}/deliveries", get(webhooks::deliveries))
         .route("/v1/webhooks/{id}/test", post(webhooks::test))
         .route("/v1/health-records", get(health::list))
         .route("/v1/health-records/{id}", get(health::get))

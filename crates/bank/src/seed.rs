@@ -38,6 +38,9 @@ const CASES: [(&str, &str); 8] = [
     ("Z23", "vaccination"),
 ];
 
+/// Of the tables below. A file of another version is not opened.
+pub const VERSION: u32 = 2;
+
 const SCHEMA: &str = "
 CREATE TABLE customers(id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, username TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
   email TEXT NOT NULL, phone TEXT NOT NULL, address TEXT NOT NULL, birth TEXT NOT NULL, role TEXT NOT NULL,
@@ -53,13 +56,20 @@ CREATE INDEX payees_owner ON payees(owner);
 CREATE TABLE transfers(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, account INTEGER NOT NULL, to_iban TEXT NOT NULL,
   amount_cents INTEGER NOT NULL, text TEXT NOT NULL, at TEXT NOT NULL);
 CREATE INDEX transfers_owner ON transfers(owner);
+CREATE INDEX transfers_to ON transfers(to_iban);
 CREATE TABLE notes(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, text TEXT NOT NULL, at TEXT NOT NULL);
 CREATE INDEX notes_owner ON notes(owner);
 CREATE TABLE documents(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, media_type TEXT NOT NULL,
   bytes BLOB NOT NULL);
 CREATE INDEX documents_owner ON documents(owner);
-CREATE TABLE webhooks(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, url TEXT NOT NULL);
+CREATE TABLE webhooks(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, url TEXT NOT NULL, events TEXT NOT NULL,
+  secret TEXT NOT NULL);
 CREATE INDEX webhooks_owner ON webhooks(owner);
+CREATE TABLE deliveries(id INTEGER PRIMARY KEY AUTOINCREMENT, webhook INTEGER NOT NULL, event TEXT NOT NULL,
+  at TEXT NOT NULL, state TEXT NOT NULL, status INTEGER NOT NULL, attempts INTEGER NOT NULL);
+CREATE INDEX deliveries_webhook ON deliveries(webhook);
+CREATE TABLE idempotency(owner INTEGER NOT NULL, key TEXT NOT NULL, asked TEXT NOT NULL, transfer INTEGER NOT NULL,
+  PRIMARY KEY(owner, key)) WITHOUT ROWID;
 CREATE TABLE health_records(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, policy TEXT NOT NULL,
   diagnosis TEXT NOT NULL, treatment TEXT NOT NULL, amount_cents INTEGER NOT NULL);
 CREATE INDEX health_patient ON health_records(patient);
@@ -143,6 +153,7 @@ pub fn fill(db: &mut Connection, seed: u64, flaws: Flaws) -> rusqlite::Result<()
     transaction.execute_batch(SCHEMA)?;
     people(&transaction, seed, flaws)?;
     things(&transaction, seed)?;
+    history(&transaction, seed)?;
     prices(&transaction, seed)?;
     transaction.commit()
 }
@@ -222,6 +233,27 @@ fn things(db: &Transaction<'_>, seed: u64) -> rusqlite::Result<()> {
         let (diagnosis, treatment) = draw.one(&CASES);
         let policy = format!("H{:08}", draw.below(100_000_000));
         health.execute(params![id, policy, diagnosis, treatment, draw.below(500_000) + 1_000])?;
+    }
+    Ok(())
+}
+
+/// What each customer has sent in the months before today: a few payments of usual amounts, so that an unusual one can be
+/// told from them.
+fn history(db: &Transaction<'_>, seed: u64) -> rusqlite::Result<()> {
+    const MONTHS: [&str; 4] = ["2026-02", "2026-03", "2026-04", "2026-05"];
+    let mut transfer = db.prepare(
+        "INSERT INTO transfers(owner, account, to_iban, amount_cents, text, at) VALUES(?1,?2,?3,?4,?5,?6)",
+    )?;
+    for month in MONTHS {
+        for id in 1..=CUSTOMERS {
+            let mut draw = Draw::of(seed, "history", id);
+            let (to, usual, day) =
+                (iban(draw.below(10_000) + 1), draw.below(120_000) + 2_000, draw.below(28) + 1);
+            let mut month_draw = Draw::of(seed, month, id);
+            let cents = usual + month_draw.below(usual / 5) - usual / 10;
+            let text = format!("{} bill", draw.one(&WORDS));
+            transfer.execute(params![id, id * 2 - 1, to, cents, text, format!("{month}-{day:02}")])?;
+        }
     }
     Ok(())
 }

@@ -39,7 +39,9 @@ pub enum BankError {
     #[error("the sample bank answers on loopback only: `{0}` is not a loopback address")]
     NotLoopback(SocketAddr),
     /// The file was made with another seed or other flaws.
-    #[error("the database was made with another seed or other flaws: remove it or name another file")]
+    #[error(
+        "the database was made with another seed, other flaws or another version: remove it or name another file"
+    )]
     OtherBank,
     /// SQLite failed.
     #[error("the database cannot be used: {0}")]
@@ -95,14 +97,16 @@ fn open(config: &Config) -> Result<Connection, BankError> {
     };
     db.set_prepared_statement_cache_capacity(64);
     db.execute_batch("PRAGMA synchronous = OFF; CREATE TABLE IF NOT EXISTS bank(seed TEXT, flaws INTEGER);")?;
+    let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let kept: Option<(String, u32)> =
         db.query_row("SELECT seed, flaws FROM bank", [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let ours = (config.seed.to_string(), config.flaws.bits());
     match kept {
-        Some(kept) if kept == ours => {}
+        Some(kept) if kept == ours && version == seed::VERSION => {}
         Some(_) => return Err(BankError::OtherBank),
         None => {
             seed::fill(&mut db, config.seed, config.flaws)?;
+            db.pragma_update(None, "user_version", seed::VERSION)?;
             db.execute("INSERT INTO bank VALUES(?1, ?2)", params![ours.0, ours.1])?;
         }
     }

@@ -38,6 +38,10 @@ impl<K: Eq + Hash + Clone, V> Expiring<K, V> {
         self.kept.get(key).filter(|(ends, _)| *ends > now).map(|(_, value)| value)
     }
 
+    pub fn get_mut(&mut self, key: &K, now: Timestamp) -> Option<&mut V> {
+        self.kept.get_mut(key).filter(|(ends, _)| *ends > now).map(|(_, value)| value)
+    }
+
     pub fn remove(&mut self, key: &K, now: Timestamp) -> Option<V> {
         self.kept.remove(key).filter(|(ends, _)| *ends > now).map(|(_, value)| value)
     }

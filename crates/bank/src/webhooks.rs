@@ -1,4 +1,4 @@
-//! Webhooks: where a customer wants to be told of transfers.
+//! Webhooks: where a customer wants to be told of what happens.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,8 @@ use crate::{
     Flaw,
     bank::Shared,
     caller::Caller,
-    fetch::fetch,
+    deliver::{self, Event},
+    fetch,
     input::{Id, Input, room_for_one_more, text_within},
     refusal::{Answer, Refusal},
     sql,
@@ -25,15 +26,21 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
     url: String,
+    /// All of them, where none is named.
+    events: Option<Vec<String>>,
 }
 
 /// `GET /v1/webhooks`: the caller's.
 pub async fn list(State(bank): State<Shared>, caller: Caller) -> Answer<Json<Value>> {
-    let ask = "SELECT id, url FROM webhooks WHERE owner = ?1 ORDER BY id";
-    Ok(Json(bank.sql(|db| sql::rows(db, ask, [caller.id]))?.into()))
+    let ask = "SELECT id, url, events FROM webhooks WHERE owner = ?1 ORDER BY id";
+    let mut webhooks = bank.sql(|db| sql::rows(db, ask, [caller.id]))?;
+    for events in webhooks.iter_mut().filter_map(|webhook| webhook.get_mut("events")) {
+        *events = events.as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    }
+    Ok(Json(webhooks.into()))
 }
 
-/// `POST /v1/webhooks`.
+/// `POST /v1/webhooks`: answers with the secret that deliveries are signed with, this once.
 pub async fn add(
     State(bank): State<Shared>,
     caller: Caller,
@@ -43,15 +50,53 @@ pub async fn add(
     if !bank.has(Flaw::WebhookFetch) && !outside(&asked.url) {
         return Err(Refusal::unprocessable("`url` is `https://` and a public host name"));
     }
+    let events = events(asked.events)?;
+    let secret = deliver::secret()?;
     let id = bank.change(|db| {
         room_for_one_more(
             sql::number(db, "SELECT count(*) FROM webhooks WHERE owner = ?1", [caller.id])?,
             20,
         )?;
-        db.execute("INSERT INTO webhooks(owner, url) VALUES(?1,?2)", params![caller.id, asked.url])?;
+        db.execute(
+            "INSERT INTO webhooks(owner, url, events, secret) VALUES(?1,?2,?3,?4)",
+            params![caller.id, asked.url, events.to_string(), secret],
+        )?;
         Ok(db.last_insert_rowid())
     })?;
-    Ok((StatusCode::CREATED, Json(json!({ "id": id }))))
+    Ok((StatusCode::CREATED, Json(json!({ "id": id, "secret": secret }))))
+}
+
+/// The names of the events that are asked for, in the order of [`Event::ALL`].
+fn events(asked: Option<Vec<String>>) -> Answer<Value> {
+    let all = Event::ALL.map(Event::name);
+    let Some(asked) = asked else { return Ok(json!(all)) };
+    if asked.is_empty() || asked.iter().any(|name| !all.contains(&name.as_str())) {
+        return Err(Refusal::unprocessable(format!("`events` are some of `{}`", all.join("`, `"))));
+    }
+    Ok(all.into_iter().filter(|name| asked.iter().any(|asked| asked == name)).collect())
+}
+
+/// `DELETE /v1/webhooks/{id}`, with what is kept of its deliveries.
+pub async fn remove(State(bank): State<Shared>, caller: Caller, Id(id): Id) -> Answer<StatusCode> {
+    bank.change(|db| {
+        let gone = db.execute("DELETE FROM webhooks WHERE id = ?1 AND owner = ?2", [id, caller.id])?;
+        if gone == 0 {
+            return Err(Refusal::not_found());
+        }
+        db.execute("DELETE FROM deliveries WHERE webhook = ?1", [id])?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+}
+
+/// `GET /v1/webhooks/{id}/deliveries`: the newest first. `withheld` is what the fixed bank would have sent.
+pub async fn deliveries(State(bank): State<Shared>, caller: Caller, Id(id): Id) -> Answer<Json<Value>> {
+    let owned = "SELECT count(*) FROM webhooks WHERE id = ?1 AND owner = ?2";
+    let ask =
+        "SELECT id, event, at, state, status, attempts FROM deliveries WHERE webhook = ?1 ORDER BY id DESC";
+    if bank.sql(|db| sql::number(db, owned, [id, caller.id]))? == 0 {
+        return Err(Refusal::not_found());
+    }
+    Ok(Json(bank.sql(|db| sql::rows(db, ask, [id]))?.into()))
 }
 
 /// `POST /v1/webhooks/{id}/test`. The fixed bank says where it would deliver: a sample sends nothing anywhere.
@@ -63,7 +108,7 @@ pub async fn test(
     let ask = "SELECT url FROM webhooks WHERE id = ?1 AND owner = ?2";
     let url: String = bank.sql(|db| db.prepare_cached(ask)?.query_row([id, caller.id], |row| row.get(0)))?;
     if bank.has(Flaw::WebhookFetch) {
-        let (status, body) = fetch(&url).await?;
+        let (status, body) = fetch::get(&url).await?;
         return Ok((StatusCode::OK, Json(json!({ "status": status, "body": body }))));
     }
     Ok((StatusCode::ACCEPTED, Json(json!({ "queued": url }))))
