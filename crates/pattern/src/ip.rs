@@ -60,6 +60,24 @@ impl IpSet {
         self.v4.starts.is_empty() && self.v6_wide.starts.is_empty() && self.v6_narrow.starts.is_empty()
     }
 
+    /// First and last addresses of its ranges, from at most `count` ranges that lie spread over the set.
+    #[must_use]
+    pub fn edges(&self, count: usize) -> Vec<IpAddr> {
+        let v4 = self.v4.starts.iter().zip(&self.v4.ends).map(|(start, end)| {
+            (IpAddr::V4(Ipv4Addr::from_bits(*start)), IpAddr::V4(Ipv4Addr::from_bits(*end)))
+        });
+        let wide = self.v6_wide.starts.iter().zip(&self.v6_wide.ends).map(|(start, end)| {
+            let last = (u128::from(*end) << 64) | u128::from(u64::MAX);
+            (Ipv6Addr::from_bits(u128::from(*start) << 64).into(), Ipv6Addr::from_bits(last).into())
+        });
+        let narrow = self.v6_narrow.starts.iter().zip(&self.v6_narrow.ends).map(|(start, end)| {
+            (IpAddr::V6(Ipv6Addr::from_bits(*start)), IpAddr::V6(Ipv6Addr::from_bits(*end)))
+        });
+        let ranges = self.v4.starts.len() + self.v6_wide.starts.len() + self.v6_narrow.starts.len();
+        let step = ranges.div_ceil(count.max(1)).max(1);
+        v4.chain(wide).chain(narrow).step_by(step).flat_map(|(first, last)| [first, last]).collect()
+    }
+
     /// The heap that the set occupies, in bytes.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
@@ -259,6 +277,17 @@ mod tests {
         assert!(!all.is_empty());
         assert!(holds(&all, "255.255.255.255") && holds(&all, "0.0.0.0"));
         assert!(holds(&all, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"));
+    }
+
+    #[test]
+    fn edges_are_inside_and_bounded() {
+        let set = set(&["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "fe80::1/128"]);
+        let edges: Vec<String> = set.edges(8).iter().map(ToString::to_string).collect();
+        assert_eq!(edges[..4], ["10.0.0.0", "10.255.255.255", "192.0.2.7", "192.0.2.7"]);
+        assert!(set.edges(8).iter().all(|ip| set.contains(*ip)) && edges.len() == 8, "{edges:?}");
+        let many = IpSet::new((0..1_000u32).map(|n| IpNet::from(IpAddr::V4(Ipv4Addr::from_bits(n * 4001)))));
+        assert!(many.edges(3).len() <= 6 && many.edges(3).iter().all(|ip| many.contains(*ip)));
+        assert!(IpSet::default().edges(3).is_empty());
     }
 
     #[test]
