@@ -162,6 +162,7 @@ pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts
             consumed_headers: Vec::new(),
             monitor_all: gateway.break_glass_at(started),
             probe: false,
+            scratch: None,
             trace: Some(Vec::with_capacity(STEPS)),
         },
         api: None,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bartizan_model::{
-    Cleared, CompileContext, Diagnostics, Guard, Mode, Mounted, Reason, ReasonInfo, ResponseHead, Transaction,
+    Cleared, CompileContext, Diagnostics, Guard, Mode, Mounted, Reason, ReasonInfo, ResponseHead, Timestamp,
+    Transaction,
+    probe::{Edit, Offer, Part, Probes},
 };
 use schemars::Schema;
 
@@ -96,6 +98,62 @@ impl Guards {
         self.security_headers.settle(transaction);
     }
 
+    /// Each place of the pipeline as this operation has it: equal for operations that share all their guards.
+    #[must_use]
+    pub fn parts(&self) -> [Part; 7] {
+        let Guards {
+            ip_access,
+            address_limits,
+            request_limits,
+            cors,
+            identity,
+            rate_limit,
+            security_headers,
+        } = self;
+        [
+            ip_access.part(),
+            address_limits.part(),
+            request_limits.part(),
+            cors.part(),
+            identity.part(),
+            rate_limit.part(),
+            security_headers.part(),
+        ]
+    }
+
+    /// What each mounted guard can be probed with, whatever its mode, in the order of [`Guards::parts`].
+    #[must_use]
+    pub fn offers(&self, now: Timestamp) -> Vec<Offer> {
+        let Guards {
+            ip_access,
+            address_limits,
+            request_limits,
+            cors,
+            identity,
+            rate_limit,
+            security_headers,
+        } = self;
+        let mut principal_limits = rate_limit.offer(now);
+        // Limits by address are asked first: the place of the others is counted behind them.
+        let before = address_limits.active().map_or(0, AddressLimits::count);
+        let probes = principal_limits.iter_mut().flat_map(|offer| &mut offer.probes.hostile);
+        for edit in probes.flat_map(|probe| &mut probe.edits) {
+            if let Edit::Spent(place) = edit {
+                *place = place.saturating_add(before);
+            }
+        }
+        let all = [
+            ip_access.offer(now),
+            address_limits.offer(now),
+            request_limits.offer(now),
+            cors.offer(now),
+            identity.offer(now),
+            principal_limits,
+            security_headers.offer(now),
+        ];
+        all.into_iter().flatten().collect()
+    }
+
     /// Each guard's id and mode, in the order of the pipeline.
     #[must_use]
     pub fn modes(&self) -> [(&'static str, Mode); 6] {
@@ -122,6 +180,8 @@ pub struct GuardInfo {
     pub reasons: &'static [ReasonInfo],
     /// Parses a configuration example and compiles it.
     pub check: fn(serde_json::Value, &CompileContext<'_>) -> Result<(), Diagnostics>,
+    /// The same, and what the guard can be probed with.
+    pub probes: fn(serde_json::Value, &CompileContext<'_>) -> Result<Probes, Diagnostics>,
 }
 
 impl GuardInfo {
@@ -131,13 +191,18 @@ impl GuardInfo {
             source,
             schema: || schemars::schema_for!(G::Config),
             reasons: <G::Reason as Reason>::ALL,
-            check: |value, context| {
-                let config = serde_json::from_value(value)
-                    .map_err(|error| bartizan_model::Diagnostic::error("", error.to_string()))?;
-                G::compile(config, context).map(|guard| drop(Arc::new(guard)))
+            check: |value, context| compiled::<G>(value, context).map(|guard| drop(Arc::new(guard))),
+            probes: |value, context| {
+                compiled::<G>(value, context).map(|guard| guard.probes(context.services.clock.now()))
             },
         }
     }
+}
+
+fn compiled<G: Guard>(value: serde_json::Value, context: &CompileContext<'_>) -> Result<G, Diagnostics> {
+    let config = serde_json::from_value(value)
+        .map_err(|error| bartizan_model::Diagnostic::error("", error.to_string()))?;
+    G::compile(config, context)
 }
 
 /// Every guard, in the order of the pipeline.

@@ -37,7 +37,7 @@ fn every_guard_has_its_headings_in_order() {
 }
 
 #[test]
-fn every_example_compiles() {
+fn every_example_compiles_and_can_be_probed() {
     let limits = Arc::new(LimitTable::new(1_024, &Sequence::new()));
     let services = support::services(StillClock::new(), limits, FixedKeys::default());
     let corp = IssuerSpec {
@@ -70,9 +70,11 @@ fn every_example_compiles() {
         if let Some(own) = value.get_mut(info.id) {
             value = own.take();
         }
-        if let Err(problems) = (info.check)(value, &context) {
+        if let Err(problems) = (info.check)(value.clone(), &context) {
             panic!("the example of `{}`: {problems}", info.id);
         }
+        let probes = (info.probes)(value, &context).unwrap();
+        assert!(!probes.hostile.is_empty(), "nothing shows that `{}` protects", info.id);
     }
 }
 

@@ -12,7 +12,9 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    CompileContext, Denial, Diagnostics, Mode, Phase, Reason, ResponseHead, Transaction, transaction::Step,
+    CompileContext, Denial, Diagnostics, Mode, Phase, Reason, ResponseHead, Timestamp, Transaction,
+    probe::{Offer, Part, Probes},
+    transaction::Step,
 };
 
 /// What a guard says of an exchange at one phase.
@@ -88,6 +90,13 @@ pub trait Guard: Sized + Send + Sync + 'static {
         self.response_headers(transaction, response);
     }
 
+    /// What the guard can be probed with, from its compiled state: requests that it must refuse, and what a request needs
+    /// to pass. `now` is for credentials that are made to be refused. A guard that refuses nothing offers nothing.
+    fn probes(&self, now: Timestamp) -> Probes {
+        let _ = now;
+        Probes::default()
+    }
+
     /// Learns how the exchange ended: releases what it holds.
     fn settle(&self, transaction: &Transaction) {
         let _ = transaction;
@@ -134,6 +143,22 @@ impl<G: Guard> Mounted<G> {
     #[must_use]
     pub fn active(&self) -> Option<&G> {
         if self.mode == Mode::Off { None } else { self.guard.as_deref() }
+    }
+
+    /// The guard's id, its mode, and which one it is.
+    #[must_use]
+    pub fn part(&self) -> Part {
+        // The address tells two compiled guards apart for as long as the policy holds both.
+        let instance = self.guard.as_ref().map_or(0, |guard| Arc::as_ptr(guard).addr());
+        Part { guard: G::ID, mode: self.mode, instance }
+    }
+
+    /// What the guard can be probed with, whatever its mode; `None` when absent.
+    #[must_use]
+    pub fn offer(&self, now: Timestamp) -> Option<Offer> {
+        let Part { guard, mode, instance } = self.part();
+        let probes = self.guard.as_ref()?.probes(now);
+        Some(Offer { guard, mode, probes, instance })
     }
 
     /// Runs the guard on the request head under its mode.

@@ -11,6 +11,7 @@ pub mod event;
 pub mod guard;
 pub mod id;
 pub mod principal;
+pub mod probe;
 pub mod problem;
 pub mod reason;
 pub mod redacted;

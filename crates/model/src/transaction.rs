@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::{HeaderMap, Method, StatusCode, Version};
 use serde::Serialize;
 
-use crate::{Client, EventId, Finding, Mode, Phase, Principal, Timestamp};
+use crate::{Client, EventId, Finding, Mode, Phase, Principal, Timestamp, probe::Scratch};
 
 /// Findings kept per transaction; more are counted, not kept (a hostile request must not grow memory).
 pub const MAX_FINDINGS: usize = 64;
@@ -135,8 +135,11 @@ pub struct Transaction {
     pub consumed_headers: Vec<http::HeaderName>,
     /// Break-glass: every refusal of a guard is a finding only.
     pub monitor_all: bool,
-    /// A start-up probe: counts in no ban, limit or baseline.
+    /// A probe, or a question of `explain`: counts in no ban, limit or baseline.
     pub probe: bool,
+    /// Where a probe of the live path counts, and looks keys up, instead of where callers do. Set from the in-process mark
+    /// of its connection, never from anything on the wire.
+    pub scratch: Option<Scratch>,
     /// Each guard's decision, kept only when somebody asked (`explain`) or the exchange was sampled for `why`.
     pub trace: Option<Vec<TraceLine>>,
 }

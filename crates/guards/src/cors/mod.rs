@@ -37,13 +37,14 @@
 
 mod config;
 mod origin;
+mod probes;
 mod reason;
 #[cfg(test)]
 mod tests;
 
 use bartizan_model::{
     Answer, CanonicalRequest, CompileContext, Diagnostic, Diagnostics, Guard, Outcome, ResponseHead,
-    Transaction,
+    Timestamp, Transaction, probe::Probes,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -141,6 +142,10 @@ impl Guard for Cors {
         } else {
             vary_by_origin(&mut response.headers);
         }
+    }
+
+    fn probes(&self, _: Timestamp) -> Probes {
+        probes::offer(self)
     }
 }
 

@@ -24,13 +24,13 @@ static VERIFIED: LazyLock<TokenCache> = LazyLock::new(TokenCache::new);
 
 /// The issuers whose tokens an operation accepts.
 pub(super) struct JwtVerifier {
-    issuers: Vec<Issuer>,
-    documents: Arc<dyn Documents>,
+    pub issuers: Vec<Issuer>,
+    pub documents: Arc<dyn Documents>,
 }
 
-struct Issuer {
-    spec: Arc<IssuerSpec>,
-    algorithms: Vec<Algorithm>,
+pub(super) struct Issuer {
+    pub spec: Arc<IssuerSpec>,
+    pub algorithms: Vec<Algorithm>,
     keys: Keys,
 }
 
@@ -42,9 +42,14 @@ pub(super) struct Proven {
 }
 
 impl JwtVerifier {
-    /// Verifies a token at `now`. Waits only for a key set: when there is none yet, or when the token names a key that
-    /// the set lacks (at most one fetch in 30 s, which the store of documents sees to).
-    pub(super) async fn verify(&self, token: &str, now: Timestamp) -> Result<Proven, Rejection> {
+    /// Verifies a token at `now`. Waits only for a key set, and only if it `may_fetch`: when there is none yet, or when
+    /// the token names a key that the set lacks (at most one fetch in 30 s, which the store of documents sees to).
+    pub(super) async fn verify(
+        &self,
+        token: &str,
+        now: Timestamp,
+        may_fetch: bool,
+    ) -> Result<Proven, Rejection> {
         if token.len() > jws::MAX_TOKEN {
             return Err(Why::TokenTooLarge.into());
         }
@@ -61,7 +66,8 @@ impl JwtVerifier {
         let claims = read_claims(compact.payload())?;
         let name = claims::issuer(&claims)?;
         let issuer = self.issuers.iter().find(|i| *i.spec.issuer == *name).ok_or(Why::UnknownIssuer)?;
-        let keys = issuer.verify_signature(&compact, &*self.documents).await?;
+        let documents = may_fetch.then_some(&*self.documents);
+        let keys = issuer.verify_signature(&compact, &*self.documents, documents).await?;
         let (principal, lifetime) =
             claims::read(claims, &issuer.spec).map_err(|why| issuer.reject_with_key(why, &compact, &keys))?;
         lifetime
@@ -127,6 +133,11 @@ fn read_claims(payload: &[u8]) -> Result<Map<String, Value>, Why> {
 }
 
 impl Issuer {
+    /// Its keys as they are known now.
+    pub(super) fn current_keys(&self, documents: &dyn Documents) -> Option<Arc<KeySet>> {
+        self.keys.current(documents)
+    }
+
     fn compile(spec: &Arc<IssuerSpec>, context: &CompileContext<'_>) -> Result<Self, String> {
         let mut algorithms = Vec::new();
         for name in &spec.algorithms {
@@ -179,17 +190,19 @@ impl Issuer {
         }
     }
 
+    /// `fetch` are the same documents where a key set may be waited for.
     async fn verify_signature(
         &self,
         token: &Compact<'_>,
         documents: &dyn Documents,
+        fetch: Option<&dyn Documents>,
     ) -> Result<Arc<KeySet>, Rejection> {
         if !self.accepts_type(token.typ()) {
             return Err(self.reject(Why::TypeNotAccepted));
         }
         let keys = match self.keys.current(documents) {
             Some(keys) => keys,
-            None => self.keys.refetch(documents).await.ok_or_else(|| self.reject(Why::KeysUnavailable))?,
+            None => self.keys.refetch(fetch).await.ok_or_else(|| self.reject(Why::KeysUnavailable))?,
         };
         let defect = match token.verify(&keys, &self.algorithms) {
             Ok(()) => return Ok(keys),
@@ -197,7 +210,7 @@ impl Issuer {
         };
         let rotated = defect == Defect::UnknownKey || defect == Defect::Signature && token.kid().is_none();
         if rotated
-            && let Some(newer) = self.keys.refetch(documents).await
+            && let Some(newer) = self.keys.refetch(fetch).await
             && newer.id() != keys.id()
         {
             return match token.verify(&newer, &self.algorithms) {
@@ -294,7 +307,9 @@ impl Keys {
         keys
     }
 
-    async fn refetch(&self, documents: &dyn Documents) -> Option<Arc<KeySet>> {
+    /// `None` also where nothing may be fetched.
+    async fn refetch(&self, documents: Option<&dyn Documents>) -> Option<Arc<KeySet>> {
+        let documents = documents?;
         if let Keys::Remote { source, .. } = self {
             documents.refetch(source).await;
         }

@@ -51,6 +51,8 @@ pub mod jws;
 mod jwt;
 mod pem;
 mod presented;
+mod probes;
+mod published;
 mod reason;
 mod roca;
 #[cfg(test)]
@@ -59,7 +61,8 @@ mod tests;
 use std::sync::Arc;
 
 use bartizan_model::{
-    CompileContext, Diagnostics, Guard, Outcome, Principal, Transaction, services::ApiKeys,
+    CompileContext, Diagnostics, Guard, Outcome, Principal, Timestamp, Transaction, probe::Probes,
+    services::ApiKeys,
 };
 use http::{HeaderName, header::AUTHORIZATION};
 
@@ -134,6 +137,10 @@ impl Guard for Identity {
             }
         }
     }
+
+    fn probes(&self, now: Timestamp) -> Probes {
+        probes::offer(self, now)
+    }
 }
 
 /// Who calls, and which fields the upstream does not get.
@@ -146,13 +153,18 @@ impl Identity {
     /// Verifies everything that is presented; the first invalid credential ends it.
     async fn verify(&self, transaction: &Transaction) -> Result<Valid, Rejection> {
         let mut valid = Valid::default();
+        // A probe looks keys up among its own, and spends no fetch of a key set that a caller may need.
+        let scratch = transaction.scratch.as_ref();
+        let api_keys = scratch.map_or(&self.api_keys, |scratch| &scratch.api_keys);
         self.refuse_in_query(transaction)?;
         if let Some(verifier) = &self.jwt {
             let presented = match presented::bearer(&transaction.request.headers) {
-                Verification::Valid(token) => match verifier.verify(token, transaction.started).await {
-                    Ok(proven) => Verification::Valid(proven),
-                    Err(rejection) => Verification::Invalid(rejection),
-                },
+                Verification::Valid(token) => {
+                    match verifier.verify(token, transaction.started, scratch.is_none()).await {
+                        Ok(proven) => Verification::Valid(proven),
+                        Err(rejection) => Verification::Invalid(rejection),
+                    }
+                }
                 Verification::Absent => Verification::Absent,
                 Verification::Invalid(rejection) => Verification::Invalid(rejection),
             };
@@ -160,12 +172,10 @@ impl Identity {
         }
         for header in &self.api_key_headers {
             let presented = match presented::field(&transaction.request.headers, header) {
-                Verification::Valid(key) => {
-                    match api_key::verify(key, &*self.api_keys, transaction.started) {
-                        Ok(principal) => Verification::Valid(principal),
-                        Err(rejection) => Verification::Invalid(rejection),
-                    }
-                }
+                Verification::Valid(key) => match api_key::verify(key, &**api_keys, transaction.started) {
+                    Ok(principal) => Verification::Valid(principal),
+                    Err(rejection) => Verification::Invalid(rejection),
+                },
                 Verification::Absent => Verification::Absent,
                 Verification::Invalid(rejection) => Verification::Invalid(rejection),
             };

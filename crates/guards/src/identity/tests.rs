@@ -280,6 +280,7 @@ fn transaction(token: &str, at: u64) -> Transaction {
         consumed_headers: Vec::new(),
         monitor_all: false,
         probe: false,
+        scratch: None,
         trace: None,
     }
 }

@@ -32,12 +32,14 @@
 //! - OWASP API Security Top 10 2023, API8
 
 mod config;
+mod probes;
 mod reason;
 #[cfg(test)]
 mod tests;
 
 use bartizan_model::{
-    CompileContext, Diagnostic, Diagnostics, FileReference, Guard, Outcome, Transaction, address::canonical,
+    CompileContext, Diagnostic, Diagnostics, FileReference, Guard, Outcome, Timestamp, Transaction,
+    address::canonical, probe::Probes,
 };
 use bartizan_pattern::ip::IpSet;
 use ipnet::{IpNet, Ipv4Net};
@@ -86,6 +88,10 @@ impl Guard for IpAccess {
             Some(allow) if !allow.contains(ip) => Outcome::Deny(Why::NotAllowed),
             _ => Outcome::Continue,
         }
+    }
+
+    fn probes(&self, _: Timestamp) -> Probes {
+        probes::offer(self)
     }
 }
 

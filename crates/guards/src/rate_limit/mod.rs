@@ -42,6 +42,7 @@
 mod config;
 mod fields;
 mod key;
+mod probes;
 mod reason;
 pub mod table;
 #[cfg(test)]
@@ -50,8 +51,9 @@ mod tests;
 use std::{net::IpAddr, sync::Arc};
 
 use bartizan_model::{
-    CompileContext, Diagnostics, Guard, Outcome, ResponseHead, Transaction,
+    CompileContext, Diagnostics, Guard, Outcome, ResponseHead, Timestamp, Transaction,
     address::limiting_key,
+    probe::Probes,
     services::{LimitStore, Quota},
 };
 
@@ -78,6 +80,18 @@ impl Guard for AddressLimits {
     async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Why> {
         self.0.take(transaction)
     }
+
+    fn probes(&self, _: Timestamp) -> Probes {
+        probes::offer(&self.0)
+    }
+}
+
+impl AddressLimits {
+    /// How many limits each exchange asks here.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.limits.len()
+    }
 }
 
 impl Guard for RateLimits {
@@ -95,6 +109,10 @@ impl Guard for RateLimits {
 
     fn response_headers(&self, transaction: &Transaction, response: &mut ResponseHead) {
         fields::settle_legacy(&transaction.response_headers, &mut response.headers);
+    }
+
+    fn probes(&self, _: Timestamp) -> Probes {
+        probes::offer(&self.0)
     }
 }
 
@@ -148,13 +166,15 @@ impl Limits {
     }
 
     fn take(&self, transaction: &mut Transaction) -> Outcome<Why> {
-        // A start-up probe must not spend what callers are owed.
-        if transaction.probe {
+        // A probe must not spend what callers are owed: it brings counters of its own, or asks no limit.
+        let scratch = transaction.scratch.as_ref().map(|scratch| Arc::clone(&scratch.limits));
+        if transaction.probe && scratch.is_none() {
             return Outcome::Continue;
         }
+        let store = scratch.as_ref().unwrap_or(&self.store);
         for limit in &self.limits {
             let key = self.key(limit, transaction);
-            let decision = self.store.take(key, limit.quota, limit.cost, transaction.ticks);
+            let decision = store.take(key, limit.quota, limit.cost, transaction.ticks);
             limit.fields.append(decision, &mut transaction.response_headers);
             if !decision.allowed {
                 return Outcome::Deny(Why::Exceeded {

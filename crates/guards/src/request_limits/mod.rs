@@ -32,11 +32,14 @@
 //! - OWASP API Security Top 10 2023, API4
 
 mod config;
+mod probes;
 mod reason;
 #[cfg(test)]
 mod tests;
 
-use bartizan_model::{CompileContext, Diagnostic, Diagnostics, Guard, Outcome, Transaction};
+use bartizan_model::{
+    CompileContext, Diagnostic, Diagnostics, Guard, Outcome, Timestamp, Transaction, probe::Probes,
+};
 use http::{HeaderValue, Method};
 
 pub use config::Config;
@@ -153,5 +156,9 @@ impl Guard for RequestLimits {
             }
             _ => Outcome::Continue,
         }
+    }
+
+    fn probes(&self, _: Timestamp) -> Probes {
+        probes::offer(self)
     }
 }

@@ -39,11 +39,14 @@
 //! - OWASP API Security Top 10 2023, API8
 
 mod config;
+mod probes;
 mod reason;
 #[cfg(test)]
 mod tests;
 
-use bartizan_model::{CompileContext, Diagnostic, Diagnostics, Guard, ResponseHead, Transaction};
+use bartizan_model::{
+    CompileContext, Diagnostic, Diagnostics, Guard, ResponseHead, Timestamp, Transaction, probe::Probes,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 pub use config::{Config, Setting};
@@ -128,6 +131,10 @@ impl Guard for SecurityHeaders {
         {
             response.headers.insert(header::CACHE_CONTROL, value.clone());
         }
+    }
+
+    fn probes(&self, _: Timestamp) -> Probes {
+        probes::offer(self)
     }
 }
 

@@ -219,6 +219,7 @@ pub fn transaction() -> Transaction {
         consumed_headers: Vec::new(),
         monitor_all: false,
         probe: false,
+        scratch: None,
         trace: None,
     }
 }

@@ -1,0 +1,43 @@
+//! What the limits can be probed with: each one once with its counter spent.
+
+use bartizan_model::probe::{Doubt, Edit, Probe, Probes};
+use http::HeaderValue;
+
+use super::{CompiledLimit, Limits, config::Key};
+
+/// Requests of one caller in one second beyond which a limit protects nothing: what stands behind a gateway is busy long
+/// before one caller gets there.
+const NEVER: u64 = 10_000;
+
+/// What one of the two places offers; limits count from 0 within it.
+pub(super) fn offer(limits: &Limits) -> Probes {
+    let mut probes = Probes::default();
+    for (index, limit) in limits.limits.iter().enumerate() {
+        let mut edits = vec![Edit::Spent(index)];
+        if let Key::Header(name) = &limit.key {
+            edits.push(Edit::Header(name.clone(), HeaderValue::from_static("probe")));
+        }
+        let name = format!("one request more than the limit `{}` allows", limit.name);
+        probes.hostile.push(Probe::refused(name, edits));
+        let most = in_first_second(limit);
+        if most >= NEVER {
+            probes.doubts.push(Doubt {
+                code: "limit_never_bites",
+                whole_api_only: false,
+                what: format!(
+                    "the limit `{}` lets one caller ask {most} times in a second: nobody meets it",
+                    limit.name
+                )
+                .into(),
+                remedy: "write the rate, and the burst, that one caller really needs".into(),
+            });
+        }
+    }
+    probes
+}
+
+/// What one caller may ask in its first second.
+fn in_first_second(limit: &CompiledLimit) -> u64 {
+    let units = u64::from(limit.quota.burst).saturating_add(1_000_000_000 / limit.quota.interval_ns.max(1));
+    units / u64::from(limit.cost.max(1))
+}
