@@ -7,7 +7,10 @@ use bartizan_model::{Diagnostics, Mode, Profile, Redacted};
 use bartizan_pattern::{ip::IpSet, path::PathRules};
 use http::{HeaderName, Method};
 
-use crate::routing::{HostRouter, OperationTable};
+use crate::{
+    places::Places,
+    routing::{HostRouter, OperationTable},
+};
 
 /// Everything that decides, fixed for the life of an exchange.
 pub struct Snapshot {
@@ -35,6 +38,8 @@ pub struct Snapshot {
     pub router: HostRouter,
     /// Warnings of the compilation.
     pub warnings: Diagnostics,
+    /// Where settings were written.
+    pub places: Places,
 }
 
 /// One listener.
@@ -90,6 +95,8 @@ pub enum ClientAuth {
 pub struct AdminSpec {
     /// Where it listens: loopback by default.
     pub address: SocketAddr,
+    /// Whether the gateway is ready only once its guards were probed.
+    pub readiness_probes: bool,
 }
 
 /// Where state is kept.

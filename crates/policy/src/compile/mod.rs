@@ -17,6 +17,7 @@ use crate::{
     document::{Audit, Bounds, PolicyDocument, Storage},
     effective::{Effective, written},
     load::CompileOptions,
+    places::Places,
     routing::HostRouter,
     snapshot::{AdminSpec, Api, AuditSpec, ConnectionBounds, Snapshot, StateSpec},
     source::{Disk, Sources},
@@ -111,7 +112,8 @@ pub(crate) fn snapshot(
         );
     }
     let listeners = compiler.listeners(&document.listeners, document.admin.address.0);
-    let admin = AdminSpec { address: document.admin.address.0 };
+    let admin =
+        AdminSpec { address: document.admin.address.0, readiness_probes: document.admin.readiness_probes };
     if !admin.address.ip().is_loopback() {
         compiler.warn(
             "admin.address",
@@ -165,6 +167,7 @@ pub(crate) fn snapshot(
         let address = listener.address.to_string();
         default(format!("listeners.{address}.address"), &address);
     }
+    effective.settings.entry("admin.readiness_probes".to_owned()).or_insert(true.into());
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, settings) in document.apis.iter().enumerate() {
         let path = format!("apis[{index}]");
@@ -222,6 +225,7 @@ pub(crate) fn snapshot(
         apis,
         router,
         warnings: bartizan_model::Diagnostics::new(),
+        places: Places::of(tree, sources),
     };
     Some((snapshot, effective))
 }

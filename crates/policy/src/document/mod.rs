@@ -130,11 +130,15 @@ pub(crate) enum MinVersion {
 pub(crate) struct Admin {
     /// Where it listens. Default: `127.0.0.1:9440`.
     pub address: Address,
+    /// Whether `/readyz` answers 200 only once the guards of the policy in force were probed through the live path, at
+    /// start and after each reload. Default: true.
+    pub readiness_probes: bool,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Admin { address: Address(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9440)) }
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9440);
+        Admin { address: Address(address), readiness_probes: true }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod combinations;
 mod host;
+mod samples;
 #[cfg(test)]
 mod tests;
 
