@@ -9,6 +9,8 @@
 )]
 
 mod documents;
+mod errands;
 mod exploits;
+mod oidc;
 mod ordinary;
 mod running;

@@ -55,6 +55,68 @@ fn the_documented_policy_protects_the_bank() {
     assert!(bank.wait(SECONDS).is_some_and(|status| status.success()), "{}", bank.log());
 }
 
+/// The block of commands that follows each heading of a flaw in the manual, with what it shows where it works.
+fn recipes(manual: &str) -> Vec<(String, String, Vec<String>)> {
+    let sections = manual.split("\n### ").filter(|section| section.starts_with("BANK-"));
+    sections
+        .map(|section| {
+            let number = section.split(':').next().unwrap().to_owned();
+            let lines: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+            let shows =
+                lines.iter().filter_map(|line| Some(line.split_once("# shows ")?.1.to_owned())).collect();
+            (number, lines.join("\n"), shows)
+        })
+        .collect()
+}
+
+/// What a block prints, after the manual's own lines that sign in.
+fn bash(manual: &str, port: u16, block: &str) -> String {
+    let sign_in: Vec<&str> = manual
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| ["BANK=", "TOKEN=", "AUTH="].iter().any(|name| line.starts_with(name)))
+        .collect();
+    assert_eq!(sign_in.len(), 3, "{sign_in:?}");
+    let script = format!("{}\n[ ${{#TOKEN}} -gt 100 ] || echo NOT SIGNED IN\n{block}\n", sign_in.join("\n"));
+    let script = script.replace("127.0.0.1:3000", &format!("127.0.0.1:{port}"));
+    let ended = Command::new("timeout").args(["30", "bash", "-c", &script]).output().unwrap();
+    let text = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(!text.contains("NOT SIGNED IN"), "{script}");
+    text
+}
+
+/// The manual's exploits, as they are written: all of them work against one build, none against the other.
+#[test]
+fn the_documented_exploits_work_as_they_are_written() {
+    for tool in ["bash", "curl", "jq", "timeout"] {
+        if Command::new(tool).arg("--version").output().is_err() {
+            println!("SKIPPED: the exploits of docs/sample-bank.md need `{tool}`");
+            return;
+        }
+    }
+    let manual = include_str!("../../../../docs/sample-bank.md");
+    let mut recipes = recipes(manual);
+    assert_eq!(recipes.len(), bartizan_bank::Flaw::ALL.len());
+    // It makes its customer an administrator: nothing may be judged after it.
+    recipes.sort_by_key(|(number, ..)| number == "BANK-03");
+    for (build, works) in [("--vulnerable", true), ("--fixed", false)] {
+        let port = free_port();
+        let mut command = Command::new(BINARY);
+        command.args(["sample", build, "--listen", &format!("127.0.0.1:{port}")]);
+        let mut process = Process::start("bartizan sample", &mut command).unwrap();
+        process.wait_for_port(port, SECONDS).unwrap();
+        for (number, block, shows) in &recipes {
+            assert!(!shows.is_empty(), "{number} does not tell what it shows");
+            let printed = bash(manual, port, block);
+            let worked = shows.iter().all(|text| printed.contains(text.as_str()));
+            assert_eq!(
+                worked, works,
+                "{number} against {build} should show {shows:?}, printed: {printed:.2000}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_bank_listens_on_loopback_only_and_needs_a_build() {
     let dir = tempfile::tempdir().unwrap();
