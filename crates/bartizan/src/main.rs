@@ -50,6 +50,8 @@ enum Command {
     Schema(commands::schema::Args),
     /// Run the sample bank: an API to protect, with planted flaws or with none.
     Sample(commands::sample::Args),
+    /// Run attack scenarios on loopback, without the gateway and with it.
+    Drill(commands::drill::Args),
     /// Write a first configuration.
     #[command(
         after_help = "Examples:\n  bartizan init --upstream http://127.0.0.1:3000\n  bartizan init --contract openapi.yaml --profile strict -o shop.yaml\n\nWhat it writes passes `bartizan check`."
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => commands::diff::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
         Command::Sample(args) => commands::sample::run(args),
+        Command::Drill(args) => commands::drill::run(args),
         Command::Init(args) => commands::init::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Why(args) => commands::why::run(args),

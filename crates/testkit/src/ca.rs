@@ -65,6 +65,16 @@ impl Ca {
         self.leaf(folder, file, names, ExtendedKeyUsagePurpose::ServerAuth, Duration::hours(-1))
     }
 
+    /// A server certificate that nobody but its own key has signed, valid for a day.
+    ///
+    /// # Errors
+    /// As [`Ca::server`].
+    pub fn self_signed(folder: &Path, file: &str, names: &[&str]) -> Result<Leaf> {
+        let params = leaf(names, ExtendedKeyUsagePurpose::ServerAuth, Duration::days(1))?;
+        let key = KeyPair::generate()?;
+        write(folder, file, &params.self_signed(&key)?.pem(), &key)
+    }
+
     /// A client certificate, valid for a day.
     ///
     /// # Errors
@@ -81,17 +91,26 @@ impl Ca {
         purpose: ExtendedKeyUsagePurpose,
         until: Duration,
     ) -> Result<Leaf> {
-        let now = OffsetDateTime::now_utc();
-        let mut params = CertificateParams::new(names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>())?;
-        params.distinguished_name.push(DnType::CommonName, names.first().copied().unwrap_or("test"));
-        params.not_before = now - Duration::days(2);
-        params.not_after = now + until;
-        params.extended_key_usages = vec![purpose];
         let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        let leaf = Leaf { cert: folder.join(format!("{file}.pem")), key: folder.join(format!("{file}.key")) };
-        fs::write(&leaf.cert, certificate.pem())?;
-        fs::write(&leaf.key, key.serialize_pem())?;
-        Ok(leaf)
+        let certificate = leaf(names, purpose, until)?.signed_by(&key, &self.issuer)?;
+        write(folder, file, &certificate.pem(), &key)
     }
+}
+
+/// The parameters of a leaf that ends `until` from now.
+fn leaf(names: &[&str], purpose: ExtendedKeyUsagePurpose, until: Duration) -> Result<CertificateParams> {
+    let now = OffsetDateTime::now_utc();
+    let mut params = CertificateParams::new(names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>())?;
+    params.distinguished_name.push(DnType::CommonName, names.first().copied().unwrap_or("test"));
+    params.not_before = now - Duration::days(2);
+    params.not_after = now + until;
+    params.extended_key_usages = vec![purpose];
+    Ok(params)
+}
+
+fn write(folder: &Path, file: &str, certificate: &str, key: &KeyPair) -> Result<Leaf> {
+    let leaf = Leaf { cert: folder.join(format!("{file}.pem")), key: folder.join(format!("{file}.key")) };
+    fs::write(&leaf.cert, certificate)?;
+    fs::write(&leaf.key, key.serialize_pem())?;
+    Ok(leaf)
 }

@@ -59,6 +59,19 @@ impl Gateway {
     /// # Errors
     /// It was not ready in time; with what it wrote.
     pub fn with_config(binary: &str, text: &str, prepare: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+        Self::with_arguments(binary, text, &[], prepare)
+    }
+
+    /// As [`Gateway::with_config`], with more arguments.
+    ///
+    /// # Errors
+    /// It was not ready in time; with what it wrote.
+    pub fn with_arguments(
+        binary: &str,
+        text: &str,
+        more: &[&str],
+        prepare: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let (address, admin) = (loopback(free_port()), loopback(free_port()));
         prepare(dir.path())?;
@@ -69,7 +82,7 @@ impl Gateway {
         let file = dir.path().join("bartizan.yaml");
         fs::write(&file, text)?;
         let mut command = Command::new(binary);
-        command.current_dir(dir.path()).args(["run", "--config"]).arg(file);
+        command.current_dir(dir.path()).args(["run", "--config"]).arg(file).args(more);
         Self::start(command, dir, address, admin)
     }
 

@@ -1,7 +1,7 @@
-//! Development only: child processes, scripted upstreams, certificates, tokens and the runners of the foreign suites.
+//! For tests and drills: child processes, scripted upstreams, certificates, tokens and the runners of the foreign suites.
 //!
-//! Everything binds to loopback, has a deadline, and ends with the value that holds it. Nothing of this is linked into
-//! the shipped binary.
+//! Everything binds to loopback, has a deadline, and ends with the value that holds it. Nothing of this carries
+//! traffic.
 
 #![allow(clippy::disallowed_methods, reason = "threads and the system clock are fine where nobody is served")]
 

@@ -103,7 +103,9 @@ pub fn reply(answer: &[u8]) -> Reply {
     }
 }
 
-fn is_whole(answer: &[u8]) -> bool {
+/// Whether an answer holds a whole final response, by its own framing.
+#[must_use]
+pub fn is_whole(answer: &[u8]) -> bool {
     let reply = reply(answer);
     let framed = reply.header("content-length").is_some() || reply.header("transfer-encoding").is_some();
     reply.status >= 200 && reply.whole && (framed || matches!(reply.status, 204 | 304))

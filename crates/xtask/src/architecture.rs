@@ -53,6 +53,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "bartizan-bank",
             "bartizan-contract",
             "bartizan-control",
+            "bartizan-drill",
             "bartizan-gateway",
             "bartizan-guards",
             "bartizan-model",
@@ -64,6 +65,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("bartizan-bank", &["bartizan-contract", "bartizan-model"]),
+    (
+        "bartizan-drill",
+        &["bartizan-bank", "bartizan-model", "bartizan-testkit", "bartizan-traffic"],
+    ),
     ("bartizan-testkit", &[]),
     ("bartizan-traffic", &["bartizan-bank", "bartizan-model"]),
     ("xtask", &["bartizan-testkit"]),

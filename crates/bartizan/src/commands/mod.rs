@@ -3,6 +3,7 @@
 pub mod ban;
 pub mod check;
 pub mod diff;
+pub mod drill;
 pub mod explain;
 pub mod init;
 pub mod keys;
