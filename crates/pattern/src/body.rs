@@ -4,3 +4,4 @@ pub mod form;
 pub mod json;
 mod keys;
 pub mod media_type;
+pub mod multipart;
