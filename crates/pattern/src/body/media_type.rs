@@ -212,7 +212,7 @@ fn is_token(byte: u8) -> bool {
 /// A quoted string (section 5.6.4) without its quotes, and what is behind it.
 fn quoted_string(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
     let inner = bytes.strip_prefix(b"\"")?;
-    let mut value = Cow::Borrowed(&inner[..0]);
+    let mut value = Cow::Borrowed(b"".as_slice());
     let mut at = 0;
     loop {
         match *inner.get(at)? {

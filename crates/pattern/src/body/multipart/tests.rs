@@ -78,7 +78,7 @@ fn every_irregularity_has_its_flag() {
         (TYPE, disposition("name=\"a'b\""), vec![InvalidQuoting]),
         (TYPE, named.replace("value", "--xy"), vec![UnmatchedBoundary]),
         (TYPE, named.replace("value", "a--xyz"), vec![UnmatchedBoundary]),
-        (TYPE, named.replace("value", "--"), vec![]),
+        (TYPE, named.replace("value", "--"), vec![UnmatchedBoundary]),
         (TYPE, named.replace("value", "a\r\n-- b"), vec![UnmatchedBoundary]),
     ];
     for (content_type, body, flags) in cases {
