@@ -2,7 +2,7 @@
 //!
 //! A [`World`] has [`Settings`] and makes actors: [`World::person`] and [`World::attacker`]. An [`Actor`] is a state machine
 //! that says what it does next and hears what was answered, so that the same actor runs live ([`play()`]) and in a file
-//! (where a small model of the bank answers). Every request has a [`Label`] that travels beside it, never in it.
+//! ([`Simulation`]), where a small model of the bank answers. Every request has a [`Label`] that travels beside it, never in it.
 
 mod actor;
 mod address;
@@ -13,7 +13,12 @@ mod label;
 mod person;
 pub mod play;
 mod request;
+mod rhythm;
+mod simulate;
+mod token;
+mod words;
 mod world;
+mod zipf;
 
 pub use actor::{Actor, Cue, Step};
 pub use attack::Plan;
@@ -21,4 +26,5 @@ pub use device::{Device, Form, Tls};
 pub use label::{Kind, Label, Part};
 pub use play::{Broken, Outcome, play};
 pub use request::{Answer, Connection, Planned};
+pub use simulate::{Exchange, Mix, Simulation};
 pub use world::{Rhythm, Settings, World};

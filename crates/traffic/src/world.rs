@@ -2,12 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bartizan_bank::CUSTOMERS;
+use bartizan_bank::{CUSTOMERS, PRICES};
+use serde_json::Value;
 
 use crate::{
     actor::Actor,
     attack::{self, Plan},
+    draw::Draw,
     person::Person,
+    token::Issuer,
+    zipf::Zipf,
 };
 
 /// How a world is made. Everything that happens in it follows from these.
@@ -62,6 +66,12 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct World {
     pub(crate) settings: Settings,
+    /// Whose tokens the simulation hands out.
+    pub(crate) issuer: Issuer,
+    /// A key that nobody trusts.
+    pub(crate) foreign: Issuer,
+    prices: Zipf,
+    accounts: Zipf,
 }
 
 impl World {
@@ -69,7 +79,29 @@ impl World {
     #[must_use]
     pub fn new(settings: Settings) -> Arc<World> {
         let most = u32::try_from(CUSTOMERS).unwrap_or(u32::MAX);
-        Arc::new(World { settings: Settings { people: settings.people.min(most), ..settings } })
+        Arc::new(World {
+            issuer: Issuer::of(settings.seed, "issuer"),
+            foreign: Issuer::of(settings.seed, "foreign issuer"),
+            prices: Zipf::new(PRICES.unsigned_abs()),
+            accounts: Zipf::new(CUSTOMERS.unsigned_abs() * 2),
+            settings: Settings { people: settings.people.min(most), ..settings },
+        })
+    }
+
+    /// The key set of the simulated issuer (RFC 7517), by which tokens in files can be verified.
+    #[must_use]
+    pub fn jwks(&self) -> Value {
+        self.issuer.jwks()
+    }
+
+    /// An account that money goes to: few get most of it.
+    pub(crate) fn popular_account(&self, draw: &mut Draw) -> u64 {
+        self.accounts.draw(draw)
+    }
+
+    /// A price of the catalogue: few are looked at by many.
+    pub(crate) fn popular_price(&self, draw: &mut Draw) -> u64 {
+        self.prices.draw(draw)
     }
 
     /// Its settings.

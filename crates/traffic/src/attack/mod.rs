@@ -1,14 +1,17 @@
 //! Attackers: one plan, one behaviour for each kind, all of which adapt to what they are answered.
 
+mod attacker;
+mod injection;
+mod logins;
+mod objects;
+mod probes;
+mod scraping;
+mod tokens;
+
 use std::{sync::Arc, time::Duration};
 
-use bartizan_model::Timestamp;
-
-use crate::{
-    actor::{Actor, Cue, Step},
-    label::Kind,
-    world::World,
-};
+use crate::{actor::Actor, label::Kind, world::World};
+use attacker::{Attacker, Driven};
 
 /// What one attacker does, and how much of it.
 #[derive(Clone, Debug)]
@@ -27,8 +30,10 @@ pub struct Plan {
     pub devices: u64,
     /// Of 100 leaked passwords so many are still right (credential stuffing).
     pub valid_percent: u64,
-    /// Tenths of a percent of the catalogue or of the customers where it begins: fleets divide the work by it.
-    pub from_permille: u64,
+    /// Where it begins: an id, a price or an entry of a list, so that a fleet can share the work. 0 leaves it to the kind.
+    pub from: u64,
+    /// How long it waits at most where it is told to (`Retry-After`) and has no other address.
+    pub patience: Duration,
 }
 
 impl Plan {
@@ -53,7 +58,8 @@ impl Plan {
             addresses,
             devices,
             valid_percent: 5,
-            from_permille: 0,
+            from: 0,
+            patience: Duration::from_secs(30),
         }
     }
 
@@ -76,15 +82,46 @@ impl Plan {
     }
 }
 
-pub(crate) fn make(_world: &Arc<World>, _plan: Plan) -> Box<dyn Actor> {
-    Box::new(Gone)
-}
-
-/// An attacker with nothing to do.
-struct Gone;
-
-impl Actor for Gone {
-    fn next(&mut self, _now: Timestamp, _cue: Cue<'_>) -> Step {
-        Step::End
+/// The actor of a plan.
+pub(crate) fn make(world: &Arc<World>, plan: Plan) -> Box<dyn Actor> {
+    let mut attacker = Attacker::new(world, plan);
+    match attacker.plan.kind {
+        Kind::Person => world.person(u32::try_from(attacker.plan.instance).unwrap_or(1)),
+        Kind::AccountEnumeration | Kind::RecordEnumeration | Kind::TenantSwitch => {
+            let behaviour = objects::Enumeration::new(&attacker);
+            Box::new(Driven::new(attacker, behaviour))
+        }
+        Kind::CredentialStuffing => Box::new(Driven::new(attacker, logins::Stuffing::default())),
+        Kind::PasswordGuessing => {
+            let behaviour = logins::Guessing::new(&attacker);
+            Box::new(Driven::new(attacker, behaviour))
+        }
+        Kind::NameProbing => Box::new(Driven::new(attacker, logins::NameProbing::default())),
+        Kind::ResetGuessing => {
+            let behaviour = logins::ResetGuessing::new(&attacker);
+            Box::new(Driven::new(attacker, behaviour))
+        }
+        Kind::PriceScraping => {
+            let behaviour = scraping::Scraping::new(&attacker);
+            Box::new(Driven::new(attacker, behaviour))
+        }
+        Kind::ForgedToken => Box::new(Driven::new(attacker, tokens::Forging::default())),
+        Kind::LoggedOutToken => Box::new(Driven::new(attacker, tokens::LoggedOut::default())),
+        Kind::SqlInjection | Kind::ShellInjection | Kind::TemplateInjection | Kind::Ssrf => {
+            Box::new(Driven::new(attacker, injection::Injection::default()))
+        }
+        Kind::PageInflation
+        | Kind::AnonymousAccess
+        | Kind::ForgottenEndpoint
+        | Kind::MethodOverride
+        | Kind::MassAssignment
+        | Kind::PathTrick
+        | Kind::LowPrivilege
+        | Kind::ForeignOrigin
+        | Kind::OversizedHead
+        | Kind::ErrorProbing => {
+            let behaviour = probes::Probing::new(&mut attacker);
+            Box::new(Driven::new(attacker, behaviour))
+        }
     }
 }
