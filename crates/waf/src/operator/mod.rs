@@ -1,1 +1,273 @@
 //! Operators: what a value is tested with (`@rx`, `@pm`, `@ipMatch` and the others).
+//!
+//! An operator is compiled once ([`Operator::compile`]) and tests values of any bytes in time linear in the value.
+//! Negation (`!@rx`) is the caller's. An argument with macros is expanded by the caller for each test
+//! ([`Expanding`]).
+
+mod address;
+mod expanding;
+mod number;
+mod pattern;
+mod personal;
+mod phrase;
+mod substring;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+use crate::{
+    files::Files,
+    inject,
+    operator::{
+        address::Addresses, pattern::Pattern, personal::Personal, phrase::Phrases, substring::Comparison,
+    },
+};
+
+pub use self::{
+    expanding::Expanding,
+    number::{Relation, number},
+    validate::ByteRange,
+};
+
+/// How many groups of a match are kept: the whole match and groups 1 to 9, which rules name `TX:0` to `TX:9`.
+pub const GROUPS: usize = 10;
+
+/// What a test of one value found, and what it needs to remember between values. One per worker.
+#[derive(Debug, Default)]
+pub struct OperatorContext {
+    /// Whether the rule captures: only then are groups gathered.
+    pub capturing: bool,
+    groups: [Option<(usize, usize)>; GROUPS],
+    fingerprint: Option<inject::Fingerprint>,
+    span: Option<(usize, usize)>,
+    expanded: expanding::Compiled,
+}
+
+impl OperatorContext {
+    /// A context that gathers groups.
+    #[must_use]
+    pub fn for_capturing() -> Self {
+        Self { capturing: true, ..Self::default() }
+    }
+
+    /// Forgets what the last test found.
+    fn clear(&mut self) {
+        self.groups = [None; GROUPS];
+        self.fingerprint = None;
+        self.span = None;
+    }
+
+    fn found(&mut self, start: usize, end: usize) {
+        self.span = Some((start, end));
+    }
+
+    /// Notes a match that is also group 0.
+    fn captured(&mut self, start: usize, end: usize) {
+        self.found(start, end);
+        if self.capturing
+            && let Some(group) = self.groups.first_mut()
+        {
+            *group = Some((start, end));
+        }
+    }
+
+    /// Where in the value the last match lies. Operators that judge a value as a whole have none.
+    #[must_use]
+    pub const fn span(&self) -> Option<(usize, usize)> {
+        self.span
+    }
+
+    /// Group `index` of the last match in `value`, which is the value that was tested: a part of it, or for
+    /// `@detectSQLi` the fingerprint. `None` for a group that took no part.
+    #[must_use]
+    pub fn group<'a>(&'a self, index: usize, value: &'a [u8]) -> Option<&'a [u8]> {
+        if index == 0
+            && let Some(fingerprint) = &self.fingerprint
+        {
+            return self.capturing.then(|| fingerprint.as_bytes());
+        }
+        let (start, end) = (*self.groups.get(index)?)?;
+        value.get(start..end)
+    }
+}
+
+/// A compiled operator with its argument.
+#[derive(Debug)]
+pub struct Operator {
+    test: Test,
+}
+
+#[derive(Debug)]
+enum Test {
+    Always,
+    Never,
+    Pattern(Pattern),
+    AllMatches(Pattern),
+    Phrases(Phrases),
+    Addresses(Addresses),
+    Compare(Comparison, Box<[u8]>),
+    Number(Relation, i64),
+    Sqli,
+    Xss,
+    ByteRange(Box<ByteRange>),
+    UrlEncoding,
+    Utf8,
+    Personal(Personal),
+    /// The argument has macros.
+    Expanding(Expanding, Box<str>),
+    /// What needs more than the process has; never matches, as in `ModSecurity` without that.
+    Absent(&'static str),
+}
+
+impl Operator {
+    /// Compiles an operator by its name (any case, without `@`) and its argument.
+    ///
+    /// An argument with macros (`%{..}`) is left to [`Operator::matches_expanded`]; without it such an operator takes
+    /// its argument literally.
+    ///
+    /// # Errors
+    /// An unknown operator, one that is refused by name, or an argument that it cannot take; one sentence, without
+    /// the name of the operator.
+    pub fn compile(name: &str, argument: &str, files: &dyn Files) -> Result<Self, String> {
+        if has_macros(argument)
+            && let Ok(expanding) = Expanding::compile(name)
+        {
+            return Ok(Self { test: Test::Expanding(expanding, argument.into()) });
+        }
+        Self::compile_bytes(name, argument.as_bytes(), files)
+    }
+
+    fn compile_bytes(name: &str, argument: &[u8], files: &dyn Files) -> Result<Self, String> {
+        let is = |candidate: &str| name.eq_ignore_ascii_case(candidate);
+        if let Some(comparison) = Comparison::by_name(name) {
+            return Ok(Self { test: Test::Compare(comparison, argument.into()) });
+        }
+        if let Some(relation) = Relation::by_name(name) {
+            return Ok(Self { test: Test::Number(relation, number(argument)) });
+        }
+        if let Some(personal) = Personal::compile(name, argument)? {
+            return Ok(Self { test: Test::Personal(personal) });
+        }
+        let test = match () {
+            () if is("rx") => Test::Pattern(Pattern::compile(argument)?),
+            () if is("rxGlobal") => Test::AllMatches(Pattern::compile(argument)?),
+            () if is("pm") => Test::Phrases(Phrases::inline(argument)?),
+            () if is("pmFromFile") || is("pmf") => Test::Phrases(Phrases::from_files(argument, files)?),
+            () if is("ipMatch") => Test::Addresses(Addresses::inline(argument)?),
+            () if is("ipMatchFromFile") || is("ipMatchF") => {
+                Test::Addresses(Addresses::from_files(argument, files)?)
+            }
+            () if is("detectSQLi") => Test::Sqli,
+            () if is("detectXSS") => Test::Xss,
+            () if is("validateByteRange") => Test::ByteRange(Box::new(ByteRange::compile(argument)?)),
+            () if is("validateUrlEncoding") => Test::UrlEncoding,
+            () if is("validateUtf8Encoding") => Test::Utf8,
+            () if is("noMatch") => Test::Never,
+            () if is("unconditionalMatch") => Test::Always,
+            () if is("geoLookup") => Test::Absent("no database of places is configured for rules"),
+            () if is("rbl") => Test::Absent("a rule does not wait for the domain name system"),
+            () => return Err(refusal(name)),
+        };
+        Ok(Self { test })
+    }
+
+    /// Tests one value. What it found is in `context` until the next test.
+    pub fn matches(&self, value: &[u8], context: &mut OperatorContext) -> bool {
+        context.clear();
+        match &self.test {
+            Test::Always => true,
+            Test::Expanding(expanding, argument) => expanding.matches(argument.as_bytes(), value, context),
+            Test::Never | Test::Absent(_) => false,
+            Test::Pattern(pattern) => pattern.matches(value, context),
+            Test::AllMatches(pattern) => pattern.matches_all(value, context),
+            Test::Phrases(phrases) => phrases.matches(value, context),
+            Test::Addresses(addresses) => addresses.matches(value),
+            Test::Compare(comparison, argument) => comparison.matches(value, argument, context),
+            Test::Number(relation, right) => relation.holds(number(value), *right),
+            Test::Sqli => {
+                let fingerprint = inject::sqli(value);
+                let found = fingerprint.is_some();
+                context.fingerprint = fingerprint;
+                found
+            }
+            Test::Xss => {
+                let found = inject::xss(value);
+                if found {
+                    context.captured(0, value.len());
+                }
+                found
+            }
+            Test::ByteRange(range) => range.matches(value, context),
+            Test::UrlEncoding => validate::url_encoding(value, context),
+            Test::Utf8 => validate::utf8(value, context),
+            Test::Personal(personal) => personal.matches(value, context),
+        }
+    }
+
+    /// Tests one value with the argument after its macros are expanded. An operator whose argument has none, or that
+    /// takes none, tests as [`Operator::matches`] does.
+    pub fn matches_expanded(&self, argument: &[u8], value: &[u8], context: &mut OperatorContext) -> bool {
+        match &self.test {
+            Test::Expanding(expanding, _) => expanding.matches(argument, value, context),
+            _ => self.matches(value, context),
+        }
+    }
+
+    /// Whether the argument has macros, so that [`Operator::matches_expanded`] is to be asked.
+    #[must_use]
+    pub const fn is_expanding(&self) -> bool {
+        matches!(self.test, Test::Expanding(..))
+    }
+
+    /// Why the operator never matches here although it is one that `ModSecurity` has; said once at load.
+    #[must_use]
+    pub const fn limitation(&self) -> Option<&'static str> {
+        match &self.test {
+            Test::Absent(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// The regular expression as the engine of this crate reads it, for an operator that is one.
+    #[must_use]
+    pub fn expression(&self) -> Option<&str> {
+        match &self.test {
+            Test::Pattern(pattern) | Test::AllMatches(pattern) => pattern.expression(),
+            _ => None,
+        }
+    }
+
+    /// The phrases of `@pm` and `@pmFromFile`, which match in any ASCII case.
+    #[must_use]
+    pub fn phrases(&self) -> Option<&[Box<[u8]>]> {
+        match &self.test {
+            Test::Phrases(phrases) => Some(phrases.list()),
+            _ => None,
+        }
+    }
+}
+
+/// Whether an argument has `%{..}`.
+fn has_macros(argument: &str) -> bool {
+    argument.split_once("%{").is_some_and(|(_, rest)| rest.contains('}'))
+}
+
+/// Why there is no operator of this name.
+fn refusal(name: &str) -> String {
+    let reason = match name.to_ascii_lowercase().as_str() {
+        "inspectfile" | "fuzzyhash" => "it runs or reads files of the host for each request; remove the rule",
+        "gsblookup" => "the service that it asks has ended; remove the rule",
+        "rsub" => "a rule does not rewrite what passes; remove the rule",
+        "validatehash" => "it belongs to the content injection of `ModSecurity` 2; remove the rule",
+        "validatedtd" => "document type definitions are refused in every body; remove the rule",
+        "validateschema" => {
+            "an XML schema cannot be checked here; describe the body in an OpenAPI document instead"
+        }
+        _ => {
+            return format!(
+                "there is no operator `@{name}`; a text that begins with `@` is written `@rx ^@..`"
+            );
+        }
+    };
+    format!("the operator `@{name}` is refused: {reason}")
+}

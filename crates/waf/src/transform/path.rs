@@ -15,7 +15,7 @@ pub(super) fn normalise(input: &[u8], out: &mut Vec<u8>, win: bool) -> bool {
     out.clear();
     while !done && src <= end {
         done = src == end;
-        if (done || at(src + 1) == b'/') && (done || at(src) != b'/') {
+        if done || at(src + 1) == b'/' && at(src) != b'/' {
             match segment_end(at(src), out, relative, done, &mut at_root) {
                 Next::Copy => {}
                 Next::Stop => continue,
@@ -77,11 +77,10 @@ fn segment_end(byte: u8, out: &mut Vec<u8>, relative: bool, done: bool, at_root:
             }
         }
         None => {}
-        Some(b'/') => {
-            if !done {
-                out.pop();
-            }
+        Some(b'/') if !done => {
+            out.pop();
         }
+        Some(b'/') => {}
         Some(_) => return Next::Copy,
     }
     if done { Next::Stop } else { Next::Skip }
