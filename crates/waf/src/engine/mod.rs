@@ -1,1 +1,22 @@
-//! The evaluation of rules against a transaction.
+//! The evaluation of rules against one exchange.
+//!
+//! An [`Inspection`] is fed in the order of the phases and answers after each whether the exchange may go on. The walk
+//! is rule by rule, value by value: every rule is looked at as it is written.
+
+mod effects;
+mod exchange;
+mod expand;
+mod finding;
+mod inspection;
+mod live;
+mod request;
+mod response;
+mod values;
+mod walk;
+
+pub use exchange::RequestHead;
+pub use finding::{Finding, Interruption, Match, Stop};
+pub use inspection::{Context, Inspection};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,9 @@
-//! The variables that rules name, and the collections that live longer than a transaction.
+//! The variables that rules name, and the collections that live longer than an inspection.
+
+mod name;
+mod stored;
+mod tx;
+
+pub use name::Variable;
+pub use stored::{CollectionKey, Collections, MemoryCollections, StoredChange};
+pub use tx::Tx;

@@ -1,0 +1,123 @@
+//! What matches do: variables set, collections opened, settings of the inspection changed.
+
+use super::{exchange::Exchange, live::Live, values::View};
+use crate::{
+    lang::{Change, Control, Effect, Identity, RuleSet, Text},
+    operator::number,
+    variables::{CollectionKey, StoredChange, Variable},
+};
+
+/// How many collections one inspection may open: rules name a handful.
+const MAX_OPENED: usize = 64;
+
+pub(super) fn apply(effect: &Effect, exchange: &Exchange, live: &mut Live, rules: &RuleSet) {
+    let expand = |live: &Live, text: &Text| View { exchange, live, rules }.expand(text);
+    match effect {
+        Effect::SetVar { collection, name, change } => {
+            let name = expand(live, name);
+            let change = match change {
+                Change::Set(value) => StoredChange::Set(expand(live, value)),
+                Change::Add(value) => StoredChange::Add(number(&expand(live, value))),
+                Change::Subtract(value) => StoredChange::Add(number(&expand(live, value)).saturating_neg()),
+                Change::Remove => StoredChange::Remove,
+            };
+            if *collection == Variable::Tx {
+                set_tx(live, &name, &change);
+            } else {
+                set_stored(live, *collection, &name, &change);
+            }
+        }
+        Effect::ExpireVar { collection, name, seconds } => {
+            let name = expand(live, name);
+            let seconds = u64::try_from(number(&expand(live, seconds))).unwrap_or_default();
+            let at = (live.context.now / 1000).saturating_add(seconds);
+            set_stored(live, *collection, &name, &StoredChange::Expire(at));
+        }
+        Effect::DeprecateVar { collection, name, amount, seconds } => {
+            let name = expand(live, name);
+            let change = StoredChange::Fade { amount: *amount, seconds: *seconds };
+            set_stored(live, *collection, &name, &change);
+        }
+        Effect::InitCollection { collection, key } => {
+            let key = expand(live, key);
+            open(live, rules, *collection, key);
+        }
+        Effect::Identify(identity, key) => {
+            let key = expand(live, key);
+            match identity {
+                Identity::Session => {
+                    live.session_id.clone_from(&key);
+                    open(live, rules, Variable::Session, key);
+                }
+                Identity::User => {
+                    live.user_id.clone_from(&key);
+                    open(live, rules, Variable::User, key);
+                }
+                Identity::Resource => open(live, rules, Variable::Resource, key),
+            }
+        }
+        Effect::SetEnv { name, value } => {
+            let name = expand(live, name);
+            match value {
+                Some(value) => {
+                    let value = expand(live, value);
+                    live.env.set(&name, &value);
+                }
+                None => live.env.remove(&name),
+            }
+        }
+        Effect::Control(control) => self::control(control, live, rules),
+        Effect::Sanitise => {}
+    }
+}
+
+fn set_tx(live: &mut Live, name: &[u8], change: &StoredChange) {
+    match change {
+        StoredChange::Set(value) => live.tx.set(name, value),
+        StoredChange::Add(amount) => {
+            let before = live.tx.get(name).map_or(0, number);
+            live.tx.set(name, before.saturating_add(*amount).to_string().as_bytes());
+            if name.windows(b"anomaly_score".len()).any(|part| part.eq_ignore_ascii_case(b"anomaly_score")) {
+                live.score = live.score.saturating_add(*amount);
+            }
+        }
+        StoredChange::Remove => live.tx.remove(name),
+        StoredChange::Expire(_) | StoredChange::Fade { .. } => {}
+    }
+}
+
+fn set_stored(live: &Live, kind: Variable, name: &[u8], change: &StoredChange) {
+    if let (Some(collections), Some(key)) = (live.collections(), live.collection(kind)) {
+        collections.change(key, name, change, live.context.now / 1000);
+    }
+}
+
+fn open(live: &mut Live, rules: &RuleSet, kind: Variable, key: Vec<u8>) {
+    let key = CollectionKey { kind, key: key.into() };
+    if key.key.is_empty() || live.opened.len() >= MAX_OPENED {
+        return;
+    }
+    if let Some(collections) = live.collections() {
+        collections.open(&key, rules.settings.collection_timeout, live.context.now / 1000);
+    }
+    live.opened.push(key);
+}
+
+fn control(control: &Control, live: &mut Live, rules: &RuleSet) {
+    match control {
+        Control::AuditEngine(mode) => live.audit = *mode,
+        Control::Log => {}
+        Control::ForceRequestBodyVariable(on) => live.controls.force_request_body = *on,
+        Control::ForceResponseBodyVariable(on) => live.controls.force_response_body = *on,
+        Control::RequestBodyAccess(on) => live.controls.request_body_access = *on,
+        Control::RequestBodyLimit(bytes) => live.controls.request_body_limit = *bytes,
+        Control::RequestBodyProcessor(processor) => live.controls.request_processor = Some(*processor),
+        Control::ResponseBodyAccess(on) => live.controls.response_body_access = *on,
+        Control::ResponseBodyLimit(bytes) => live.controls.response_body_limit = *bytes,
+        Control::ResponseBodyProcessor(processor) => live.controls.response_processor = Some(*processor),
+        Control::RuleEngine(mode) => live.engine = *mode,
+        Control::Remove(which) => live.removed.rule(rules, which),
+        Control::RemoveTarget(which, target) => live.removed.target(rules, which, target),
+        Control::ParseXmlIntoArgs(on) => live.controls.parse_xml_into_args = *on,
+    }
+}

@@ -1,0 +1,109 @@
+//! What is known of an exchange: filled between phases, unchanged while rules are looked at.
+
+use std::net::SocketAddr;
+
+use bartizan_pattern::body::multipart::MultipartFlags;
+
+/// The head of a request as it was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// The method.
+    pub method: &'a [u8],
+    /// The target as it was sent, with its query.
+    pub target: &'a [u8],
+    /// Such as `HTTP/1.1`.
+    pub version: &'a [u8],
+    /// Names and values in the order in which they were sent.
+    pub headers: &'a [(&'a [u8], &'a [u8])],
+    /// Where the request came from.
+    pub client: SocketAddr,
+    /// Where it arrived.
+    pub server: SocketAddr,
+}
+
+/// A part of a collection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) name: Vec<u8>,
+    pub(super) value: Vec<u8>,
+    /// What another engine calls the same part: selectors may use either name.
+    pub(super) alias: Option<Vec<u8>>,
+}
+
+impl Entry {
+    pub(super) fn new(name: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        Entry { name: name.into(), value: value.into(), alias: None }
+    }
+}
+
+/// One uploaded file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct File {
+    /// The form field.
+    pub(super) field: Vec<u8>,
+    /// The client's name of the file.
+    pub(super) filename: Vec<u8>,
+    pub(super) content: Vec<u8>,
+}
+
+/// Everything about request and response that rules can look at.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Exchange {
+    pub(super) client: Option<SocketAddr>,
+    pub(super) server: Option<SocketAddr>,
+    pub(super) method: Vec<u8>,
+    pub(super) protocol: Vec<u8>,
+    pub(super) line: Vec<u8>,
+    pub(super) uri_raw: Vec<u8>,
+    pub(super) uri: Vec<u8>,
+    pub(super) filename: Vec<u8>,
+    pub(super) basename: Vec<u8>,
+    pub(super) query: Vec<u8>,
+    pub(super) server_name: Vec<u8>,
+    pub(super) auth_type: Vec<u8>,
+    pub(super) remote_user: Vec<u8>,
+    pub(super) headers: Vec<Entry>,
+    pub(super) cookies: Vec<Entry>,
+    pub(super) args_get: Vec<Entry>,
+    pub(super) args_post: Vec<Entry>,
+    pub(super) files: Vec<File>,
+    pub(super) multipart_names: Vec<Entry>,
+    pub(super) multipart_filenames: Vec<Entry>,
+    pub(super) multipart_headers: Vec<Entry>,
+    pub(super) multipart: MultipartFlags,
+    pub(super) multipart_strict_error: bool,
+    pub(super) unmatched_boundary: u8,
+    /// Text and attributes of an XML body.
+    pub(super) xml_texts: Vec<Vec<u8>>,
+    pub(super) xml_attributes: Vec<Vec<u8>>,
+    pub(super) urlencoded_error: bool,
+    pub(super) body: Vec<u8>,
+    pub(super) body_length: usize,
+    /// Who read the body; the empty text where nobody did.
+    pub(super) processor: &'static str,
+    pub(super) body_error: Option<String>,
+    pub(super) inbound_data_error: bool,
+    pub(super) status: Option<u16>,
+    pub(super) response_protocol: Vec<u8>,
+    pub(super) response_headers: Vec<Entry>,
+    pub(super) response_body: Vec<u8>,
+    pub(super) response_content_length: usize,
+    pub(super) response_args: Vec<Entry>,
+    pub(super) outbound_data_error: bool,
+}
+
+impl Exchange {
+    /// The first header of that name, which is in lower case.
+    pub(super) fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        first(&self.headers, name)
+    }
+
+    /// The first response header of that name, which is in lower case.
+    pub(super) fn response_header(&self, name: &[u8]) -> Option<&[u8]> {
+        first(&self.response_headers, name)
+    }
+}
+
+fn first<'a>(entries: &'a [Entry], name: &[u8]) -> Option<&'a [u8]> {
+    entries.iter().find(|entry| entry.name.eq_ignore_ascii_case(name)).map(|entry| entry.value.as_slice())
+}

@@ -1,0 +1,154 @@
+//! One inspection: what is fed in, and what comes out.
+
+use std::sync::Arc;
+
+use super::{
+    exchange::{Exchange, RequestHead},
+    finding::{Finding, Interruption},
+    live::Live,
+};
+use crate::{
+    lang::{AuditMode, BodyLimitAction, EngineMode, Phase, RuleSet},
+    variables::{Collections, Tx},
+};
+
+/// What an inspection needs from outside.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The identity of the exchange, `UNIQUE_ID`.
+    pub unique_id: Box<str>,
+    /// Milliseconds since 1970, for `TIME*` and the expiry of stored collections.
+    pub now: u64,
+    /// Where stored collections are kept; without it `initcol` opens nothing.
+    pub collections: Option<Arc<dyn Collections>>,
+}
+
+/// Rules at work on one exchange. Fed in the order of the phases; after an interruption only [`Inspection::finish`]
+/// does anything.
+#[derive(Debug)]
+pub struct Inspection {
+    pub(super) rules: Arc<RuleSet>,
+    pub(super) exchange: Exchange,
+    pub(super) live: Live,
+}
+
+impl Inspection {
+    /// Begins.
+    #[must_use]
+    pub fn new(rules: Arc<RuleSet>, context: Context) -> Self {
+        let live = Live::new(&rules, context);
+        Inspection { rules, exchange: Exchange::default(), live }
+    }
+
+    /// Phase 1: the head is known.
+    pub fn request_head(&mut self, head: &RequestHead<'_>) -> Option<&Interruption> {
+        self.exchange.read_head(head, &self.rules.settings);
+        self.phase(Phase::RequestHeaders)
+    }
+
+    /// Whether the body is to be looked at.
+    #[must_use]
+    pub fn wants_request_body(&self) -> bool {
+        self.live.engine != EngineMode::Off && self.live.controls.request_body_access
+    }
+
+    /// How many bytes of a request body are looked at; what is longer is refused or cut, as
+    /// `SecRequestBodyLimitAction` says.
+    #[must_use]
+    pub fn request_body_limit(&self) -> (usize, BodyLimitAction) {
+        (self.live.controls.request_body_limit, self.rules.settings.request_body_limit_action)
+    }
+
+    /// Phase 2: the whole body is known; empty where there is none. `overlong` says that it is cut.
+    pub fn request_body(&mut self, body: &[u8], overlong: bool) -> Option<&Interruption> {
+        self.exchange.inbound_data_error = overlong;
+        self.exchange.body_length = body.len();
+        if self.wants_request_body() {
+            let Self { rules, exchange, live } = self;
+            exchange.read_body(body, &rules.settings, &live.controls);
+        }
+        self.phase(Phase::RequestBody)
+    }
+
+    /// Phase 3: the response's head is known.
+    pub fn response_head(
+        &mut self,
+        status: u16,
+        version: &[u8],
+        headers: &[(&[u8], &[u8])],
+    ) -> Option<&Interruption> {
+        self.exchange.read_response_head(status, version, headers);
+        self.phase(Phase::ResponseHeaders)
+    }
+
+    /// Whether the response's body is to be looked at: its media type is one that rules look into.
+    #[must_use]
+    pub fn wants_response_body(&self) -> bool {
+        self.live.engine != EngineMode::Off
+            && (self.live.controls.force_response_body
+                || self.live.controls.response_body_access
+                    && self.exchange.has_response_type(&self.rules.settings))
+    }
+
+    /// How many bytes of a response body are looked at.
+    #[must_use]
+    pub fn response_body_limit(&self) -> (usize, BodyLimitAction) {
+        (self.live.controls.response_body_limit, self.rules.settings.response_body_limit_action)
+    }
+
+    /// Phase 4: the response's body is known, as far as it is looked at. `overlong` says that it is cut.
+    pub fn response_body(&mut self, body: &[u8], overlong: bool) -> Option<&Interruption> {
+        self.exchange.outbound_data_error = overlong;
+        self.exchange.response_content_length = body.len();
+        if self.wants_response_body() {
+            let Self { rules, exchange, live } = self;
+            exchange.read_response_body(body, &rules.settings, &live.controls);
+        }
+        self.phase(Phase::ResponseBody)
+    }
+
+    /// Phase 5: the exchange ended, whether or not it was stopped.
+    pub fn finish(&mut self) {
+        self.phase(Phase::Logging);
+    }
+
+    /// What rules told so far.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.live.findings
+    }
+
+    /// What ended the exchange.
+    #[must_use]
+    pub fn interruption(&self) -> Option<&Interruption> {
+        self.live.interruption.as_ref()
+    }
+
+    /// What would have ended the exchange first, where the engine only detects.
+    #[must_use]
+    pub fn would_interrupt(&self) -> Option<&Interruption> {
+        self.live.would_interrupt.as_ref()
+    }
+
+    /// Whether the exchange belongs into the audit log.
+    #[must_use]
+    pub fn is_audited(&self) -> bool {
+        match self.live.audit {
+            AuditMode::On => true,
+            AuditMode::Off => false,
+            AuditMode::RelevantOnly => self.live.findings.iter().any(|finding| finding.audit_log),
+        }
+    }
+
+    /// The variables that rules set.
+    #[must_use]
+    pub fn tx(&self) -> &Tx {
+        &self.live.tx
+    }
+
+    /// Why the body could not be read.
+    #[must_use]
+    pub fn body_error(&self) -> Option<&str> {
+        self.exchange.body_error.as_deref()
+    }
+}

@@ -1,0 +1,251 @@
+//! Tests of the walk: small rule sets on small exchanges.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests assert")]
+
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    files::MemoryFiles,
+    lang::{Loader, RuleSet},
+    variables::MemoryCollections,
+};
+
+fn rules(text: &str) -> Arc<RuleSet> {
+    let files = MemoryFiles::default();
+    let mut loader = Loader::new(&files);
+    loader.text("test.conf", text);
+    Arc::new(loader.finish().unwrap_or_else(|errors| panic!("{errors}")).rules)
+}
+
+fn context() -> Context {
+    Context { unique_id: "u1".into(), now: 1_700_000_000_000, collections: None }
+}
+
+struct Request<'a> {
+    target: &'a str,
+    headers: &'a [(&'a str, &'a str)],
+    body: &'a str,
+}
+
+fn run(rules: &Arc<RuleSet>, request: &Request<'_>) -> Inspection {
+    run_in(rules, request, context())
+}
+
+fn run_in(rules: &Arc<RuleSet>, request: &Request<'_>, context: Context) -> Inspection {
+    let mut inspection = Inspection::new(rules.clone(), context);
+    let headers: Vec<_> = request.headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    let head = RequestHead {
+        method: if request.body.is_empty() { b"GET" } else { b"POST" },
+        target: request.target.as_bytes(),
+        version: b"HTTP/1.1",
+        headers: &headers,
+        client: "192.0.2.1:1234".parse().unwrap(),
+        server: "192.0.2.9:443".parse().unwrap(),
+    };
+    if inspection.request_head(&head).is_none()
+        && inspection.request_body(request.body.as_bytes(), false).is_none()
+    {
+        let body = b"hello secret";
+        let _ = inspection.response_head(200, b"HTTP/1.1", &[(b"Content-Type", b"text/plain")]).is_none()
+            && inspection.response_body(body, false).is_none();
+    }
+    inspection.finish();
+    inspection
+}
+
+fn get(target: &str) -> Request<'_> {
+    Request { target, headers: &[("Host", "a.example")], body: "" }
+}
+
+fn ids(inspection: &Inspection) -> Vec<u64> {
+    inspection.findings().iter().map(|finding| finding.rule).collect()
+}
+
+#[test]
+fn a_match_denies_and_tells_what_matched() {
+    let rules = rules(
+        "SecRule ARGS \"@rx (?i)sel(ect)\" \"id:1,phase:1,deny,status:406,t:urlDecodeUni,capture,\
+        msg:'found %{TX.1} in %{MATCHED_VAR_NAME}',logdata:'%{MATCHED_VAR}',severity:CRITICAL,tag:'a/%{REQUEST_METHOD}'\"\n\
+        SecAction \"id:2,phase:2,pass,log\"\nSecAction \"id:3,phase:5,pass,log\"",
+    );
+    let inspection = run(&rules, &get("/x?q=a%20SeLeCt&z=1"));
+    let interruption = inspection.interruption().unwrap();
+    assert_eq!((interruption.rule, interruption.status, &interruption.stop), (1, 406, &Stop::Deny));
+    assert_eq!(ids(&inspection), [1, 3], "a stopped exchange is only logged");
+    let finding = &inspection.findings()[0];
+    assert_eq!(finding.msg, b"found eCt in ARGS:q");
+    assert_eq!(finding.logdata, b"a SeLeCt");
+    assert_eq!(finding.tags, ["a/GET"]);
+    assert_eq!(finding.matches[0].span, Some((2, 8)));
+    assert_eq!(finding.place.to_string(), "test.conf:1");
+}
+
+#[test]
+fn every_value_has_its_effects_and_scores_add_up() {
+    let rules = rules(
+        "SecRule ARGS|ARGS_NAMES \"@rx ^x\" \"id:1,phase:1,pass,setvar:tx.Anomaly_Score=+5,\
+        setvar:'tx.seen_%{MATCHED_VAR_NAME}=1',setvar:tx.low=-2\"\n\
+        SecRule TX:ANOMALY_SCORE \"@ge 15\" \"id:2,phase:1,deny\"\n\
+        SecRule &TX:/^seen_/ \"@eq 3\" \"id:3,phase:5,pass\"\n\
+        SecRule TX:low \"@eq -6\" \"id:4,phase:5,pass\"",
+    );
+    let inspection = run(&rules, &get("/?a=x1&xb=x2"));
+    assert_eq!(ids(&inspection), [1, 2, 3, 4]);
+    assert_eq!(inspection.findings()[0].score, 15);
+    assert_eq!(inspection.tx().get(b"seen_args_names:xb"), Some(&b"1"[..]));
+}
+
+#[test]
+fn chains_hold_whole_and_see_what_matched_before() {
+    let rules = rules(
+        "SecRule ARGS:a \"@rx ^(.)\" \"id:1,phase:1,deny,capture,chain,setvar:tx.head=1\"\n\
+         SecRule MATCHED_VARS \"@streq %{ARGS.b}\" \"chain\"\n\
+         SecRule TX:1 \"!@streq z\" \"t:none\"",
+    );
+    assert_eq!(ids(&run(&rules, &get("/?a=xy&b=xy"))), [1]);
+    let inspection = run(&rules, &get("/?a=xy&b=xz"));
+    assert!(ids(&inspection).is_empty());
+    assert_eq!(
+        inspection.tx().get(b"head"),
+        Some(&b"1"[..]),
+        "effects of the head do not wait for the chain"
+    );
+    assert!(ids(&run(&rules, &get("/?a=zy&b=zy"))).is_empty());
+    assert!(ids(&run(&rules, &get("/"))).is_empty(), "what does not exist does not match, negated or not");
+}
+
+#[test]
+fn targets_are_counted_and_left_out() {
+    let rules = rules(
+        "SecRule ARGS|!ARGS:pwd|!ARGS:/^tok/ \"@contains x\" \"id:1,phase:1,pass\"\n\
+         SecRule &ARGS \"@eq 3\" \"id:2,phase:1,pass\"\n\
+         SecRule &REQUEST_HEADERS:Host \"@eq 0\" \"id:3,phase:1,pass\"\n\
+         SecRule &REQUEST_HEADERS:None \"@eq 0\" \"id:4,phase:1,pass\"\n\
+         SecRule ARGS:/^PW/ \"@streq x\" \"id:5,phase:1,pass\"",
+    );
+    assert_eq!(ids(&run(&rules, &get("/?PWD=x&token=x&a=b"))), [2, 4, 5]);
+    assert_eq!(ids(&run(&rules, &get("/?id=x"))), [1, 4]);
+}
+
+#[test]
+fn jumps_and_allow_skip_what_follows() {
+    let rules = rules(
+        "SecRule ARGS:jump \"@eq 1\" \"id:1,phase:1,pass,nolog,skipAfter:END\"\n\
+         SecRule ARGS:jump \"@eq 2\" \"id:2,phase:1,pass,nolog,skip:1\"\n\
+         SecAction \"id:3,phase:1,pass,log\"\nSecAction \"id:4,phase:1,pass,log\"\nSecMarker END\n\
+         SecRule ARGS:allow \"@streq all\" \"id:5,phase:1,allow,nolog\"\n\
+         SecRule ARGS:allow \"@streq phase\" \"id:6,phase:1,allow:phase,nolog\"\n\
+         SecRule ARGS:allow \"@streq request\" \"id:7,phase:1,allow:request,nolog\"\n\
+         SecAction \"id:8,phase:1,pass\"\nSecAction \"id:9,phase:2,pass\"\nSecAction \"id:10,phase:4,pass\"\n\
+         SecAction \"id:11,phase:5,pass\"",
+    );
+    assert_eq!(ids(&run(&rules, &get("/?jump=1"))), [8, 9, 10, 11]);
+    assert_eq!(ids(&run(&rules, &get("/?jump=2"))), [4, 8, 9, 10, 11]);
+    assert_eq!(ids(&run(&rules, &get("/?jump=1&allow=all"))), [11]);
+    assert_eq!(ids(&run(&rules, &get("/?jump=1&allow=phase"))), [9, 10, 11]);
+    assert_eq!(ids(&run(&rules, &get("/?jump=1&allow=request"))), [10, 11]);
+}
+
+#[test]
+fn detection_only_stops_nothing_and_says_what_it_would() {
+    let rules = rules(
+        "SecRuleEngine DetectionOnly\n\
+         SecRule ARGS a \"id:1,phase:1,deny,status:418\"\nSecRule ARGS a \"id:2,phase:2,drop\"",
+    );
+    let inspection = run(&rules, &get("/?x=a"));
+    assert_eq!(ids(&inspection), [1, 2]);
+    assert!(inspection.interruption().is_none());
+    assert_eq!(inspection.would_interrupt().map(|it| (it.rule, it.status)), Some((1, 418)));
+}
+
+#[test]
+fn controls_change_the_rest_of_the_inspection() {
+    let rules = rules(
+        "SecRule ARGS:c \"@streq off\" \"id:1,phase:1,pass,nolog,ctl:ruleEngine=Off\"\n\
+         SecRule ARGS:c \"@streq id\" \"id:2,phase:1,pass,nolog,ctl:ruleRemoveById=10-11\"\n\
+         SecRule ARGS:c \"@streq tag\" \"id:3,phase:1,pass,nolog,ctl:ruleRemoveByTag=t\"\n\
+         SecRule ARGS:c \"@streq target\" \"id:4,phase:1,pass,nolog,ctl:ruleRemoveTargetByTag=t;ARGS:c\"\n\
+         SecRule ARGS \"@rx .\" \"id:10,phase:2,pass\"\n\
+         SecRule ARGS \"@rx .\" \"id:11,phase:2,pass,tag:t\"",
+    );
+    assert_eq!(ids(&run(&rules, &get("/?c=x"))), [10, 11]);
+    assert!(ids(&run(&rules, &get("/?c=off"))).is_empty());
+    assert!(ids(&run(&rules, &get("/?c=id"))).is_empty());
+    assert_eq!(ids(&run(&rules, &get("/?c=tag"))), [10]);
+    assert_eq!(ids(&run(&rules, &get("/?c=target"))), [10]);
+    assert_eq!(ids(&run(&rules, &get("/?c=target&d=1"))), [10, 11]);
+}
+
+#[test]
+fn multi_match_sees_every_form() {
+    let rules = rules(
+        "SecRule ARGS \"@streq A%20\" \"id:1,phase:1,pass,t:none,t:urlDecode,t:lowercase,multiMatch\"\n\
+         SecRule ARGS \"@streq A \" \"id:2,phase:1,pass,t:none,t:urlDecode,t:lowercase,multiMatch\"\n\
+         SecRule ARGS \"@streq A \" \"id:3,phase:1,pass,t:none,t:urlDecode,t:lowercase\"",
+    );
+    assert_eq!(ids(&run(&rules, &get("/?x=A%2520"))), [1, 2]);
+}
+
+#[test]
+fn bodies_are_read_by_their_type() {
+    let rules = rules(
+        "SecRule ARGS_POST:json.items.0.sku \"@streq x\\u0041\" \"id:1,pass\"\n\
+         SecRule ARGS_POST:json.items.0.sku \"@streq xA\" \"id:2,pass\"\n\
+         SecRule ARGS:json.items.array_0.sku \"@streq xA\" \"id:3,pass\"\n\
+         SecRule REQBODY_ERROR \"@eq 1\" \"id:4,pass\"\n\
+         SecRule REQBODY_PROCESSOR \"@streq JSON\" \"id:5,phase:1,pass\"\n\
+         SecRule ARGS_POST:f \"@streq a b\" \"id:6,pass\"\n\
+         SecRule REQUEST_BODY \"@streq f=a+b\" \"id:7,pass\"\n\
+         SecRule FILES:up \"@endsWith .php\" \"id:8,pass\"\n\
+         SecRule MULTIPART_PART_HEADERS:up \"@streq Content-Type: text/x\" \"id:9,pass\"\n\
+         SecRule FILES_COMBINED_SIZE \"@eq 4\" \"id:10,pass\"",
+    );
+    let post = |kind: &'static str, body: &'static str| {
+        let headers: &'static [(&str, &str)] = Box::leak(Box::new([("Content-Type", kind)]));
+        Request { target: "/", headers, body }
+    };
+    let json = post("application/json", r#"{"items":[{"sku":"x\u0041"}]}"#);
+    assert_eq!(ids(&run(&rules, &json)), [5, 2, 3]);
+    assert_eq!(ids(&run(&rules, &post("application/json", "{"))), [5, 4]);
+    assert_eq!(ids(&run(&rules, &post("application/x-www-form-urlencoded", "f=a+b"))), [6, 7]);
+    let form = post(
+        "multipart/form-data; boundary=b",
+        "--b\r\nContent-Disposition: form-data; name=\"up\"; filename=\"a.php\"\r\nContent-Type: text/x\r\n\r\ndata\r\n--b--\r\n",
+    );
+    assert_eq!(ids(&run(&rules, &form)), [8, 9, 10]);
+}
+
+#[test]
+fn stored_collections_count_over_requests() {
+    let rules = rules(
+        "SecAction \"id:1,phase:1,pass,nolog,initcol:ip=%{REMOTE_ADDR},setvar:ip.hits=+1,expirevar:ip.hits=60\"\n\
+         SecRule IP:hits \"@ge 3\" \"id:2,phase:1,deny,status:429\"",
+    );
+    let store = Arc::new(MemoryCollections::new(10));
+    let at = |seconds: u64| Context { now: seconds * 1000, collections: Some(store.clone()), ..context() };
+    for (second, stopped) in [(0, false), (1, false), (2, true), (70, false)] {
+        let inspection = run_in(&rules, &get("/"), at(second));
+        assert_eq!(inspection.interruption().is_some(), stopped, "second {second}");
+    }
+}
+
+#[test]
+fn responses_are_looked_at() {
+    let rules = rules(
+        "SecRule RESPONSE_STATUS \"@eq 200\" \"id:1,phase:3,pass\"\n\
+         SecRule RESPONSE_BODY \"@contains secret\" \"id:2,phase:4,deny,status:502\"\n\
+         SecRule RESPONSE_HEADERS:content-type \"@beginsWith text\" \"id:3,phase:3,pass\"",
+    );
+    let inspection = run(&rules, &get("/"));
+    assert_eq!(ids(&inspection), [1, 3, 2]);
+    assert_eq!(inspection.interruption().map(|it| it.status), Some(502));
+}
+
+#[test]
+fn redirects_expand_their_address() {
+    let rules = rules("SecRule ARGS a \"id:1,phase:1,redirect:'https://b.example/?u=%{UNIQUE_ID}'\"");
+    let inspection = run(&rules, &get("/?x=a"));
+    let interruption = inspection.interruption().unwrap();
+    assert_eq!(interruption.status, 302);
+    assert_eq!(interruption.stop, Stop::Redirect(b"https://b.example/?u=u1".to_vec()));
+}

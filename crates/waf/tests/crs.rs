@@ -1,0 +1,98 @@
+//! The OWASP Core Rule Set with its own regression tests, in process: every test that is not in
+//! `crs_exceptions.txt` passes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests assert"
+)]
+
+#[path = "crs/ftw.rs"]
+mod ftw;
+#[path = "crs/setup.rs"]
+mod setup;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use ftw::{Case, Outcome};
+use setup::{suite, warm};
+
+/// The tests that may fail, each with its reason: `920100-4  why`.
+const EXCEPTIONS: &str = include_str!("crs_exceptions.txt");
+/// How many exceptions there may be.
+const MAX_EXCEPTIONS: usize = 10;
+
+#[test]
+fn every_regression_test_passes() {
+    let Some(suite) = suite() else { return };
+    let rules = warm(&suite);
+    let only = std::env::var("CRS_ONLY").ok();
+    let mut files: Vec<PathBuf> = Vec::new();
+    for folder in fs::read_dir(suite.join("tests")).unwrap() {
+        files.extend(fs::read_dir(folder.unwrap().path()).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    files.sort();
+    if let Some(only) = &only {
+        files.retain(|file| file.to_string_lossy().contains(only.split('-').next().unwrap()));
+    }
+    let exceptions: BTreeMap<&str, &str> = EXCEPTIONS
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.split_once("  ").expect("`RULE-TEST  reason`"))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let outcomes: Mutex<Vec<(Case, Outcome)>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let cases = ftw::read(&fs::read_to_string(file).unwrap(), file);
+                    for case in cases {
+                        let outcome = case.run(&Arc::clone(&rules));
+                        outcomes.lock().unwrap().push((case, outcome));
+                    }
+                }
+            });
+        }
+    });
+    let mut outcomes = outcomes.into_inner().unwrap();
+    outcomes.sort_by_key(|(case, _)| (case.rule, case.test));
+    let mut by_rule: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+    let mut failed = BTreeSet::new();
+    for (case, outcome) in &outcomes {
+        let counts = by_rule.entry(case.rule).or_default();
+        match outcome {
+            Outcome::Passed => counts.0 += 1,
+            Outcome::Failed(why) => {
+                counts.1 += 1;
+                let name = case.name();
+                if !exceptions.contains_key(name.as_str()) || only.is_some() {
+                    println!("FAILED {name}: {why}");
+                }
+                failed.insert(name);
+            }
+        }
+    }
+    println!("{} of {} tests passed", outcomes.len() - failed.len(), outcomes.len());
+    for (rule, (passed, wrong)) in by_rule.iter().filter(|(_, counts)| counts.1 > 0) {
+        println!("  {rule}: {passed} passed, {wrong} failed");
+    }
+    if only.is_some() {
+        return;
+    }
+    let unexpected: Vec<_> = failed.iter().filter(|name| !exceptions.contains_key(name.as_str())).collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
+    let stale: Vec<_> = exceptions.keys().filter(|name| !failed.contains(**name)).collect();
+    assert!(stale.is_empty(), "exceptions that pass: {stale:?}");
+    assert!(exceptions.len() <= MAX_EXCEPTIONS);
+}
