@@ -91,6 +91,8 @@ pub struct Outcome {
     pub at: Timestamp,
     /// From the first byte sent to the last byte received; a new connection counts too.
     pub latency: Duration,
+    /// The status that the vulnerable bank alone would give, as the actor foresaw it.
+    pub foreseen: u16,
     /// The answer, or why there is none.
     pub result: Result<Answer, Broken>,
 }
@@ -256,6 +258,6 @@ async fn send(run: &Run, line: &mut connection::Line, planned: Planned) -> Optio
     if result.is_err() {
         line.close();
     }
-    let Planned { label, method, target, .. } = planned;
-    Some(Outcome { id, label, method, target, at, latency: begun.elapsed(), result })
+    let Planned { label, method, target, foreseen, .. } = planned;
+    Some(Outcome { id, label, method, target, at, latency: begun.elapsed(), foreseen, result })
 }
