@@ -81,6 +81,9 @@ struct Log {
 
 /// The tests of a file.
 pub fn read(text: &str, file: &Path) -> Vec<Case> {
+    if text.lines().all(|line| line.trim().is_empty() || line.starts_with(['#', '-'])) {
+        return Vec::new();
+    }
     let document: Document =
         serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let rule = document.rule_id;
