@@ -19,7 +19,7 @@ const SQL: [&str; 24] = [
     "' UNION/**/SELECT/**/id,name,email/**/FROM/**/customers--",
     "%' oR 'a' LiKe 'a",
     "x' AND substr((SELECT password_hash FROM customers WHERE id=1),1,1)='s' --",
-    "x' AND randomblob(100000000) --",
+    "x' AND randomblob(1000) NOT NULL --",
     "1); SELECT pg_sleep(5); --",
     "' UNION SELECT NULL,NULL,NULL --",
     "x%' UNION SELECT id, number, cvv FROM cards --",
@@ -47,7 +47,7 @@ const SHELL: [&str; 16] = [
     "x; uname -a > u",
     "x || true",
     "x;cat${IFS}/etc/hosts>h",
-    "../../tmp/x",
+    "../x",
     "x & echo done",
     "x; printf 'a' > b #",
     "x>/dev/null;echo 1>one",
@@ -103,6 +103,8 @@ pub struct Injection {
     at: u64,
     /// The webhook that was registered last, to be tested.
     webhook: Option<u64>,
+    /// What its test answers.
+    tested: u16,
     /// Whether the last request was one that the next has to look at.
     looks: bool,
 }
@@ -111,7 +113,7 @@ impl Behaviour for Injection {
     fn aim(&mut self, attacker: &mut Attacker, _: Timestamp) -> Option<Shot> {
         if let Some(id) = self.webhook.take() {
             return Some(
-                Shot::new("POST", format!("/v1/webhooks/{id}/test")).on("testWebhook").foreseen(502),
+                Shot::new("POST", format!("/v1/webhooks/{id}/test")).on("testWebhook").foreseen(self.tested),
             );
         }
         if std::mem::take(&mut self.looks) {
@@ -132,6 +134,8 @@ impl Behaviour for Injection {
             }
             _ => {
                 let url = entry(&ADDRESSES, at);
+                // The bank fetches from loopback only; nothing listens there.
+                self.tested = if url.starts_with("http://127.0.0.1") { 502 } else { 422 };
                 let shot = Shot::new("POST", "/v1/webhooks").json(&json!({ "url": url })).on("addWebhook");
                 shot.object(url).foreseen(201)
             }

@@ -16,7 +16,7 @@ use std::{
 
 use bartizan_model::{Clock, Timestamp};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     task::JoinSet,
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -143,8 +143,8 @@ pub enum PlayError {
     /// Attacks go to this machine only.
     #[error("traffic is played to loopback only: `{0}` is not a loopback address")]
     NotLoopback(SocketAddr),
-    /// A speed is a number above 0.
-    #[error("`speed` is a number above 0")]
+    /// A speed that waits cannot be divided by.
+    #[error("`speed` is a number from 0.001 to 1000000")]
     Speed,
     /// No device's settings fit what this build speaks.
     #[error("TLS cannot be set up: {0}")]
@@ -164,6 +164,10 @@ pub struct Played {
 struct Run {
     config: Config,
     sent: AtomicU64,
+    /// Outcomes that were handed on.
+    told: AtomicU64,
+    /// Told when as many as may be were sent and handed on.
+    full: Notify,
     slots: Semaphore,
     deadline: Instant,
     outcomes: mpsc::Sender<Outcome>,
@@ -171,7 +175,7 @@ struct Run {
 
 /// Plays actors until all have gone, a bound is reached or `stop` ends. Each has one connection at a time, kept alive, and
 /// hears its real answers. Outcomes go to `outcomes` (a full channel holds actors back; a closed one ends the run).
-/// Dropping the future ends everything at once.
+/// Dropping the future ends everything at once. What is under way at an end that a bound or `stop` makes has no outcome.
 ///
 /// # Errors
 /// The target is not on loopback, or the settings make no sense; nothing was sent then.
@@ -184,11 +188,13 @@ pub async fn play(
     if !config.target.ip().is_loopback() {
         return Err(PlayError::NotLoopback(config.target));
     }
-    if !(config.speed.is_finite() && config.speed > 0.0) {
+    if !(0.001..=1_000_000.0).contains(&config.speed) {
         return Err(PlayError::Speed);
     }
     let run = Arc::new(Run {
         sent: AtomicU64::new(0),
+        told: AtomicU64::new(0),
+        full: Notify::new(),
         slots: Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
         deadline: Instant::now() + config.max_time,
         outcomes,
@@ -204,6 +210,7 @@ pub async fn play(
         tokio::select! {
             () = &mut stop => break,
             () = sleep_until(run.deadline) => break,
+            () = run.full.notified() => break,
             ended = tasks.join_next() => match ended {
                 Some(ended) => played.ended += u64::from(ended.unwrap_or(false)),
                 None => break,
@@ -218,26 +225,29 @@ pub async fn play(
 /// Lets one actor act; true when it came to its own end.
 async fn act(run: Arc<Run>, mut actor: Box<dyn Actor>) -> bool {
     let mut line = connection::Line::default();
-    let mut heard: Option<Result<Answer, Broken>> = None;
+    let mut outcome: Option<Outcome> = None;
     loop {
-        let cue = match &heard {
+        let cue = match outcome.as_ref().map(|outcome| &outcome.result) {
             None => Cue::Time,
             Some(Ok(answer)) => Cue::Answer(answer),
             Some(Err(_)) => Cue::Broken,
         };
-        match actor.next(run.config.clock.now(), cue) {
+        let step = actor.next(run.config.clock.now(), cue);
+        if let Some(outcome) = outcome.take() {
+            if run.outcomes.send(outcome).await.is_err() {
+                return false;
+            }
+            if run.told.fetch_add(1, Ordering::Relaxed) + 1 == run.config.max_requests {
+                run.full.notify_one();
+            }
+        }
+        match step {
             Step::End => return true,
-            Step::Wait(time) => {
-                sleep(time.div_f64(run.config.speed)).await;
-                heard = None;
-            }
-            Step::Send(planned) => {
-                let Some(outcome) = send(&run, &mut line, *planned).await else { return false };
-                heard = Some(outcome.result.clone());
-                if run.outcomes.send(outcome).await.is_err() {
-                    return false;
-                }
-            }
+            Step::Wait(time) => sleep(time.div_f64(run.config.speed)).await,
+            Step::Send(planned) => match send(&run, &mut line, *planned).await {
+                Some(heard) => outcome = Some(heard),
+                None => return false,
+            },
         }
     }
 }
