@@ -50,6 +50,11 @@ enum Command {
     Schema(commands::schema::Args),
     /// Run the sample bank: an API to protect, with planted flaws or with none.
     Sample(commands::sample::Args),
+    /// Make labelled traffic of people and attackers around the sample bank.
+    #[command(
+        after_help = "Examples:\n  bartizan simulate --out traffic.jsonl --requests 50000\n  bartizan simulate --out attack.har --people 0 --attacks credential_stuffing --requests 500\n  bartizan simulate --target http://127.0.0.1:8080 --proxy-protocol --people 50 --attacks none\n\nThe truth about each request is written aside; docs/traffic.md has the formats. Exit codes: 0 written, or people were answered as the bank alone answers; 1 not so, or a write failed; 2 usage."
+    )]
+    Simulate(commands::simulate::Args),
     /// Run attack scenarios on loopback, without the gateway and with it.
     Drill(commands::drill::Args),
     /// Write a first configuration.
@@ -90,6 +95,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => commands::diff::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
         Command::Sample(args) => commands::sample::run(args),
+        Command::Simulate(args) => commands::simulate::run(&args),
         Command::Drill(args) => commands::drill::run(args),
         Command::Init(args) => commands::init::run(&args),
         Command::Explain(args) => commands::explain::run(&args),

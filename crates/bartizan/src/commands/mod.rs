@@ -11,4 +11,5 @@ pub mod mode;
 pub mod run;
 pub mod sample;
 pub mod schema;
+pub mod simulate;
 pub mod why;
