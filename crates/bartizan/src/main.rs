@@ -6,6 +6,7 @@ mod commands;
 mod control;
 mod reload;
 mod running;
+mod terminal;
 
 use std::process::ExitCode;
 

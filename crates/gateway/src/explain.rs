@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use bartizan_model::{Scheme, Stop};
-use bartizan_pattern::http1::{HeadBounds, Progress, Scanner};
+use bartizan_model::{Finding, Mode, Scheme, Stop, Transaction, diagnostic::Place};
+use bartizan_pattern::http1::{HeadBounds, HeadRefusal, Progress, Scanner};
+use bartizan_policy::snapshot::{BackendSpec, Snapshot};
 use http::{Method, Request, Version};
 use serde_json::{Value, json};
 
@@ -13,14 +14,21 @@ use crate::{connection::Connection, gateway::Gateway, pipeline, record::Ending};
 ///
 /// Line ends may be bare line feeds, as editors write them, and a missing empty line at the end is added.
 ///
+/// The answer is an object of `verdict` (`allow`, `deny`, `challenge` or `throttle`), `status` (null where the upstream
+/// would answer), `reason` and `by` (the code, and the guard or stage that decided), `detail`, `api`, `base_path`,
+/// `operation`, `mode`, `method`, `path`, `client`, `principal`, `findings` and `steps` as events have them, `backends` (where
+/// it could go), `place` (where the policy says what decided, `file:line:column`) and `generation`. What is not known is null
+/// or missing.
+///
 /// # Errors
-/// The text is not a request; one sentence.
+/// The text is not a request; one sentence that names the line.
 pub async fn explain(
     gateway: &Arc<Gateway>,
     raw: &[u8],
     peer: SocketAddr,
     scheme: Scheme,
 ) -> Result<Value, String> {
+    looks_like_a_request(raw)?;
     let raw = normalize_lines(raw);
     let active = gateway.active();
     let bounds = &active.snapshot.bounds;
@@ -31,17 +39,7 @@ pub async fn explain(
     });
     match scanner.scan(&raw) {
         Progress::Head { .. } => {}
-        Progress::Refuse(why) => {
-            return Ok(json!({
-                "verdict": "deny",
-                "status": why.status(),
-                "reason": why.code(),
-                "by": "ingress",
-                "detail": why.detail(),
-                "steps": [{ "guard": "ingress", "phase": "request_headers", "mode": "enforce",
-                            "decision": "refused", "code": why.code() }],
-            }));
-        }
+        Progress::Refuse(why) => return Ok(refused_at_the_door(&active.snapshot, why, peer)),
         Progress::NeedMore | Progress::Body { .. } => {
             return Err("the head is not complete: expected a request line, header lines and an empty line"
                 .to_owned());
@@ -68,22 +66,128 @@ pub async fn explain(
         Err(Stop::Denial(denial)) => Some(denial.detail.to_string()),
         _ => None,
     };
+    let reason = ending.and_then(|ending| ending.reason);
+    let api = record.api.as_deref();
+    let backends = api.map(|api| api.upstream.backends.iter().map(backend).collect::<Vec<_>>());
+    let place = deciding(transaction, reason)
+        .and_then(|(code, mode)| {
+            let request = &transaction.request;
+            policy_place(
+                &active.snapshot,
+                &transaction.api,
+                request.method.as_str(),
+                &request.path,
+                code,
+                mode,
+            )
+        })
+        .map(|place| place.to_string());
     Ok(json!({
         "verdict": ending.map_or("allow", |e| e.verdict.as_str()),
         "status": status,
-        "reason": ending.and_then(|e| e.reason),
+        "reason": reason,
         "by": ending.and_then(|e| e.by),
         "detail": detail,
         "api": transaction.api,
+        "base_path": api.map(|api| &api.base_path),
         "operation": transaction.operation,
+        "mode": api.map(|api| api.mode),
         "method": transaction.request.method.as_str(),
         "path": transaction.request.path,
         "client": transaction.client.ip,
-        "principal": transaction.principal.as_ref().map(|p| json!({ "subject": p.subject, "issuer": p.issuer })),
+        "principal": transaction.principal.as_ref().map(|p| json!({
+            "subject": p.subject, "issuer": p.issuer, "credential": p.kind,
+        })),
         "findings": transaction.findings,
         "steps": transaction.trace,
+        "backends": backends,
+        "place": place,
         "generation": active.snapshot.generation,
     }))
+}
+
+fn backend(spec: &BackendSpec) -> String {
+    let BackendSpec { host, port, .. } = spec;
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// What nobody reads further than its head.
+fn refused_at_the_door(snapshot: &Snapshot, why: HeadRefusal, peer: SocketAddr) -> Value {
+    json!({
+        "verdict": "deny",
+        "status": why.status(),
+        "reason": why.code(),
+        "by": "ingress",
+        "detail": why.detail(),
+        "client": peer.ip(),
+        "steps": [{ "guard": "ingress", "phase": "request_headers", "mode": "enforce",
+                    "decision": "refused", "code": why.code() }],
+        "generation": snapshot.generation,
+    })
+}
+
+/// The code and mode of what decided, or of the first that is only watched.
+fn deciding(transaction: &Transaction, reason: Option<&'static str>) -> Option<(&'static str, Mode)> {
+    match reason {
+        Some(code) => Some((code, Mode::Enforce)),
+        None => transaction
+            .findings
+            .iter()
+            .find(|finding: &&Finding| finding.mode == Mode::Monitor)
+            .map(|finding| (finding.code, Mode::Monitor)),
+    }
+}
+
+/// Where a policy says what decided with this reason code: about a request of an API by method and canonical path.
+#[must_use]
+pub fn policy_place<'s>(
+    snapshot: &'s Snapshot,
+    api: &str,
+    method: &str,
+    path: &str,
+    code: &str,
+    mode: Mode,
+) -> Option<&'s Place> {
+    let (guard, reason) = code.split_once('.')?;
+    let of_issuer =
+        ["audience", "algorithm_not_accepted", "type_not_accepted", "lifetime_too_long", "unknown_issuer"];
+    let own_mode = format!("{guard}.mode");
+    let mut keys: Vec<&str> = match guard {
+        "identity" if of_issuer.contains(&reason) => return snapshot.places.document("issuers"),
+        "identity" if reason == "missing" => vec!["identity.anonymous", "identity"],
+        "ingress" => return snapshot.places.document("bounds").filter(|_| reason.contains("too_")),
+        "route" if reason != "no_api" => vec!["unknown_operations", "contract"],
+        "route" | "ban" | "upstream" | "client" | "listener" => return None,
+        guard => vec![guard],
+    };
+    if mode == Mode::Monitor {
+        keys.splice(0..0, [own_mode.as_str(), "mode"]);
+    }
+    let found = snapshot.apis.iter().find(|known| *known.name == *api)?;
+    let method = Method::from_bytes(method.as_bytes()).ok()?;
+    snapshot.places.setting(api, &found.operations.blocks_of(&method, path), &keys)
+}
+
+/// A file of another kind is told as such, instead of as a request that is refused.
+fn looks_like_a_request(raw: &[u8]) -> Result<(), String> {
+    const WANTED: &str = "expected a request as text, which begins as `GET /accounts HTTP/1.1`";
+    let lines = raw.split(|&b| b == b'\n').map(<[u8]>::trim_ascii).enumerate();
+    let Some((at, line)) = lines.into_iter().find(|(_, line)| !line.is_empty()) else {
+        return Err(format!("line 1: there is nothing; {WANTED}"));
+    };
+    let words = line.split(|&b| b == b' ').filter(|word| !word.is_empty());
+    if words.clone().count() >= 2 && words.clone().last().is_some_and(|word| word.starts_with(b"HTTP/")) {
+        return Ok(());
+    }
+    let kind = match line {
+        [b'{' | b'[', ..] => "this is JSON",
+        [b'<', ..] => "this is markup",
+        [b'>' | b'*', ..] => "this is what `curl -v` tells, with a mark before each line",
+        _ if line.starts_with(b"curl ") => "this is a command",
+        _ if line.starts_with(b"HTTP/") => "this is a response",
+        _ => "this is no request line",
+    };
+    Err(format!("line {}: {kind}; {WANTED}", at + 1))
 }
 
 /// Editors end lines with a line feed; the strict reader wants what the wire has.

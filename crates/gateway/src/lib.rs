@@ -25,7 +25,7 @@ pub mod upstream;
 pub mod workers;
 
 pub use documents::Fetcher;
-pub use explain::explain;
+pub use explain::{explain, policy_place};
 pub use gateway::{Active, Gateway, Parts};
 pub use listener::{Listeners, Plan};
 pub use workers::Workers;

@@ -16,5 +16,5 @@ pub use changes::Changes;
 pub use error::StoreError;
 pub use keys::{KeyIndex, StoredKey};
 pub use sql::{Change, EventFilter};
-pub use sqlite::{Store, read_event};
+pub use sqlite::{Store, read_event, read_refusals};
 pub use state::{AdminAddress, State, StateDirectory};

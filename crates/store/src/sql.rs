@@ -93,6 +93,16 @@ pub(crate) fn events(connection: &Connection, filter: &EventFilter) -> Result<Ve
     statement.query_map(params![filter.api, filter.verdict, limit], |row| row.get(0))?.collect()
 }
 
+/// What was refused, throttled, challenged or failed, newest first.
+pub(crate) fn refusals(connection: &Connection, limit: usize) -> Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT json FROM events WHERE verdict IN ('deny', 'challenge', 'throttle', 'error')
+         ORDER BY id DESC LIMIT ?1",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    statement.query_map([limit], |row| row.get(0))?.collect()
+}
+
 pub(crate) fn insert_change(
     connection: &Connection,
     time: Timestamp,

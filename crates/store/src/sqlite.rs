@@ -411,11 +411,24 @@ impl Worker {
 /// # Errors
 /// The database cannot be read.
 pub fn read_event(path: &Path, id: EventId) -> Result<Option<String>, StoreError> {
+    sql::event(&for_reading(path)?, id).map_err(|error| describe(path, error))
+}
+
+/// The JSON of the newest `limit` events that are refusals or failures, newest first, from a database that a gateway may be
+/// writing.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn read_refusals(path: &Path, limit: usize) -> Result<Vec<String>, StoreError> {
+    sql::refusals(&for_reading(path)?, limit).map_err(|error| describe(path, error))
+}
+
+fn for_reading(path: &Path) -> Result<Connection, StoreError> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(|error| describe(path, error))?;
     connection.busy_timeout(BUSY).map_err(|error| describe(path, error))?;
-    sql::event(&connection, id).map_err(|error| describe(path, error))
+    Ok(connection)
 }
 
 fn prepare(connection: &mut Connection) -> rusqlite::Result<Result<(), schema::TooNew>> {

@@ -1,239 +1,228 @@
-//! One event told to a person: a screen, not a dump.
+//! One decision told to a person: a screen, not a dump. Events and answers of `explain` are told by the same words.
 
-use std::fmt::Write as _;
+mod change;
+mod screen;
+mod words;
 
 use bartizan_model::Event;
 use serde_json::Value;
 
-/// Tells an event. `width` is the number of columns that text is wrapped to, at least 40.
+pub use change::{Change, narrowest};
+use screen::{Cell, Screen, Tone};
+use words::{bytes, duration, list, number, text};
+
+/// How a screen looks.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Columns that text is wrapped to; 40 at least.
+    pub width: usize,
+    /// Whether words may be coloured.
+    pub color: bool,
+    /// Where the policy says what decided, such as `bartizan.yaml:14:5`, where the event itself does not tell.
+    pub place: Option<String>,
+}
+
+impl Look {
+    /// Plain text of a width.
+    #[must_use]
+    pub fn plain(width: usize) -> Self {
+        Look { width, color: false, place: None }
+    }
+}
+
+/// Tells an event.
 #[must_use]
-pub fn explain_event(event: &Event, width: usize) -> String {
-    explain_value(&serde_json::to_value(event).unwrap_or_default(), width)
+pub fn explain_event(event: &Event, look: &Look) -> String {
+    explain_value(&serde_json::to_value(event).unwrap_or_default(), look)
 }
 
-/// Tells an event that was read back as JSON.
+/// Tells an event that was read back as JSON, or an answer of `bartizan explain`.
 #[must_use]
-pub fn explain_value(event: &Value, width: usize) -> String {
-    let mut screen = Screen { out: String::with_capacity(2048), width: width.clamp(40, 200) };
-    match text(event, "kind").as_str() {
-        "exchange" => exchange(&mut screen, event),
-        "connection" => {
-            screen.headline(&format!("Refused before HTTP: {}", text(event, "code")));
-            screen.field("event", &moment(event));
-            screen.field("client", &text(event, "client"));
-            screen.field("because", &text(event, "detail"));
-        }
-        _ => {
-            screen.headline(&format!("Changed: {}", text(event, "code")));
-            screen.field("event", &moment(event));
-            let from = text(event, "client");
-            let from = if from.is_empty() { from } else { format!(" from {from}") };
-            screen.field("by", &format!("{}{from}", text(event, "actor")));
-            screen.field("what", &text(event, "detail"));
-        }
+pub fn explain_value(value: &Value, look: &Look) -> String {
+    let mut screen = Screen::new(look.width, look.color);
+    screen.paragraph(words::tone(value), "", &words::headline(value));
+    match text(value, "kind").as_str() {
+        "connection" | "control" => screen.field("event", &moment(value)),
+        _ => exchange(&mut screen, value, look),
     }
-    screen.out
+    screen.finish()
 }
 
-fn exchange(screen: &mut Screen, event: &Value) {
-    screen.headline(&headline(event));
-    screen.field("event", &moment(event));
-    let api = text(event, "api");
-    let api = if api.is_empty() { "no API matched".to_owned() } else { format!("API {api}") };
-    screen.field(
-        "request",
-        &format!(
-            "{} {} over {} ({})",
-            text(event, "method"),
-            text(event, "path"),
-            text(event, "protocol"),
-            text(event, "scheme")
-        ),
-    );
-    let operation = text(event, "operation");
-    let operation = if operation.is_empty() { operation } else { format!(", operation `{operation}`") };
-    screen.field("matched", &format!("{api}{operation}"));
-    screen.field("client", &client(event));
-    screen.field("upstream", &upstream(event));
-    screen.field(
-        "timing",
-        &format!(
-            "{} in all, {} received, {} released",
-            duration(number(event, "duration_us")),
-            bytes(number(event, "bytes_in")),
-            bytes(number(event, "bytes_out"))
-        ),
-    );
-    screen.field(
-        "policy",
-        &format!("generation {}, mode {}", number(event, "generation"), text(event, "mode")),
-    );
-    steps(screen, event);
-    findings(screen, event);
+/// Tells events in a line each, as they come.
+#[must_use]
+pub fn explain_list(values: &[Value], look: &Look) -> String {
+    let mut screen = Screen::new(look.width, look.color);
+    let rows: Vec<_> = values.iter().map(|value| (words::tone(value), words::brief(value))).collect();
+    screen.lines(&rows);
+    screen.finish()
 }
 
-fn headline(event: &Value) -> String {
-    let status = match number(event, "status") {
-        0 => "no status was sent".to_owned(),
-        status => format!("status {status}"),
-    };
-    let verdict = match text(event, "verdict").as_str() {
-        "allow" => "Allowed".to_owned(),
-        "deny" => "Denied".to_owned(),
-        "challenge" => "Challenged".to_owned(),
-        "throttle" => "Throttled".to_owned(),
-        "abort" => "Aborted".to_owned(),
-        "error" => "Failed".to_owned(),
-        other => other.to_owned(),
-    };
-    match (text(event, "by"), text(event, "reason")) {
-        (by, reason) if by.is_empty() && reason.is_empty() => format!("{verdict}, {status}"),
-        (by, reason) if by.is_empty() => format!("{verdict}: {reason}, {status}"),
-        (by, reason) => format!("{verdict} by {by}: {reason}, {status}"),
+fn exchange(screen: &mut Screen, value: &Value, look: &Look) {
+    steps(screen, value);
+    findings(screen, value);
+    changes(screen, value);
+    screen.gap();
+    screen.field("policy", &policy(value, look));
+    screen.field("matched", &matched(value));
+    screen.field("client saw", &words::seen(value));
+    screen.field("upstream", &upstream(value));
+    if !words::is_question(value) {
+        let (all, received, released) =
+            (number(value, "duration_us"), number(value, "bytes_in"), number(value, "bytes_out"));
+        let told =
+            format!("{} in all, {} received, {} released", duration(all), bytes(received), bytes(released));
+        screen.field("timing", &told);
+        screen.field("event", &moment(value));
     }
 }
 
-fn client(event: &Value) -> String {
-    let ip = text(event, "client");
-    match event.get("principal") {
-        Some(principal) if !principal.is_null() => format!(
-            "{ip}, verified as `{}` of {} by {}",
-            text(principal, "subject"),
-            text(principal, "issuer"),
-            text(principal, "credential")
-        ),
-        _ => format!("{ip}, not identified"),
-    }
-}
-
-fn upstream(event: &Value) -> String {
-    let attempts = number(event, "attempts");
-    if attempts == 0 {
-        return "nothing was forwarded".to_owned();
-    }
-    let wait = match event.get("upstream_wait_us").and_then(Value::as_u64) {
-        Some(wait) => format!("first byte after {}", duration(wait)),
-        None => "no answer".to_owned(),
-    };
-    let plural = if attempts == 1 { "attempt" } else { "attempts" };
-    format!("{}, {wait}, {attempts} {plural}", text(event, "backend"))
-}
-
-fn steps(screen: &mut Screen, event: &Value) {
-    let lines = list(event, "trace");
-    if lines.is_empty() {
-        return;
-    }
+/// The guards that looked, in their order, the one that decided marked; those that are not mounted in one line.
+fn steps(screen: &mut Screen, value: &Value) {
+    let lines = words::steps(value);
     screen.section("Steps");
+    if lines.is_empty() {
+        return screen
+            .note("not kept: nothing was held against the request (`bartizan run --trace` keeps them all)");
+    }
+    let mut rows = Vec::new();
+    let mut absent: Vec<String> = Vec::new();
+    let mut stopped = false;
     for line in lines {
-        let decision = match text(line, "decision").as_str() {
-            "skipped" => "not mounted".to_owned(),
-            "continued" => "nothing against it".to_owned(),
-            "answered" => "answered itself".to_owned(),
-            "watched" => format!("would refuse: {}", text(line, "code")),
-            "refused" => format!("refused: {}", text(line, "code")),
-            other => other.to_owned(),
+        let (guard, mode, code) = (text(line, "guard"), text(line, "mode"), text(line, "code"));
+        let (tone, mark, decision) = match text(line, "decision").as_str() {
+            "skipped" => {
+                if !absent.contains(&guard) {
+                    absent.push(guard);
+                }
+                continue;
+            }
+            "continued" => (Tone::Plain, "", "passed".to_owned()),
+            "answered" => (Tone::Good, "->", "answered itself".to_owned()),
+            "watched" => (Tone::Warn, "", format!("would refuse: {code}")),
+            "refused" => (Tone::Bad, "->", format!("refused: {code}")),
+            other => (Tone::Plain, "", other.to_owned()),
         };
-        let (guard, phase, mode) = (text(line, "guard"), text(line, "phase"), text(line, "mode"));
-        let _ = writeln!(screen.out, "  {guard:<18} {phase:<16} {mode:<8} {decision}");
+        stopped |= mark == "->";
+        let phase = text(line, "phase");
+        let later = if phase == "request_headers" { String::new() } else { format!(" ({phase})") };
+        rows.push((
+            tone,
+            [Cell::new(mark), Cell::new(&guard), Cell::new(&mode), Cell::new(&format!("{decision}{later}"))],
+        ));
+    }
+    if let Some((tone, cells)) = words::end_outside_guards(value) {
+        rows.push((tone, cells.map(|cell| Cell::new(&cell))));
+        stopped = true;
+    }
+    // A guard that looks twice, by address and by caller, is mounted when it is so once.
+    absent.retain(|guard| !rows.iter().any(|(_, cells)| cells.get(1).is_some_and(|cell| cell.is(guard))));
+    screen.table(&rows);
+    if !absent.is_empty() {
+        screen.note(&format!("not mounted: {}", absent.join(", ")));
+    } else if stopped {
+        screen.note("what comes later was not asked");
     }
 }
 
-fn findings(screen: &mut Screen, event: &Value) {
-    let findings = list(event, "findings");
+fn findings(screen: &mut Screen, value: &Value) {
+    let findings = list(value, "findings");
     if findings.is_empty() {
         return;
     }
     screen.section("Findings");
     for finding in findings {
-        let watched = if text(finding, "mode") == "monitor" { ", monitor: it stopped nothing" } else { "" };
-        let _ = writeln!(screen.out, "  {} ({}{watched})", text(finding, "code"), text(finding, "severity"));
-        screen.paragraph("      ", &text(finding, "detail"));
-        let remedy = text(finding, "remedy");
-        if !remedy.is_empty() {
-            screen.paragraph("      ", &format!("To let it pass: {remedy}"));
-        }
+        let watched = words::is_watched(finding);
+        let stopped = if watched { ", in monitor mode: it stopped nothing" } else { "" };
+        let tone = if watched { Tone::Warn } else { Tone::Plain };
+        screen.paragraph(
+            tone,
+            "   ",
+            &format!(
+                "{} ({}, by {}{stopped})",
+                text(finding, "code"),
+                text(finding, "severity"),
+                text(finding, "guard")
+            ),
+        );
+        screen.paragraph(Tone::Plain, "      ", &text(finding, "detail"));
     }
-    let dropped = number(event, "findings_dropped");
+    let dropped = number(value, "findings_dropped");
     if dropped > 0 {
-        let _ = writeln!(screen.out, "  and {dropped} more that were not kept");
+        screen.note(&format!("and {dropped} more that were not kept"));
     }
 }
 
-struct Screen {
-    out: String,
-    width: usize,
-}
-
-impl Screen {
-    fn headline(&mut self, line: &str) {
-        self.paragraph("", line);
+/// The narrowest change for what decided; where nothing did, for what is only watched.
+fn changes(screen: &mut Screen, value: &Value) {
+    let Some(finding) = words::decider(value) else { return };
+    let change = narrowest(value, &finding);
+    screen.section(if words::is_watched(&finding) {
+        "What would let it pass once it is enforced"
+    } else {
+        "What would let it pass"
+    });
+    if let Some(caller) = &change.caller {
+        screen.paragraph(Tone::Plain, "   the client:  ", caller);
     }
-
-    fn section(&mut self, name: &str) {
-        let _ = writeln!(self.out, "\n{name}");
+    if let Some(policy) = &change.policy {
+        screen.paragraph(Tone::Plain, "   the policy:  ", policy);
     }
-
-    fn field(&mut self, name: &str, value: &str) {
-        self.paragraph(&format!("  {name:<10}"), value);
-    }
-
-    /// Wraps `value` at spaces; `lead` stands before the first line and its width in spaces before the others.
-    fn paragraph(&mut self, lead: &str, value: &str) {
-        self.out.push_str(lead);
-        let mut column = lead.chars().count();
-        let indent = column;
-        for (index, word) in value.split_whitespace().enumerate() {
-            let length = word.chars().count();
-            if index > 0 && column + 1 + length > self.width {
-                let _ = write!(self.out, "\n{:indent$}", "");
-                column = indent;
-            } else if index > 0 {
-                self.out.push(' ');
-                column += 1;
-            }
-            self.out.push_str(word);
-            column += length;
+    if let Some(yaml) = &change.yaml {
+        for line in yaml.lines() {
+            screen.verbatim("         ", line);
         }
-        self.out.push('\n');
+    }
+    if let Some(command) = &change.command {
+        screen.paragraph(Tone::Plain, "   the command: ", &format!("`{command}`"));
     }
 }
 
-/// A field as text, safe for a terminal: control characters, which could move its cursor, are replaced.
-fn text(value: &Value, field: &str) -> String {
-    match value.get(field) {
-        Some(Value::String(text)) => {
-            text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-        }
-        Some(Value::Number(number)) => number.to_string(),
-        _ => String::new(),
+fn policy(value: &Value, look: &Look) -> String {
+    let place = match text(value, "place") {
+        place if place.is_empty() => look.place.clone().unwrap_or_default(),
+        place => place,
+    };
+    let place = if place.is_empty() { place } else { format!("{place}, ") };
+    let mode = text(value, "mode");
+    let mode = if mode.is_empty() { mode } else { format!(", mode {mode}") };
+    format!("{place}generation {}{mode}", number(value, "generation"))
+}
+
+fn matched(value: &Value) -> String {
+    match (text(value, "api"), text(value, "operation")) {
+        (api, _) if api.is_empty() => "no API".to_owned(),
+        (api, operation) if operation.is_empty() => format!("API {api}, no operation"),
+        (api, operation) if operation == "unknown" => format!("API {api}, an operation that nothing names"),
+        (api, operation) => format!("API {api}, operation {operation}"),
     }
 }
 
-fn number(value: &Value, field: &str) -> u64 {
-    value.get(field).and_then(Value::as_u64).unwrap_or(0)
-}
-
-fn list<'v>(value: &'v Value, field: &str) -> &'v [Value] {
-    value.get(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-fn moment(event: &Value) -> String {
-    format!("{} at {}", text(event, "id"), text(event, "time"))
-}
-
-fn duration(micros: u64) -> String {
-    match micros {
-        0..1_000 => format!("{micros} us"),
-        1_000..1_000_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
-        _ => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
+fn upstream(value: &Value) -> String {
+    if words::is_question(value) {
+        let backends: Vec<String> =
+            list(value, "backends").iter().filter_map(Value::as_str).map(words::disarmed).collect();
+        return if text(value, "verdict") == "allow" && !backends.is_empty() {
+            format!("nothing was sent; it would go to {}", backends.join(" or "))
+        } else {
+            "nothing was sent".to_owned()
+        };
     }
+    let attempts = number(value, "attempts");
+    if attempts == 0 {
+        return "nothing was forwarded".to_owned();
+    }
+    let wait = match value.get("upstream_wait_us").and_then(Value::as_u64) {
+        Some(wait) => format!("first byte after {}", duration(wait)),
+        None => "no answer".to_owned(),
+    };
+    let plural = if attempts == 1 { "attempt" } else { "attempts" };
+    let backend = match text(value, "backend") {
+        backend if backend.is_empty() => "no backend".to_owned(),
+        backend => backend,
+    };
+    format!("{backend}, {wait}, {attempts} {plural}")
 }
 
-fn bytes(count: u64) -> String {
-    match count {
-        0..1_024 => format!("{count} B"),
-        1_024..1_048_576 => format!("{} KiB", count / 1_024),
-        _ => format!("{} MiB", count / 1_048_576),
-    }
+fn moment(value: &Value) -> String {
+    format!("{} at {}", text(value, "id"), text(value, "time"))
 }

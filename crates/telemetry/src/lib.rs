@@ -10,7 +10,7 @@ mod metrics;
 mod queue;
 
 pub use audit::AuditConfig;
-pub use explain::{explain_event, explain_value};
+pub use explain::{Change, Look, explain_event, explain_list, explain_value, narrowest};
 pub use metrics::Metrics;
 pub use queue::{Config, StartError, Telemetry};
 

@@ -11,12 +11,13 @@ use std::{
 use bartizan_gateway::{Gateway, Parts};
 use bartizan_model::{Scheme, services::Bans};
 use bartizan_policy::{CompileOptions, Source, compile, render};
-use bartizan_telemetry::Telemetry;
+use bartizan_telemetry::{Telemetry, explain_value};
 use serde_json::Value;
 
 use crate::{
     EXIT_CONFIG,
     admin_client::{Output, fail, say},
+    terminal::look,
 };
 
 /// Tells what a configuration decides about one request, step by step. Nothing is sent anywhere.
@@ -45,17 +46,15 @@ pub struct Args {
     pub output: Output,
 }
 
-/// Runs the command: 0 when the request would be forwarded, 1 when not.
+/// Bytes of a request at most: heads are bounded far below, bodies are not looked at.
+const MAX_REQUEST: u64 = 16 * 1024 * 1024;
+
+/// Runs the command: 0 when the request would be forwarded or answered, 1 when not.
 pub fn run(args: &Args) -> ExitCode {
-    let mut raw = Vec::new();
-    let read = if args.request.as_os_str() == "-" {
-        std::io::stdin().lock().read_to_end(&mut raw).map(drop)
-    } else {
-        std::fs::read(&args.request).map(|bytes| raw = bytes)
+    let raw = match read(args) {
+        Ok(raw) => raw,
+        Err(error) => return fail(&error),
     };
-    if let Err(error) = read {
-        return fail(&format!("cannot read `{}`: {error}", args.request.display()));
-    }
     let services = bartizan_policy::offline::services();
     let mut options = CompileOptions::new(&services);
     options.environment.clone_from(&args.environment);
@@ -82,14 +81,36 @@ pub fn run(args: &Args) -> ExitCode {
         bartizan_gateway::explain(&gateway, &raw, SocketAddr::new(args.client, 0), scheme).await
     });
     match result {
-        Err(error) => fail(&error),
+        Err(error) => fail(&format!("`{}`, {error}", args.request.display())),
         Ok(told) => {
             match args.output {
                 Output::Json => say(&told.to_string()),
-                Output::Text => say(&text(&told)),
+                Output::Text => say(explain_value(&told, &look()).trim_end()),
             }
             ExitCode::from(u8::from(told.get("verdict").and_then(Value::as_str) != Some("allow")))
         }
+    }
+}
+
+/// The request's text.
+fn read(args: &Args) -> Result<Vec<u8>, String> {
+    let mut raw = Vec::new();
+    let opened: std::io::Result<Box<dyn std::io::Read>> = if args.request.as_os_str() == "-" {
+        Ok(Box::new(std::io::stdin()))
+    } else {
+        std::fs::File::open(&args.request).map(|file| Box::new(file) as Box<dyn std::io::Read>)
+    };
+    let read = opened.and_then(|file| file.take(MAX_REQUEST + 1).read_to_end(&mut raw));
+    match read {
+        Err(error) => Err(format!(
+            "cannot read `{}`: {error}; name a file with the request as text, or `-` for standard input",
+            args.request.display()
+        )),
+        Ok(_) if raw.len() as u64 > MAX_REQUEST => Err(format!(
+            "`{}` is larger than 16 MiB; leave the body out, it is not looked at",
+            args.request.display()
+        )),
+        Ok(_) => Ok(raw),
     }
 }
 
@@ -99,49 +120,4 @@ impl Bans for NoBans {
     fn is_banned(&self, _: IpAddr, _: bartizan_model::Timestamp) -> bool {
         false
     }
-}
-
-/// One screen.
-fn text(told: &Value) -> String {
-    let get = |name: &str| match told.get(name) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => String::new(),
-        Some(other) => other.to_string(),
-    };
-    let mut out = format!("{} {}", get("method"), get("path")).trim().to_owned();
-    if !out.is_empty() {
-        out.push('\n');
-    }
-    if !get("api").is_empty() {
-        out.push_str(&format!(
-            "api {}, operation {}, client {}\n",
-            get("api"),
-            get("operation"),
-            get("client")
-        ));
-    }
-    out.push('\n');
-    for step in told.get("steps").and_then(Value::as_array).into_iter().flatten() {
-        let field = |name: &str| step.get(name).and_then(Value::as_str).unwrap_or_default();
-        let decision = match field("decision") {
-            "skipped" => "not mounted".to_owned(),
-            "continued" => "nothing against it".to_owned(),
-            "answered" => "answers itself".to_owned(),
-            "watched" => format!("would refuse: {} (monitor)", field("code")),
-            _ => format!("REFUSES: {}", field("code")),
-        };
-        out.push_str(&format!("  {:<18} {:<8} {decision}\n", field("guard"), field("mode")));
-    }
-    for finding in told.get("findings").and_then(Value::as_array).into_iter().flatten() {
-        let field = |name: &str| finding.get(name).and_then(Value::as_str).unwrap_or_default();
-        out.push_str(&format!("\n{} ({}): {}\n", field("code"), field("severity"), field("detail")));
-        if !field("remedy").is_empty() {
-            out.push_str(&format!("  to let it pass: {}\n", field("remedy")));
-        }
-    }
-    out.push_str(&match get("verdict").as_str() {
-        "allow" if get("status").is_empty() => "\nverdict: allow, forwarded to the upstream".to_owned(),
-        verdict => format!("\nverdict: {verdict}, status {}, by {}", get("status"), get("by")),
-    });
-    out
 }
