@@ -58,6 +58,11 @@ enum Command {
     Simulate(commands::simulate::Args),
     /// Run attack scenarios on loopback, without the gateway and with it.
     Drill(commands::drill::Args),
+    /// Watch it work: a vulnerable bank, people and attackers around it, and the gateway between.
+    #[command(
+        after_help = "Examples:\n  bartizan demo                          watch; `q` or Ctrl-C ends it\n  bartizan demo --minutes 1 | tee log    lines instead of the view\n  bartizan demo --print-policy > mine.yaml\n  bartizan demo --policy mine.yaml       changes that are saved are in force at once\n\nExit codes: 0 it ended as it should, 2 usage, 78 a policy or an address that cannot be used."
+    )]
+    Demo(commands::demo::Args),
     /// Write a first configuration.
     #[command(
         after_help = "Examples:\n  bartizan init --upstream http://127.0.0.1:3000\n  bartizan init --contract openapi.yaml --profile strict -o shop.yaml\n\nWhat it writes passes `bartizan check`."
@@ -98,6 +103,7 @@ fn main() -> ExitCode {
         Command::Sample(args) => commands::sample::run(args),
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Drill(args) => commands::drill::run(args),
+        Command::Demo(args) => commands::demo::run(&args),
         Command::Init(args) => commands::init::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Why(args) => commands::why::run(args),

@@ -29,7 +29,7 @@ pub struct Setup {
     pub workers: Option<usize>,
     /// Events of exchanges that simply passed carry each step's decision, too, and are all kept.
     pub trace: bool,
-    /// Open sockets, used for the listeners of the same address.
+    /// Open sockets, used for the listeners and the admin API of the same address.
     pub sockets: Vec<std::net::TcpListener>,
     /// Sees every event that is kept.
     pub witness: Option<Arc<dyn EventStore>>,
@@ -62,7 +62,7 @@ pub struct Started {
 ///
 /// # Errors
 /// The rendered diagnostics of the policy, or one sentence for the operator: a port is taken, a directory unusable.
-pub async fn start(setup: Setup) -> Result<Started, String> {
+pub async fn start(mut setup: Setup) -> Result<Started, String> {
     let runtime = tokio::runtime::Handle::current();
     // The policy says where state is kept, and guards need what is kept there: compiled once to look, once to run.
     let idle = bartizan_policy::offline::services();
@@ -105,11 +105,15 @@ pub async fn start(setup: Setup) -> Result<Started, String> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let workers = Workers::start(setup.workers.filter(|&n| n > 0).unwrap_or(cores))
         .map_err(|error| format!("cannot start the threads that carry traffic: {error}"))?;
-    let listeners = Listeners::new(Arc::clone(&gateway), workers, setup.sockets);
-    let plan = listeners.prepare(&listener_specs)?;
-    let admin = TcpListener::bind(admin_address).await.map_err(|error| {
+    let admin = match take_socket(&mut setup.sockets, admin_address) {
+        Some(socket) => socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket)),
+        None => TcpListener::bind(admin_address).await,
+    };
+    let admin = admin.map_err(|error| {
         format!("the admin API cannot listen on `{admin_address}`: {error}; choose another address by `admin.address` or `--admin`")
     })?;
+    let listeners = Listeners::new(Arc::clone(&gateway), workers, setup.sockets);
+    let plan = listeners.prepare(&listener_specs)?;
     let admin_bound = admin.local_addr().unwrap_or(admin_address);
     let reloader = Reloader::new(
         Arc::clone(&gateway),
@@ -162,6 +166,15 @@ pub async fn start(setup: Setup) -> Result<Started, String> {
         }
     }
     Ok(Started { gateway, listeners, reloader, admin: admin_bound, summary, state, stop_admin })
+}
+
+/// The open socket of an address, where there is one.
+fn take_socket(
+    sockets: &mut Vec<std::net::TcpListener>,
+    address: SocketAddr,
+) -> Option<std::net::TcpListener> {
+    let at = sockets.iter().position(|socket| socket.local_addr().is_ok_and(|bound| bound == address))?;
+    Some(sockets.swap_remove(at))
 }
 
 /// The policy, or everything that is wrong with it.

@@ -2,6 +2,7 @@
 
 pub mod ban;
 pub mod check;
+pub mod demo;
 pub mod diff;
 pub mod drill;
 pub mod explain;

@@ -16,6 +16,7 @@ mod bounds;
 mod cases;
 mod configuration;
 mod connections;
+mod demo;
 mod faults;
 mod first_hour;
 mod floods;
