@@ -285,3 +285,97 @@ fn units(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decode(name: &str, bytes: &[u8]) -> Result<String, CharsetError> {
+        let mut out = Vec::new();
+        let text = Charset::named(name.as_bytes())?.decode(bytes, 1 << 20, &mut out)?;
+        Ok(String::from_utf8(text.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn text_of_the_usual_charsets_becomes_utf_8() {
+        let cases: [(&str, &[u8], &str); 16] = [
+            ("UTF-8", b"\xc3\xa9", "é"),
+            ("utf-8", b"\xef\xbb\xbfx", "x"),
+            ("us-ascii", b"x", "x"),
+            ("ISO-8859-1", b"<\xe9\x80>", "<é\u{80}>"),
+            ("windows-1252", b"<\xe9\x80>", "<é€>"),
+            ("iso-8859-15", b"\xa4", "€"),
+            ("windows-1251", b"\xcf", "П"),
+            ("koi8-r", b"\xf0", "П"),
+            ("utf-16le", b"<\0\xac\x20", "<€"),
+            ("utf-16", b"\0<\x20\xac", "<€"),
+            ("utf-16", b"\xff\xfe<\0", "<"),
+            ("utf-16be", b"\xfe\xff\xd8\x3d\xde\x00", "😀"),
+            ("utf-32", b"\0\0\0<", "<"),
+            ("utf-32", b"\xff\xfe\0\0<\0\0\0", "<"),
+            ("utf-32le", b"\x00\xf6\x01\x00", "😀"),
+            ("utf-32be", b"\x00\x01\xf6\x00", "😀"),
+        ];
+        for (name, bytes, text) in cases {
+            assert_eq!(decode(name, bytes).as_deref(), Ok(text), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_trusted_is_refused() {
+        use CharsetError::*;
+        let cases: [(&str, &[u8], CharsetError); 17] = [
+            ("utf-7", b"+ADw-", Utf7),
+            ("ibm037", b"x", Unknown),
+            ("shift_jis", b"x", Unknown),
+            ("gbk", b"x", Unknown),
+            ("", b"x", Unknown),
+            ("utf-8", b"ab\xff", Invalid { offset: 2 }),
+            ("utf-8", b"\xef\xbb\xbf\xc0\x80", Invalid { offset: 3 }),
+            ("us-ascii", b"a\x80", Invalid { offset: 1 }),
+            ("windows-1252", b"a\x81", Invalid { offset: 1 }),
+            ("iso-8859-8", b"\xa1", Invalid { offset: 0 }),
+            ("utf-16le", b"a\0b", Invalid { offset: 2 }),
+            ("utf-16le", b"a\0\0\xd8b\0", Invalid { offset: 2 }),
+            ("utf-32be", b"\0\x11\0\0", Invalid { offset: 0 }),
+            ("utf-32be", b"\0\0\0a\0\0", Invalid { offset: 4 }),
+            ("utf-8", b"\xff\xfea\0", ByteOrderMark),
+            ("utf-16le", b"\xfe\xff\0a", ByteOrderMark),
+            ("utf-16le", b"\xff\xfe\0\0", ByteOrderMark),
+        ];
+        for (name, bytes, error) in cases {
+            // Windows-1252 of the web gives every byte a character, and UTF-16 may begin with a mark and NUL.
+            let found = decode(name, bytes);
+            assert_eq!(found, Err(error), "{name} {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn growth_ends_at_the_limit() {
+        let mut out = Vec::new();
+        assert_eq!(Charset::Latin1.decode(&[0xe9; 10], 20, &mut out).map(<[u8]>::len), Ok(20));
+        assert_eq!(Charset::Latin1.decode(&[0xe9; 11], 20, &mut out), Err(CharsetError::TooLong));
+        assert_eq!(Charset::Utf8.decode(&[b'a'; 21], 20, &mut out), Err(CharsetError::TooLong));
+    }
+
+    #[test]
+    fn every_name_of_a_single_byte_charset_is_one() {
+        for (name, encoding) in SINGLE_BYTE {
+            assert!(encoding.is_single_byte() && encoding.is_ascii_compatible(), "{name}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_encoded_comes_back(text in "\\PC{0,40}") {
+            let utf_16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            let utf_32: Vec<u8> = text.chars().flat_map(|character| u32::from(character).to_be_bytes()).collect();
+            prop_assert_eq!(decode("utf-16le", &utf_16), Ok(text.clone()));
+            prop_assert_eq!(decode("utf-32be", &utf_32), Ok(text));
+        }
+    }
+}
