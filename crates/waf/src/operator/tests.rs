@@ -260,6 +260,13 @@ fn what_is_refused_is_refused_by_name() {
     assert!(compile("rx", "a").unwrap().limitation().is_none());
 }
 
+#[test]
+fn a_possessive_quantifier_that_changes_nothing_is_read_as_one_that_gives_back() {
+    let pattern = r#"(?i:["'`]\s*?(?:[^?\w\s=.,;)(]++\s*?[(@\"'`]*?\s*?\w+\W+\w))"#;
+    assert!(matches("rx", pattern, b"'-'('x y"));
+    assert!(!matches("rx", pattern, b"'x y"));
+}
+
 /// The three expressions as the rule files of the Core Rule Set 3.3.4 have them.
 const PHP_TAG: &str = r"<\?(?!xml)";
 const FILE_NAME: &str = r#"(?<!&(?:[aAoOuUyY]uml)|&(?:[aAeEiIoOuU]circ)|&(?:[eEiIoOuUyY]acute)|&(?:[aAeEiIoOuU]grave)|&(?:[cC]cedil)|&(?:[aAnNoO]tilde)|&(?:amp)|&(?:apos));|['\"=]"#;

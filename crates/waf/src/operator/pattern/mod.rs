@@ -29,9 +29,10 @@ impl Pattern {
     /// What is no expression, or one that cannot run in linear time (look-around, back references, possessive
     /// quantifiers), unless it is one that has an equivalent in this crate.
     pub(super) fn compile(argument: &[u8]) -> Result<Self, String> {
-        match Native::of(argument) {
+        let plain = native::plain(argument);
+        match Native::of(&plain) {
             Some(native) => Ok(Self::Native(native)),
-            None => Ok(Self::Regex(Box::new(build(&translate(argument)?)?))),
+            None => Ok(Self::Regex(Box::new(build(&translate(&plain)?)?))),
         }
     }
 

@@ -12,6 +12,49 @@ const FILE_NAME: &[u8] = br#"(?<!&(?:[aAoOuUyY]uml)|&(?:[aAeEiIoOuU]circ)|&(?:[e
 /// Rule 942130: a comparison that is always true, such as `1=1` or `1<>2`.
 const TAUTOLOGY: &[u8] = br#"(?i:[\s'"`()]*?\b([\d\w]+)\b[\s'"`()]*?(?:<(?:=(?:[\s'"`()]*?(?!\b\1\b)[\d\w]+|>[\s'"`()]*?(?:\b\1\b))|>?[\s'"`()]*?(?!\b\1\b)[\d\w]+)|(?:not\s+(?:regexp|like)|is\s+not|>=?|!=|\^)[\s'"`()]*?(?!\b\1\b)[\d\w]+|(?:(?:sounds\s+)?like|r(?:egexp|like)|=)[\s'"`()]*?(?:\b\1\b)))"#;
 
+/// Parts of two expressions of the same rule set (rules 920600 and 942330) that have possessive quantifiers, and the
+/// same without: where giving back would match more, the next byte is kept from being one that was taken.
+const POSSESSIVE: [(&[u8], &[u8]); 4] = [
+    (br#"[^?\w\s=.,;)(]++\s*?[(@"'`]*?\s*?\w+"#, br#"[^?\w\s=.,;)(]+\s*?[(@"'`]*?\s*?\w+"#),
+    (br#"(?:\s*+;\s*+(?:(?:charset\s*+=\s*+(?:"?"#, br#"(?:\s*;\s*(?:(?:charset\s*=\s*(?:"?"#),
+    (
+        br#"|[^c"(),/:;<=>?![\x5c\]{}])[^"(),/:;<=>?![\x5c\]{}]*(?:)\s*+=\s*+[^(),/:;<=>?![\x5c\]{}]+)"#,
+        br#"|[^c\s"(),/:;<=>?![\x5c\]{}])[^"(),/:;<=>?![\x5c\]{}]*(?:)\s*=\s*[^\s(),/:;<=>?![\x5c\]{}][^(),/:;<=>?![\x5c\]{}]*)"#,
+    ),
+    (
+        br#"(?:\s*+,\s*+(?:(?:\*|[^"(),\/:;<=>?![\x5c\]{}]+)\/"#,
+        br#"(?:\s*,\s*(?:(?:\*|[^\s"(),\/:;<=>?![\x5c\]{}][^"(),\/:;<=>?![\x5c\]{}]*)\/"#,
+    ),
+];
+
+/// A pattern with `\"` as `"`, which means the same, and without the possessive quantifiers that are known.
+pub(super) fn plain(pattern: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(pattern.len());
+    let mut rest = pattern;
+    while let [byte, tail @ ..] = rest {
+        rest = match rest {
+            [b'\\', b'"', tail @ ..] => {
+                plain.push(b'"');
+                tail
+            }
+            [b'\\', escaped, tail @ ..] => {
+                plain.extend_from_slice(&[b'\\', *escaped]);
+                tail
+            }
+            _ => {
+                plain.push(*byte);
+                tail
+            }
+        };
+    }
+    for (possessive, giving) in POSSESSIVE {
+        while let Some(at) = memmem::find(&plain, possessive) {
+            plain.splice(at..at + possessive.len(), giving.iter().copied());
+        }
+    }
+    plain
+}
+
 /// One of the expressions that this crate runs itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::operator) enum Native {
@@ -21,15 +64,9 @@ pub(in crate::operator) enum Native {
 }
 
 impl Native {
-    /// The equivalent of an expression. A quotation mark may be escaped, as it is in a rule file.
+    /// The equivalent of a [`plain`] pattern.
     pub(super) fn of(pattern: &[u8]) -> Option<Self> {
-        let mut plain = Vec::with_capacity(pattern.len());
-        for (index, byte) in pattern.iter().enumerate() {
-            if *byte != b'\\' || pattern.get(index + 1) != Some(&b'"') {
-                plain.push(*byte);
-            }
-        }
-        Some(match plain.as_slice() {
+        Some(match pattern {
             PHP_TAG => Self::PhpTag,
             FILE_NAME => Self::FileName,
             TAUTOLOGY => Self::Tautology,
