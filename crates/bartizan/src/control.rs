@@ -3,15 +3,21 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bartizan_control::{BackendStatus, ListenerStatus, MonitorUntil, Operations, ReloadReport, StatusReport};
-use bartizan_gateway::{Fetcher, Gateway, Listeners, explain};
+use bartizan_gateway::{
+    Fetcher, Gateway, Listeners, explain,
+    probe::{self, Bounds, Level, SelfProof},
+};
 use bartizan_model::{
     Event, EventKind, Scheme, Timestamp,
     services::{BoxFuture, DocumentSource},
 };
 use parking_lot::Mutex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::reload::Reloader;
+
+/// What the policy leaves open that `/readyz` tells; `bartizan doctor` tells all.
+const MAX_OPEN: usize = 8;
 
 /// Implements the admin API's view over the gateway.
 pub struct Running {
@@ -29,6 +35,10 @@ pub struct Running {
     pub fetcher: Arc<Fetcher>,
     /// Break-glass with its reason.
     pub monitor: Mutex<Option<MonitorUntil>>,
+    /// The proof that the policy in force is enforced.
+    pub proof: Arc<SelfProof>,
+    /// One doctor at a time.
+    pub doctors: tokio::sync::Mutex<()>,
     /// Where timers run.
     pub runtime: tokio::runtime::Handle,
     /// This value itself, for timers.
@@ -96,14 +106,32 @@ impl Operations for Running {
         Box::pin(explain(&self.gateway, raw, peer, Scheme::Http))
     }
 
-    fn ready(&self) -> Result<(), String> {
-        if self.gateway.is_draining() {
-            return Err("draining".to_owned());
-        }
-        if self.listeners.addresses().is_empty() {
-            return Err("no listener".to_owned());
-        }
-        Ok(())
+    fn ready(&self) -> BoxFuture<'_, Result<Value, String>> {
+        Box::pin(async {
+            if self.gateway.is_draining() {
+                return Err("draining".to_owned());
+            }
+            if self.listeners.addresses().is_empty() {
+                return Err("no listener".to_owned());
+            }
+            let Some(report) = self.proof.wait().await? else { return Ok(json!({ "probes": "off" })) };
+            let (hostile, blocked, watched) = report.hostile();
+            let open = report.findings.iter().filter(|remark| remark.level != Level::Note);
+            let open: Vec<String> = open.take(MAX_OPEN).map(ToString::to_string).collect();
+            Ok(json!({
+                "generation": report.generation,
+                "probes": { "hostile": hostile, "blocked": blocked, "watched": watched },
+                "open": open,
+            }))
+        })
+    }
+
+    fn doctor(&self) -> BoxFuture<'_, Result<Value, String>> {
+        Box::pin(async {
+            let _one = self.doctors.lock().await;
+            let report = probe::run(&self.gateway, Bounds::DOCTOR).await.map_err(|why| why.to_string())?;
+            serde_json::to_value(report).map_err(|error| error.to_string())
+        })
     }
 }
 

@@ -75,6 +75,8 @@ enum Command {
         after_help = "A refusal names its event in `instance` and in the field `X-Bartizan-Event`. Example:\n  bartizan why 01M80E09JJH2GAJP9MY4AA1DPC\n\nThe steps of exchanges that simply passed are kept by `bartizan run --trace`."
     )]
     Why(commands::why::Args),
+    /// Prove that what is meant to block blocks: probes through the live path, to an echo inside the process.
+    Doctor(commands::doctor::Args),
     /// Create, list, rotate and revoke API keys.
     #[command(
         after_help = "Examples:\n  bartizan keys create --owner billing --scope invoices:read --expires 90d\n  bartizan keys rotate ID --overlap 7d\n  bartizan keys revoke ID\n\nA change is in force within a second."
@@ -107,6 +109,7 @@ fn main() -> ExitCode {
         Command::Init(args) => commands::init::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Why(args) => commands::why::run(args),
+        Command::Doctor(args) => commands::doctor::run(&args),
         Command::Keys(args) => commands::keys::run(args),
         Command::Ban(args) => commands::ban::run(args),
         Command::Unban(args) => commands::ban::run_unban(args),

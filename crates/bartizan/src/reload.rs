@@ -106,8 +106,9 @@ impl Reloader {
         let changed = old.snapshot.digest != loaded.snapshot.digest;
         let digest = loaded.snapshot.digest.clone();
         let mut warnings: Vec<String> = loaded.snapshot.warnings.0.iter().map(ToString::to_string).collect();
-        if old.snapshot.admin != loaded.snapshot.admin || old.snapshot.state != loaded.snapshot.state {
-            warnings.push("`admin` and `storage` change only with a restart".to_owned());
+        let moved = old.snapshot.admin.address != loaded.snapshot.admin.address;
+        if moved || old.snapshot.state != loaded.snapshot.state {
+            warnings.push("`admin.address` and `storage` change only with a restart".to_owned());
         }
         let plan = self.listeners.prepare(&loaded.snapshot.listeners)?;
         let generation = self.gateway.swap(loaded.snapshot)?;

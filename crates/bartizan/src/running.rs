@@ -3,7 +3,7 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use bartizan_control::{Admin, Operations};
-use bartizan_gateway::{Fetcher, Gateway, Listeners, Parts, Workers};
+use bartizan_gateway::{Fetcher, Gateway, Listeners, Parts, Workers, probe::SelfProof};
 use bartizan_model::{
     Clock, Event, Mode,
     services::{Bans, EventStore},
@@ -138,6 +138,8 @@ pub async fn start(mut setup: Setup) -> Result<Started, String> {
         degraded: state.degraded.clone(),
         fetcher: Arc::clone(&fetcher),
         monitor: Mutex::new(None),
+        proof: SelfProof::start(&gateway),
+        doctors: tokio::sync::Mutex::new(()),
         runtime: runtime.clone(),
         this: this.clone(),
     });

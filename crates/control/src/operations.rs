@@ -24,11 +24,17 @@ pub trait Operations: Send + Sync + 'static {
     /// The text cannot be read as a request; the error says why.
     fn explain<'a>(&'a self, raw: &'a [u8]) -> BoxFuture<'a, Result<Value, String>>;
 
-    /// Whether traffic should come.
+    /// Whether traffic should come; answers what is worth knowing of it. May wait a moment for a proof that is on its way.
     ///
     /// # Errors
-    /// Why it should not: starting, draining, or no listener.
-    fn ready(&self) -> Result<(), String>;
+    /// Why it should not: starting, draining, no listener, or a probe of a guard that failed.
+    fn ready(&self) -> BoxFuture<'_, Result<Value, String>>;
+
+    /// Probes the policy in force through the live path, to an echo inside the process; answers the report.
+    ///
+    /// # Errors
+    /// The run came to no end: another policy was put in force, or the process ends.
+    fn doctor(&self) -> BoxFuture<'_, Result<Value, String>>;
 }
 
 /// Break-glass, with its end and its reason.

@@ -14,9 +14,7 @@ use bartizan_pattern::http1::HeadRefusal;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
-use crate::timer::LazyTimer;
-
-use crate::gateway::Ticket;
+use crate::{gateway::Ticket, probe::Mark, timer::LazyTimer};
 
 /// Why a connection's bytes were refused before HTTP could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +68,9 @@ pub struct Connection {
     peer_text: HeaderValue,
     /// Counts the connection as open, also after an upgrade, until its last exchange is over.
     ticket: Option<Ticket>,
+    /// Its exchanges are probes: they end at the echo. Only [`Connection::within`] sets it, which no accepted socket
+    /// comes through, so that nothing on the wire can.
+    mark: Option<Arc<Mark>>,
 }
 
 impl Connection {
@@ -82,7 +83,22 @@ impl Connection {
         tls: Option<TlsFacts>,
         ticket: Option<Ticket>,
     ) -> Arc<Self> {
-        Arc::new(Connection {
+        Arc::new(Self::fresh(peer, hop, scheme, tls, ticket))
+    }
+
+    /// A connection inside this process, whose exchanges are probes. No cap and no drain counts it.
+    pub(crate) fn within(peer: SocketAddr, scheme: Scheme, mark: Arc<Mark>) -> Arc<Self> {
+        Arc::new(Connection { mark: Some(mark), ..Self::fresh(peer, peer.ip(), scheme, None, None) })
+    }
+
+    fn fresh(
+        peer: SocketAddr,
+        hop: IpAddr,
+        scheme: Scheme,
+        tls: Option<TlsFacts>,
+        ticket: Option<Ticket>,
+    ) -> Self {
+        Connection {
             peer,
             hop,
             scheme,
@@ -100,7 +116,13 @@ impl Connection {
             peer_text: HeaderValue::from_str(&canonical(peer.ip()).to_string())
                 .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
             ticket,
-        })
+            mark: None,
+        }
+    }
+
+    /// The mark of a probe's connection.
+    pub(crate) fn mark(&self) -> Option<&Arc<Mark>> {
+        self.mark.as_ref()
     }
 
     /// The peer's address, as header fields say it.

@@ -21,6 +21,7 @@ use crate::{
         canonical::{Upgrade, strip_hop_by_hop},
     },
     pipeline::refuse,
+    probe,
     record::{BodyFault, Record},
     respond::{self, own_denial, upstream_denial},
     timer::until,
@@ -96,6 +97,9 @@ pub async fn forward(
 ) -> Response<ReplyBody> {
     // The proof ends here: what follows is what it allows.
     let _: Clearance = clearance;
+    if record.transaction.probe {
+        return probe::echo(record);
+    }
     if let Some(kind) = onward.upgrade {
         let client = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
         return Box::pin(upgrade::forward(record, onward, kind, client)).await;

@@ -149,6 +149,12 @@ impl Gateway {
         self.break_glass_until.load(Ordering::Relaxed) > now.0
     }
 
+    /// Until when break-glass is on, while it is at `now`.
+    #[must_use]
+    pub fn break_glass_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.break_glass_at(now).then(|| Timestamp(self.break_glass_until.load(Ordering::Relaxed)))
+    }
+
     /// A fresh event id.
     #[must_use]
     pub fn event_id(&self, now: Timestamp) -> EventId {

@@ -14,6 +14,7 @@ pub mod ingress;
 pub mod kick;
 pub mod listener;
 pub mod pipeline;
+pub mod probe;
 pub mod record;
 pub mod respond;
 pub mod serve;

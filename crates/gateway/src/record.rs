@@ -203,6 +203,9 @@ impl Drop for Record {
         let now = self.gateway.services.clock.monotonic();
         self.connection.note_quiet(now);
         if self.silent || self.transaction.probe {
+            if let Some(mark) = self.connection.mark() {
+                mark.note(self.ending, &mut self.transaction, self.active.snapshot.generation);
+            }
             return;
         }
         let event = self.event(now);

@@ -14,7 +14,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, DuplexStream},
     net::TcpStream,
     sync::watch,
 };
@@ -149,6 +149,14 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
                 }
             }
         }
+    }
+}
+
+/// Serves a stream inside this process, from its first byte on, as one that was accepted: the way of a probe.
+pub(crate) async fn serve_within(gateway: &Arc<Gateway>, connection: Arc<Connection>, stream: DuplexStream) {
+    let bounds = gateway.active().snapshot.bounds.clone();
+    if let Some(spoken) = Box::pin(speak(gateway, &bounds, connection, stream, false, None)).await {
+        spoken.await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bartizan_model::{
     Cleared, CompileContext, Diagnostics, Guard, Mode, Mounted, Reason, ReasonInfo, ResponseHead, Timestamp,
     Transaction,
-    probe::{Edit, Offer, Part, Probes},
+    probe::{Offer, Part, Probes},
 };
 use schemars::Schema;
 
@@ -121,9 +121,16 @@ impl Guards {
         ]
     }
 
-    /// What each mounted guard can be probed with, whatever its mode, in the order of [`Guards::parts`].
+    /// What each mounted guard that is `wanted` can be probed with, whatever its mode.
     #[must_use]
-    pub fn offers(&self, now: Timestamp) -> Vec<Offer> {
+    pub fn offers(&self, now: Timestamp, wanted: impl Fn(Part) -> bool) -> Vec<Offer> {
+        fn offer<G: Guard>(
+            mounted: &Mounted<G>,
+            now: Timestamp,
+            wanted: &impl Fn(Part) -> bool,
+        ) -> Option<Offer> {
+            if wanted(mounted.part()) { mounted.offer(now) } else { None }
+        }
         let Guards {
             ip_access,
             address_limits,
@@ -133,23 +140,14 @@ impl Guards {
             rate_limit,
             security_headers,
         } = self;
-        let mut principal_limits = rate_limit.offer(now);
-        // Limits by address are asked first: the place of the others is counted behind them.
-        let before = address_limits.active().map_or(0, AddressLimits::count);
-        let probes = principal_limits.iter_mut().flat_map(|offer| &mut offer.probes.hostile);
-        for edit in probes.flat_map(|probe| &mut probe.edits) {
-            if let Edit::Spent(place) = edit {
-                *place = place.saturating_add(before);
-            }
-        }
         let all = [
-            ip_access.offer(now),
-            address_limits.offer(now),
-            request_limits.offer(now),
-            cors.offer(now),
-            identity.offer(now),
-            principal_limits,
-            security_headers.offer(now),
+            offer(ip_access, now, &wanted),
+            offer(address_limits, now, &wanted),
+            offer(request_limits, now, &wanted),
+            offer(cors, now, &wanted),
+            offer(identity, now, &wanted),
+            offer(rate_limit, now, &wanted),
+            offer(security_headers, now, &wanted),
         ];
         all.into_iter().flatten().collect()
     }

@@ -156,9 +156,8 @@ impl<G: Guard> Mounted<G> {
     /// What the guard can be probed with, whatever its mode; `None` when absent.
     #[must_use]
     pub fn offer(&self, now: Timestamp) -> Option<Offer> {
-        let Part { guard, mode, instance } = self.part();
         let probes = self.guard.as_ref()?.probes(now);
-        Some(Offer { guard, mode, probes, instance })
+        Some(Offer { part: self.part(), probes })
     }
 
     /// Runs the guard on the request head under its mode.

@@ -59,8 +59,13 @@ pub enum Edit {
     ContentLength(u64),
     /// It presents, in this field, an API key that only the probe's own store knows.
     ApiKey(HeaderName),
-    /// The counter of the limit that is asked in this place, from 0, is spent.
-    Spent(usize),
+    /// The counter of a limit is spent.
+    Spent {
+        /// Its place, from 0, among the limits that are asked before the caller is identified, or after.
+        place: usize,
+        /// Which of the two.
+        identified: bool,
+    },
     /// The echo's answer has this field.
     Reply(HeaderName, HeaderValue),
 }
@@ -79,25 +84,32 @@ pub enum Expect {
 pub struct Doubt {
     /// Stable, such as `anonymous`.
     pub code: &'static str,
-    /// Whether it is sound for single operations, and doubtful only where the whole API has it.
-    pub whole_api_only: bool,
+    /// How much it weighs.
+    pub weight: Weight,
     /// What is open, a sentence for operators.
     pub what: Cow<'static, str>,
     /// What to do about it.
     pub remedy: Cow<'static, str>,
 }
 
+/// How much a doubt weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// Worth knowing.
+    Note,
+    /// Sound for single operations; where the whole API has it, the guard protects nothing.
+    WholeApi,
+    /// The guard protects nothing.
+    Open,
+}
+
 /// A mounted guard with what it offers.
 #[derive(Clone, Debug)]
 pub struct Offer {
-    /// The guard's id.
-    pub guard: &'static str,
-    /// The mode that the policy gives it.
-    pub mode: Mode,
+    /// Which guard, and how it is mounted.
+    pub part: Part,
     /// What it offers.
     pub probes: Probes,
-    /// Tells mounted guards apart: equal for operations that share one.
-    pub instance: usize,
 }
 
 /// One place of the pipeline as one operation has it: which guard is mounted there, and how.

@@ -60,15 +60,20 @@ impl Places {
         self.document.get(key)
     }
 
-    /// Where the first of `keys` stands that is written: in the blocks of these labels, in their order, then in the API
-    /// itself, whose own place is the last answer. Keys are `mode`, `identity`, `identity.mode`, `rate_limit`,
-    /// `rate_limit.mode` and the like.
+    /// Where a setting stands: in the first of the blocks of these labels that has it, else in the API itself. Keys are
+    /// `mode`, `identity`, `identity.mode`, `rate_limit`, `rate_limit.mode` and the like.
+    #[must_use]
+    pub fn written(&self, api: &str, blocks: &[&str], key: &str) -> Option<&Place> {
+        let api = self.apis.get(api)?;
+        let levels = blocks.iter().filter_map(|label| api.blocks.get(*label)).chain([&api.own]);
+        levels.filter_map(|settings| settings.get(key)).next()
+    }
+
+    /// Where the first of `keys` that is written at all stands, else the API.
     #[must_use]
     pub fn setting(&self, api: &str, blocks: &[&str], keys: &[&str]) -> Option<&Place> {
-        let api = self.apis.get(api)?;
-        let written = blocks.iter().filter_map(|label| api.blocks.get(*label)).chain([&api.own]);
-        let found = written.flat_map(|settings| keys.iter().filter_map(|key| settings.get(*key))).next();
-        found.or_else(|| api.own.get(""))
+        let found = keys.iter().find_map(|key| self.written(api, blocks, key));
+        found.or_else(|| self.apis.get(api)?.own.get(""))
     }
 }
 
@@ -86,7 +91,9 @@ fn settings(node: &Node, sources: &Sources) -> BTreeMap<String, Place> {
     }
     for guard in node.get("guards").map(Node::entries).unwrap_or_default() {
         add(guard.key.clone(), Some(guard));
-        add(format!("{}.mode", guard.key), guard.value.entry("mode"));
+        // A mode alone may stand for the whole block.
+        let alone = guard.value.as_str().is_some().then_some(guard);
+        add(format!("{}.mode", guard.key), guard.value.entry("mode").or(alone));
     }
     found
 }

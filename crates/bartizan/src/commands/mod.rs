@@ -4,6 +4,7 @@ pub mod ban;
 pub mod check;
 pub mod demo;
 pub mod diff;
+pub mod doctor;
 pub mod drill;
 pub mod explain;
 pub mod init;

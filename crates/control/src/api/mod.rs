@@ -31,6 +31,7 @@ pub(crate) fn routes(admin: Admin) -> Router {
         .route("/v1/reload", post(operate::reload))
         .route("/v1/mode", post(operate::set_mode).delete(operate::enforce))
         .route("/v1/explain", post(operate::explain))
+        .route("/v1/doctor", post(operate::doctor))
         .route("/v1/events", get(events::list))
         .route("/v1/events/{id}", get(events::one))
         .route("/v1/changes", get(events::changes))

@@ -1,4 +1,4 @@
-//! What is in force, and changing it: status, reload, break-glass, explain.
+//! What is in force, and changing it: status, reload, break-glass, explain, doctor.
 
 use std::time::Duration;
 
@@ -104,5 +104,17 @@ pub(super) async fn explain(
     match admin.operations.explain(&raw).await {
         Ok(steps) => Ok(Json(steps).into_response()),
         Err(detail) => Err(Refusal::invalid(detail)),
+    }
+}
+
+pub(super) async fn doctor(State(admin): State<Admin>) -> Result<Response, Refusal> {
+    match admin.operations.doctor().await {
+        Ok(report) => Ok(Json(report).into_response()),
+        Err(detail) => Err(Refusal {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "admin.doctor",
+            title: "The probes came to no end",
+            detail,
+        }),
     }
 }

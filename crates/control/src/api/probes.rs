@@ -15,8 +15,13 @@ pub(super) async fn health() -> Response {
 }
 
 pub(super) async fn ready(State(admin): State<Admin>) -> Result<Response, Refusal> {
-    match admin.operations.ready() {
-        Ok(()) => Ok(Json(json!({ "ready": true })).into_response()),
+    match admin.operations.ready().await {
+        Ok(mut known) => {
+            if let Some(known) = known.as_object_mut() {
+                known.insert("ready".to_owned(), true.into());
+            }
+            Ok(Json(known).into_response())
+        }
         Err(detail) => Err(Refusal {
             status: StatusCode::SERVICE_UNAVAILABLE,
             code: "admin.not_ready",

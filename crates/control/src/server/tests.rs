@@ -60,12 +60,18 @@ impl Operations for Noted {
         Box::pin(async move { Ok(serde_json::json!({ "bytes": raw.len() })) })
     }
 
-    fn ready(&self) -> Result<(), String> {
-        if self.broken.load(std::sync::atomic::Ordering::Relaxed) {
-            Err("draining".to_owned())
-        } else {
-            Ok(())
-        }
+    fn ready(&self) -> BoxFuture<'_, Result<Value, String>> {
+        Box::pin(async {
+            if self.broken.load(std::sync::atomic::Ordering::Relaxed) {
+                Err("draining".to_owned())
+            } else {
+                Ok(serde_json::json!({ "generation": 1 }))
+            }
+        })
+    }
+
+    fn doctor(&self) -> BoxFuture<'_, Result<Value, String>> {
+        Box::pin(async { Ok(serde_json::json!({ "probes": 3, "findings": [] })) })
     }
 }
 
@@ -199,6 +205,7 @@ async fn every_path_but_the_probes_needs_the_token() {
         ("POST", "/v1/mode", 401),
         ("DELETE", "/v1/mode", 401),
         ("POST", "/v1/explain", 401),
+        ("POST", "/v1/doctor", 401),
         ("GET", "/metrics/", 401),
         ("GET", "/anything", 401),
     ] {
@@ -210,6 +217,9 @@ async fn every_path_but_the_probes_needs_the_token() {
     let large = "x".repeat(300 * 1024);
     assert_eq!(admin.ask("POST", "/v1/explain", &large).await.0, 413);
     assert_eq!(admin.ask("POST", "/v1/explain", "GET / HTTP/1.1\r\n\r\n").await.1["bytes"], 18);
+    assert_eq!(admin.ask("POST", "/v1/doctor", "").await.1["probes"], 3);
+    let ready = admin.ask("GET", "/readyz", "").await.1;
+    assert_eq!((&ready["ready"], &ready["generation"]), (&true.into(), &1.into()));
     admin.gateway.broken.store(true, std::sync::atomic::Ordering::Relaxed);
     let (status, problem) = admin.ask("GET", "/readyz", "").await;
     assert_eq!((status, problem["detail"].as_str()), (503, Some("draining")));

@@ -1,6 +1,6 @@
 //! What `cors` can be probed with: an origin that the policy does not name, and a preflight for a method that it does not.
 
-use bartizan_model::probe::{Doubt, Edit, Expect, Probe, Probes};
+use bartizan_model::probe::{Doubt, Edit, Expect, Probe, Probes, Weight};
 use http::{HeaderName, HeaderValue, Method, header};
 
 use super::{
@@ -45,7 +45,7 @@ pub(super) fn offer(guard: &Cors) -> Probes {
     let any = guard.origins.contains(&OriginPattern::Any);
     let doubts = any.then(|| Doubt {
         code: "any_origin",
-        whole_api_only: false,
+        weight: Weight::Note,
         what: "`origins: [\"*\"]` lets the pages of every web site read the answers, without credentials"
             .into(),
         remedy: "name the origins, unless the answers are for everybody".into(),

@@ -3,7 +3,7 @@
 
 use bartizan_model::{
     Timestamp,
-    probe::{Doubt, Edit, Probe, Probes},
+    probe::{Doubt, Edit, Probe, Probes, Weight},
     services::Random,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -37,7 +37,7 @@ pub(super) fn offer(guard: &Identity, now: Timestamp) -> Probes {
     } else {
         probes.doubts.push(Doubt {
             code: "anonymous",
-            whole_api_only: true,
+            weight: Weight::WholeApi,
             what: "`identity` accepts credentials and demands none: callers without any pass as anonymous".into(),
             remedy: "write `anonymous: deny` for the API, and `anonymous: allow` in the blocks of public operations"
                 .into(),

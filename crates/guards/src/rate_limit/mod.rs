@@ -82,7 +82,7 @@ impl Guard for AddressLimits {
     }
 
     fn probes(&self, _: Timestamp) -> Probes {
-        probes::offer(&self.0)
+        probes::offer(&self.0, false)
     }
 }
 
@@ -112,7 +112,7 @@ impl Guard for RateLimits {
     }
 
     fn probes(&self, _: Timestamp) -> Probes {
-        probes::offer(&self.0)
+        probes::offer(&self.0, true)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the limits can be probed with: each one once with its counter spent.
 
-use bartizan_model::probe::{Doubt, Edit, Probe, Probes};
+use bartizan_model::probe::{Doubt, Edit, Probe, Probes, Weight};
 use http::HeaderValue;
 
 use super::{CompiledLimit, Limits, config::Key};
@@ -9,11 +9,11 @@ use super::{CompiledLimit, Limits, config::Key};
 /// before one caller gets there.
 const NEVER: u64 = 10_000;
 
-/// What one of the two places offers; limits count from 0 within it.
-pub(super) fn offer(limits: &Limits) -> Probes {
+/// What one of the two places offers: before the caller is `identified`, or after.
+pub(super) fn offer(limits: &Limits, identified: bool) -> Probes {
     let mut probes = Probes::default();
-    for (index, limit) in limits.limits.iter().enumerate() {
-        let mut edits = vec![Edit::Spent(index)];
+    for (place, limit) in limits.limits.iter().enumerate() {
+        let mut edits = vec![Edit::Spent { place, identified }];
         if let Key::Header(name) = &limit.key {
             edits.push(Edit::Header(name.clone(), HeaderValue::from_static("probe")));
         }
@@ -23,7 +23,7 @@ pub(super) fn offer(limits: &Limits) -> Probes {
         if most >= NEVER {
             probes.doubts.push(Doubt {
                 code: "limit_never_bites",
-                whole_api_only: false,
+                weight: Weight::Open,
                 what: format!(
                     "the limit `{}` lets one caller ask {most} times in a second: nobody meets it",
                     limit.name

@@ -15,16 +15,29 @@ const FILLING: &str = "1";
 const UNDECLARED: &str = "/bartizan-probe/undeclared";
 
 impl OperationTable {
-    /// Every operation that can occur, those of unknown requests included.
+    /// Every operation that can occur, those of unknown requests included; not `OPTIONS` of paths that do not declare it.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Operation>> {
-        let variants = self.operations.iter().chain([&self.unknown, &self.options]);
+        let variants = self.operations.iter().chain([&self.unknown]);
         variants.flat_map(|variants| variants.0.values())
+    }
+
+    /// Whether a contract names operations.
+    #[must_use]
+    pub fn has_contract(&self) -> bool {
+        !self.contract.is_empty()
     }
 
     /// A path below the API's base path that is not expected to be named anywhere.
     #[must_use]
     pub fn undeclared_path(&self) -> String {
         format!("{}{UNDECLARED}", self.base_path)
+    }
+
+    /// How many of [`Self::samples`] come before the pairs.
+    #[must_use]
+    pub fn singles(&self) -> usize {
+        let contract: usize = self.contract.values().map(|router| router.len()).sum();
+        contract + self.blocks.iter().count() + 1
     }
 
     /// Requests by method and whole canonical path: one for each operation of the contract and each block, then for

@@ -1,0 +1,129 @@
+//! What the policy itself lets be: guards that only watch, that are off, or that single operations do not have.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use bartizan_model::{Mode, diagnostic::Place, probe::Part};
+use bartizan_policy::snapshot::{Api, Found};
+use http::Method;
+
+use super::{Level, Remark, plan::Target, run::Run};
+
+/// A mounted guard that refuses nothing by policy, and the place of the pipeline where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lowered {
+    pub place: usize,
+    pub part: Part,
+}
+
+/// The guards that everything has which no contract and no single block names: those of the API as a whole.
+pub(super) fn whole(api: &Api) -> Option<[Part; 7]> {
+    match api.operations.find(&Method::GET, &api.operations.undeclared_path()) {
+        Found::Operation(operation) => Some(operation.guards.parts()),
+        Found::MethodNotAllowed { operation, .. } => operation.map(|operation| operation.guards.parts()),
+    }
+}
+
+/// What is told together: the code, the operations (all of them when `None`) and where the policy says it.
+type Group = (&'static str, Option<BTreeSet<Arc<str>>>, Option<(String, u32, u32)>);
+
+impl Run {
+    /// Tells what is lowered, guards together that are lowered in one place of the policy.
+    pub(super) fn modes(&mut self, api: &Arc<Api>, targets: &[Target], lowered: Vec<Lowered>) {
+        let whole = whole(api);
+        let mut by_guard: BTreeMap<(&'static str, &'static str, bool), Vec<&Target>> = BTreeMap::new();
+        for Lowered { place, part } in lowered {
+            let code = if part.mode == Mode::Off { "off" } else { "monitor" };
+            let everywhere = whole.as_ref().is_some_and(|parts| parts.get(place) == Some(&part));
+            let having = targets.iter().filter(|target| target.has(place, part));
+            by_guard.entry((part.guard, code, everywhere)).or_default().extend(having);
+        }
+        for target in targets {
+            for (part, above) in target.parts.iter().zip(whole.iter().flatten()) {
+                if part.instance == 0 && above.instance != 0 && above.mode != Mode::Off {
+                    by_guard.entry((part.guard, "not_mounted", false)).or_default().push(target);
+                }
+            }
+        }
+        let mut groups: BTreeMap<Group, (Vec<&'static str>, Option<Place>)> = BTreeMap::new();
+        for ((guard, code, everywhere), targets) in by_guard {
+            let place = self.lowered_at(api, guard, code, everywhere, &targets);
+            let labels: BTreeSet<Arc<str>> =
+                targets.iter().flat_map(|target| &target.labels).cloned().collect();
+            let at = place.as_ref().map(|place| (place.file.clone(), place.line, place.column));
+            let group = groups.entry((code, (!everywhere).then_some(labels), at)).or_default();
+            group.0.push(guard);
+            group.1 = place;
+        }
+        for ((code, labels, _), (guards, place)) in groups {
+            self.remark(lowered_remark(api, code, labels, guards, place));
+        }
+    }
+
+    fn lowered_at(
+        &self,
+        api: &Api,
+        guard: &str,
+        code: &str,
+        everywhere: bool,
+        targets: &[&Target],
+    ) -> Option<Place> {
+        let sample = targets.iter().find_map(|target| target.samples.first());
+        let blocks = match sample {
+            Some((method, path)) if !everywhere => api.operations.blocks_of(method, path),
+            _ => Vec::new(),
+        };
+        let own = format!("{guard}.mode");
+        let keys: &[&str] =
+            if code == "not_mounted" { &["inherit", guard] } else { &[own.as_str(), "mode", guard] };
+        self.active.snapshot.places.setting(&api.name, &blocks, keys).cloned()
+    }
+}
+
+fn lowered_remark(
+    api: &Arc<Api>,
+    code: &'static str,
+    labels: Option<BTreeSet<Arc<str>>>,
+    guards: Vec<&'static str>,
+    place: Option<Place>,
+) -> Remark {
+    let names: Vec<String> = guards.iter().map(|guard| format!("`{guard}`")).collect();
+    let names = names.join(", ");
+    let one = guards.len() == 1;
+    let where_ = match &labels {
+        None => "",
+        Some(labels) if labels.len() == 1 => " on this operation",
+        Some(_) => " on these operations",
+    };
+    let (what, remedy) = match code {
+        "monitor" => (
+            format!(
+                "{names} only {}{where_}: what {} is forwarded, with a finding",
+                if one { "watches" } else { "watch" },
+                if one { "it would refuse" } else { "they would refuse" }
+            ),
+            "write `mode: enforce` once their findings are understood, or accept it by `--allow-monitor`",
+        ),
+        "off" => (
+            format!(
+                "{names} {} written and off{where_}: nothing is refused, nothing is found",
+                if one { "is" } else { "are" }
+            ),
+            "write `mode: enforce`, or remove the block; `--allow-monitor` accepts it",
+        ),
+        _ => (
+            format!("{names} {} mounted by the API and not{where_}", if one { "is" } else { "are" }),
+            "remove `inherit: false`, or repeat the guards in the block; `--allow-monitor` accepts it",
+        ),
+    };
+    let mut remark = Remark::new(Level::Finding, code, what, remedy);
+    remark.api = Some(Arc::clone(&api.name));
+    remark.guards = guards;
+    let remark = remark.at(place.as_ref());
+    match &labels {
+        Some(labels) => remark.on(labels),
+        None => remark,
+    }
+}
