@@ -9,7 +9,7 @@ use bartizan_gateway::{
 };
 use bartizan_model::{
     Event, EventKind, Scheme, Timestamp,
-    services::{BoxFuture, DocumentSource},
+    services::BoxFuture,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -50,8 +50,7 @@ impl Running {
     fn degraded(&self) -> Vec<String> {
         let mut all = self.degraded.clone();
         for (source, error) in self.fetcher.failing() {
-            let (DocumentSource::Url(url) | DocumentSource::Issuer(url)) = source;
-            all.push(format!("the key set of `{url}` could not be fetched: {error}"));
+            all.push(format!("the key set of `{source}` could not be fetched: {error}"));
         }
         all.extend(self.reloader.refused());
         all

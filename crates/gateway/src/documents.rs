@@ -8,6 +8,7 @@ use std::{
 
 use bartizan_model::{
     Clock,
+    redacted::shown_url,
     services::{BoxFuture, Document, DocumentSource, Documents},
 };
 use bytes::Bytes;
@@ -90,9 +91,9 @@ impl Fetcher {
             }
             Err(error) => {
                 if entry.latest.lock().is_none() {
-                    tracing::warn!(?source, %error, "a key set could not be fetched: its tokens are answered with 503 until it can");
+                    tracing::warn!(%source, %error, "a key set could not be fetched: its tokens are answered with 503 until it can");
                 } else {
-                    tracing::warn!(?source, %error, "a key set could not be fetched again: the last good one serves on");
+                    tracing::warn!(%source, %error, "a key set could not be fetched again: the last good one serves on");
                 }
                 *entry.error.lock() = Some(error);
             }
@@ -171,18 +172,18 @@ async fn fetch(source: &DocumentSource) -> Result<Bytes, String> {
 
 /// One GET over HTTP/1.1.
 async fn get(url: &str) -> Result<Bytes, String> {
-    let uri: Uri = url.parse().map_err(|_| format!("`{url}` is not a URL"))?;
+    let uri: Uri = url.parse().map_err(|_| format!("`{}` is not a URL", shown_url(url)))?;
     let is_tls = match uri.scheme_str() {
         Some("https") => true,
         Some("http") => false,
-        _ => return Err(format!("`{url}` is neither `https` nor `http`")),
+        _ => return Err(format!("`{}` is neither `https` nor `http`", shown_url(url))),
     };
-    let authority = uri.authority().ok_or_else(|| format!("`{url}` has no host"))?;
+    let authority = uri.authority().ok_or_else(|| format!("`{}` has no host", shown_url(url)))?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     let tcp = TcpStream::connect((host, port))
         .await
-        .map_err(|e| format!("cannot connect to `{authority}`: {e}"))?;
+        .map_err(|e| format!("cannot connect to `{host}:{port}`: {e}"))?;
     let request = Request::get(uri.path_and_query().map_or("/", |p| p.as_str()))
         .header(header::HOST, authority.as_str())
         .header(header::ACCEPT, "application/json")
@@ -196,7 +197,7 @@ async fn get(url: &str) -> Result<Bytes, String> {
         let stream = TlsConnector::from(Arc::new(config))
             .connect(name, tcp)
             .await
-            .map_err(|e| format!("TLS with `{authority}` failed: {e}"))?;
+            .map_err(|e| format!("TLS with `{host}:{port}` failed: {e}"))?;
         exchange(TokioIo::new(stream), request).await
     } else {
         exchange(TokioIo::new(tcp), request).await

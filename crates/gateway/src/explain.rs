@@ -93,7 +93,7 @@ pub async fn explain(
         "operation": transaction.operation,
         "mode": api.map(|api| api.mode),
         "method": transaction.request.method.as_str(),
-        "path": transaction.request.path,
+        "path": record.told_path(),
         "client": transaction.client.ip,
         "principal": transaction.principal.as_ref().map(|p| json!({
             "subject": p.subject, "issuer": p.issuer, "credential": p.kind,

@@ -10,7 +10,7 @@ use std::{
 
 use bartizan_model::{
     Denial, Event, EventKind, Mode, Severity, Transaction, Verdict,
-    event::{EventPrincipal, Exchange, redact_path},
+    event::{EventPrincipal, Exchange, redact_path_of},
 };
 use bartizan_policy::snapshot::{Api, Operation};
 use http::{Method, Version};
@@ -146,7 +146,16 @@ impl Record {
         self.gateway.born + self.transaction.ticks + self.active.snapshot.bounds.total_timeout
     }
 
+    /// The path as it may be told: what the operation's template has a parameter for is a value, whatever it looks like.
+    #[must_use]
+    pub fn told_path(&self) -> String {
+        let known = self.operation.as_deref().filter(|operation| operation.known);
+        let template = known.and_then(|operation| operation.label.split_once(' ')).map(|(_, path)| path);
+        redact_path_of(&self.transaction.request.path, template, &self.gateway.services.tokens)
+    }
+
     fn event(&mut self, now: Duration) -> Event {
+        let path = self.told_path();
         let ending = self.ending.unwrap_or(Ending { verdict: Verdict::Abort, reason: None, by: None });
         let transaction = &mut self.transaction;
         let elapsed = now.saturating_sub(transaction.ticks);
@@ -166,7 +175,7 @@ impl Record {
             method: method_label(&transaction.request.method),
             scheme: transaction.request.scheme,
             protocol: protocol_label(transaction.request.version),
-            path: redact_path(&transaction.request.path, &self.gateway.services.tokens),
+            path,
             status: self.status,
             duration: elapsed,
             upstream_wait: self.upstream_wait,

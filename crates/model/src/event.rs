@@ -146,11 +146,27 @@ const MAX_SEGMENTS: usize = 16;
 /// `{number}`, anything else a keyed token, so that equal values correlate and none can be read.
 #[must_use]
 pub fn redact_path(path: &str, key: &TokenKey) -> String {
+    redact_path_of(path, None, key)
+}
+
+/// As [`redact_path`], of an operation whose path template is known (`/reset/{token}`): where the template has a
+/// parameter, a word is a value like any other.
+#[must_use]
+pub fn redact_path_of(path: &str, template: Option<&str>, key: &TokenKey) -> String {
+    let split = |path: &str| path.strip_prefix('/').unwrap_or(path).split('/').count();
+    // A template is the end of the path: what stands before it is where the API begins.
+    let template = template.filter(|template| !template.contains('*'));
+    let offset = template.and_then(|template| split(path).checked_sub(split(template)));
+    let mut named =
+        template.filter(|_| offset.is_some()).map(|t| t.strip_prefix('/').unwrap_or(t).split('/'));
     let mut out = String::with_capacity(path.len().min(128));
-    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
-    for segment in segments.by_ref().take(MAX_SEGMENTS) {
+    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').enumerate();
+    for (at, segment) in segments.by_ref().take(MAX_SEGMENTS) {
+        let named =
+            named.as_mut().filter(|_| offset.is_some_and(|offset| at >= offset)).and_then(Iterator::next);
+        let is_value = named.is_some_and(|named| named.contains('{'));
         out.push('/');
-        if is_plain_word(segment) {
+        if is_plain_word(segment) && (!is_value || segment.is_empty()) {
             out.push_str(segment);
         } else if segment.bytes().all(|b| b.is_ascii_digit()) {
             out.push_str("{number}");
@@ -164,7 +180,13 @@ pub fn redact_path(path: &str, key: &TokenKey) -> String {
     out
 }
 
-/// Short words of letters with single dashes, underscores or dots between them, or `v` and up to three digits.
+/// Words of a plain segment at most: names of resources have up to three, passphrases more.
+const MAX_WORDS: usize = 3;
+
+/// Consonants in a row that words have at most; random letters soon have more.
+const MAX_CONSONANTS: usize = 4;
+
+/// Up to three short words of letters with single dashes, underscores or dots between them, or `v` and up to three digits.
 fn is_plain_word(segment: &str) -> bool {
     if segment.is_empty() {
         return true;
@@ -175,10 +197,14 @@ fn is_plain_word(segment: &str) -> bool {
     {
         return true;
     }
+    let words = || segment.split(['-', '_', '.']);
     segment.len() <= 32
-        && segment
-            .split(['-', '_', '.'])
-            .all(|word| (1..=16).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase()))
+        && words().count() <= MAX_WORDS
+        && words().all(|word| {
+            (1..=16).contains(&word.len())
+                && word.bytes().all(|b| b.is_ascii_lowercase())
+                && word.split(['a', 'e', 'i', 'o', 'u', 'y']).all(|run| run.len() <= MAX_CONSONANTS)
+        })
 }
 
 #[cfg(test)]
@@ -201,5 +227,23 @@ mod tests {
         assert!(secret.starts_with("/reset/~") && !secret.contains("Sup3r"));
         assert_eq!(secret, redact_path("/reset/Sup3rS3cret", &key));
         assert_eq!(redact_path("/", &key), "/");
+    }
+
+    #[test]
+    fn words_that_are_values_are_lost_too() {
+        let key = TokenKey::new(Arc::new(Sum));
+        for secret in ["/invites/kelor-bafut-dizen-mopas", "/invites/qzkvjxwmtrbhd"] {
+            assert!(redact_path(secret, &key).starts_with("/invites/~"), "{secret}");
+        }
+        let of = |path, template| redact_path_of(path, Some(template), &key);
+        assert!(of("/reset/opensesame", "/reset/{token}").starts_with("/reset/~"));
+        assert!(of("/shop/reset/opensesame", "/reset/{token}").starts_with("/shop/reset/~"), "a base path");
+        assert!(of("/files/open.tar", "/files/{name}.tar").starts_with("/files/~"));
+        assert_eq!(
+            of("/reset/42/strengths", "/reset/{token}/strengths"),
+            redact_path("/reset/42/strengths", &key)
+        );
+        assert_eq!(of("/reset", "/reset/{token}"), "/reset", "a template that does not fit says nothing");
+        assert_eq!(of("/reset/", "/reset/{token}"), "/reset/");
     }
 }

@@ -34,6 +34,39 @@ impl<T: Zeroize> Drop for Redacted<T> {
     }
 }
 
+/// A URL as it may be told: `***` for its user (RFC 3986 section 3.2.1) and for its query, which keys travel in.
+///
+/// What is no URL is searched the same way, so that a mistyped one tells no more.
+#[must_use]
+pub fn shown_url(url: &str) -> String {
+    let (before, query) = match url.find(['?', '#']) {
+        Some(at) => url.split_at_checked(at).unwrap_or((url, "")),
+        None => (url, ""),
+    };
+    let (scheme, rest) = before.split_once("://").map_or(("", before), |(scheme, rest)| (scheme, rest));
+    let (authority, path) = match rest.find('/') {
+        Some(at) => rest.split_at_checked(at).unwrap_or((rest, "")),
+        None => (rest, ""),
+    };
+    let mut out = String::with_capacity(url.len());
+    if !scheme.is_empty() {
+        out.push_str(scheme);
+        out.push_str("://");
+    }
+    match authority.rsplit_once('@') {
+        Some((_, host)) => {
+            out.push_str("***@");
+            out.push_str(host);
+        }
+        None => out.push_str(authority),
+    }
+    out.push_str(path);
+    if !query.is_empty() {
+        out.push_str("?***");
+    }
+    out
+}
+
 /// A keyed hash over bytes; the implementation lives with the store.
 pub trait KeyedHash: Send + Sync {
     /// At least 64 bits of a keyed, collision-resistant hash of `input`.
@@ -55,5 +88,24 @@ impl TokenKey {
     #[must_use]
     pub fn token(&self, secret: &[u8]) -> String {
         format!("~{:012x}", self.0.hash(secret) >> 16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown_url;
+
+    #[test]
+    fn urls_are_told_without_user_and_query() {
+        for (url, shown) in [
+            ("https://id.example/keys", "https://id.example/keys"),
+            ("https://id.example/keys?key=hunter2", "https://id.example/keys?***"),
+            ("http://user:p@ss@id.example:8080/a@b", "http://***@id.example:8080/a@b"),
+            ("http://id.example?x=http://a@b/", "http://id.example?***"),
+            ("http://id.example/#hunter2", "http://id.example/?***"),
+            ("user:hunter2@id.example", "***@id.example"),
+        ] {
+            assert_eq!(shown_url(url), shown);
+        }
     }
 }

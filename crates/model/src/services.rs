@@ -1,8 +1,8 @@
 //! What guards need from outside, as traits: all of it outlives a policy and survives a reload.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use crate::{Clock, Event, Timestamp, TokenKey};
+use crate::{Clock, Event, Timestamp, TokenKey, redacted::shown_url};
 
 /// A boxed future, for the few calls that wait through a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -78,12 +78,26 @@ pub struct Document {
 }
 
 /// Which remote document. For an issuer's discovery the document is the JWKS that the metadata names, not the metadata.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum DocumentSource {
     /// A JWKS at a URL.
     Url(Arc<str>),
     /// The JWKS of an OpenID issuer, by discovery.
     Issuer(Arc<str>),
+}
+
+/// As it may be told: keys travel in users and queries of URLs.
+impl fmt::Display for DocumentSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (DocumentSource::Url(url) | DocumentSource::Issuer(url)) = self;
+        f.write_str(&shown_url(url))
+    }
+}
+
+impl fmt::Debug for DocumentSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Remote documents, kept fresh in the background; the last good one serves while the source is down.

@@ -8,7 +8,8 @@ use bartizan_model::{Diagnostic, Diagnostics, Level};
 use crate::source::Sources;
 
 /// Keys whose values may be a secret that was written where it does not belong.
-const SECRET_KEYS: [&str; 6] = ["secret", "password", "client_key", "token", "key", "api_key"];
+const SECRET_WORDS: [&str; 7] =
+    ["secret", "password", "passwd", "passphrase", "token", "credential", "authorization"];
 
 /// Renders every diagnostic with its source line, and a last line that counts them. Colour only when asked.
 ///
@@ -112,36 +113,41 @@ impl Shown {
     }
 }
 
-/// The values of keys that name secrets.
+/// The values of keys that name secrets, also of keys that no policy has: `api_token`, `clientSecret`.
 fn secret_values(line: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    for key in SECRET_KEYS {
-        for (at, _) in line.match_indices(key) {
-            let starts_word = line
-                .get(..at)
-                .and_then(|before| before.chars().next_back())
-                .is_none_or(|c| !c.is_ascii_alphanumeric() && c != '_');
-            let value = line.get(at + key.len()..).map(|rest| rest.trim_start_matches(['"', '\'']));
-            let Some(value) = value.and_then(|rest| rest.strip_prefix(':')).filter(|_| starts_word) else {
-                continue;
-            };
-            let value = value.trim_start();
-            let bare = value.trim_start_matches(['"', '\'']);
-            let reference =
-                ["env:", "file:", "${", "{", "[", "&", "#"].iter().any(|form| bare.starts_with(form));
-            let start = line.len() - value.len();
-            let end = token_end(line, start);
-            let token = line.get(start..end).unwrap_or_default().trim_matches(['"', '\'']);
-            // A private key is no short word; what limits count by is.
-            let word =
-                token.len() <= 32 && token.bytes().all(|b| b.is_ascii_lowercase() || b"-_.".contains(&b));
-            if reference || bare.is_empty() || (key == "key" && word) {
-                continue;
-            }
-            found.push(start..end);
+    for (colon, _) in line.match_indices(':') {
+        let before = line.get(..colon).unwrap_or_default().trim_end_matches(['"', '\'']);
+        let length = before
+            .bytes()
+            .rev()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte))
+            .count();
+        let key = before.get(before.len() - length..).unwrap_or_default();
+        if !names_a_secret(key) {
+            continue;
         }
+        let value = line.get(colon + 1..).unwrap_or_default().trim_start();
+        let bare = value.trim_start_matches(['"', '\'']);
+        let reference = ["env:", "file:", "${", "{", "[", "&", "#"].iter().any(|form| bare.starts_with(form));
+        let start = line.len() - value.len();
+        let end = token_end(line, start);
+        let token = line.get(start..end).unwrap_or_default().trim_matches(['"', '\'']);
+        // A private key is no short word; what limits count by is.
+        let word = token.len() <= 32 && token.bytes().all(|b| b.is_ascii_lowercase() || b"-_.".contains(&b));
+        let switch = ["true", "false"].contains(&token);
+        if reference || switch || bare.is_empty() || (key == "key" && word) {
+            continue;
+        }
+        found.push(start..end);
     }
     found
+}
+
+/// Whether a key's name says that its value is a secret, however it is written.
+fn names_a_secret(key: &str) -> bool {
+    let plain: String = key.chars().filter(|c| c.is_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect();
+    plain.ends_with("key") || SECRET_WORDS.iter().any(|word| plain.contains(word))
 }
 
 /// What stands before the `@` of URLs.
@@ -199,6 +205,12 @@ mod tests {
         assert_eq!(shown("  - { name: a, key: ip, rate: 5/m }"), "  - { name: a, key: ip, rate: 5/m }");
         assert_eq!(shown("key: principle"), "key: principle");
         assert_eq!(shown("key: MIIEvQIBADAN"), "key: ***");
+        assert_eq!(shown("{ api_token: \"hun ter2\", x: 1 }"), "{ api_token: ***, x: 1 }");
+        assert_eq!(shown("clientSecret: hunter2"), "clientSecret: ***");
+        assert_eq!(shown("X-Api-Key: hunter2"), "X-Api-Key: ***");
+        assert_eq!(shown("{ forward_credential: false }"), "{ forward_credential: false }");
+        assert_eq!(shown("api_key: { header: X-API-Key }"), "api_key: { header: X-API-Key }");
+        assert_eq!(shown("address: \"127.0.0.1:8080\""), "address: \"127.0.0.1:8080\"");
     }
 
     #[test]

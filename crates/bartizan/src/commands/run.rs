@@ -98,6 +98,7 @@ pub fn run(args: Args) -> ExitCode {
     start_tracing(args.log);
     raise_file_limit();
     refuse_huge_pages();
+    refuse_core_dumps();
     // Traffic has threads of its own; this runtime reloads, checks health and answers the admin API.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
@@ -134,6 +135,14 @@ fn raise_file_limit() {
     {
         let _ = rlimit::Resource::NOFILE.set(hard, hard);
     }
+}
+
+/// Memory holds credentials and bodies of live requests: where the process breaks down, none of it is written to disk.
+fn refuse_core_dumps() {
+    let _ = rlimit::Resource::CORE.set(0, 0);
+    // A collector that the kernel pipes dumps into is not bound by the limit.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
 /// The allocator asks for huge pages, which are resident whole once a byte of them is used: a third more memory for each
