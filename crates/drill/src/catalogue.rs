@@ -49,7 +49,7 @@ static ALL: [Drill; 16] = [
         title: "plain HTTP, man in the middle, downgraded TLS",
         state: State::Built(&scenarios::t03::SCENARIO),
     },
-    Drill { id: "T-04", title: "tokens in plaintext logs", state: State::Waits("x") },
+    Drill { id: "T-04", title: "tokens in plaintext logs", state: State::Built(&scenarios::t04::SCENARIO) },
     Drill::waits("T-05", "price scraping, thousands a second", "detection of scraping"),
     Drill::waits("T-06", "surge of foreign traffic", "geography, threat feeds, automatic blocks"),
     Drill::waits("T-07", "credential stuffing at a bank", "login protection and step-up"),

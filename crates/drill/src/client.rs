@@ -35,6 +35,40 @@ pub fn request(method: &str, target: &str, host: &str, token: Option<&str>, body
     text.into_bytes()
 }
 
+/// A request over HTTP/2 with prior knowledge (RFC 9113 section 3.3): preface, settings, headers, body, farewell.
+#[must_use]
+pub fn http2_request(method: &str, host: &str, path: &str, credential: &str, body: Option<&str>) -> Vec<u8> {
+    let fields = [
+        (":method", method),
+        (":scheme", "http"),
+        (":authority", host),
+        (":path", path),
+        ("authorization", credential),
+    ];
+    // RFC 7541 section 6.2.2: literal fields without indexing, names as text, no Huffman code; none reaches 127 bytes.
+    let block: Vec<u8> = fields
+        .iter()
+        .flat_map(|(name, value)| {
+            let short = |text: &str| u8::try_from(text.len()).unwrap_or_default();
+            [&[0, short(name)], name.as_bytes(), &[short(value)], value.as_bytes()].concat()
+        })
+        .collect();
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap_or_default().to_be_bytes();
+        [length.get(1..).unwrap_or_default(), &[kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(4, 0, 0, &[]));
+    // END_HEADERS, and END_STREAM where no body follows.
+    bytes.extend(frame(1, if body.is_some() { 4 } else { 5 }, 1, &block));
+    if let Some(body) = body {
+        bytes.extend(frame(0, 1, 1, body.as_bytes()));
+    }
+    // A GOAWAY ends the connection once the answer is there.
+    bytes.extend(frame(7, 0, 0, &[0; 8]));
+    bytes
+}
+
 /// Writes a request and reads what comes back; a reply without a status, or not whole, where no whole one came.
 pub fn ask(stream: &mut (impl Read + Write), bytes: &[u8]) -> Reply {
     // A refusal may come before everything is written: what came back counts.

@@ -6,7 +6,10 @@ use anyhow::Result;
 use bartizan_testkit::raw::{raw_request, reply};
 
 use super::site::{CLEAR, HOST, Site};
-use crate::{Figures, Stage, client::PATIENCE};
+use crate::{
+    Figures, Stage,
+    client::{PATIENCE, http2_request},
+};
 
 /// Stands for a token; no upstream may hear it.
 const MARK: &str = "drill-plain-mark";
@@ -83,38 +86,9 @@ fn forms(host: &str) -> Vec<Vec<u8>> {
     forms
 }
 
-/// The same with HTTP/2 and prior knowledge (RFC 9113 section 3.3): preface, settings, one request.
+/// The same with HTTP/2 and prior knowledge.
 fn http2(host: &str, method: &str, body: Option<&str>) -> Vec<u8> {
-    let token = format!("Bearer {MARK}");
-    let fields = [
-        (":method", method),
-        (":scheme", "http"),
-        (":authority", host),
-        (":path", "/v1/transfers"),
-        ("authorization", token.as_str()),
-    ];
-    // RFC 7541 section 6.2.2: literal fields without indexing, names as text, no Huffman code.
-    let block: Vec<u8> = fields
-        .iter()
-        .flat_map(|(name, value)| {
-            let short = |text: &str| u8::try_from(text.len()).unwrap_or_default();
-            [&[0, short(name)], name.as_bytes(), &[short(value)], value.as_bytes()].concat()
-        })
-        .collect();
-    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
-        let length = u32::try_from(payload.len()).unwrap_or_default().to_be_bytes();
-        [length.get(1..).unwrap_or_default(), &[kind, flags, 0, 0, 0, stream], payload].concat()
-    };
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(frame(4, 0, 0, &[]));
-    // END_HEADERS, and END_STREAM where no body follows.
-    bytes.extend(frame(1, if body.is_some() { 4 } else { 5 }, 1, &block));
-    if let Some(body) = body {
-        bytes.extend(frame(0, 1, 1, body.as_bytes()));
-    }
-    // A GOAWAY ends the connection once the answer is there.
-    bytes.extend(frame(7, 0, 0, &[0; 8]));
-    bytes
+    http2_request(method, host, "/v1/transfers", &format!("Bearer {MARK}"), body)
 }
 
 /// Sent to https: by a 308 with such a `Location`, or, over HTTP/2, by a field that names https.

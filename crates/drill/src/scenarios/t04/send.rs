@@ -1,0 +1,206 @@
+//! Sending what is planted, and keeping what the gateway itself answers.
+
+use std::{fs, io::Write, time::Duration};
+
+use anyhow::{Result, ensure};
+use bartizan_testkit::{
+    Reply, Step,
+    raw::{raw_request, reply},
+};
+use rustls::version::{TLS12, TLS13};
+
+use super::{
+    Planted, bytes_of,
+    places::{At, Place, fill},
+    sinks::{REQUEST, Sink},
+    site::{ANSWERS, GUARDED, HOSTS, Site},
+};
+use crate::{
+    Stage,
+    client::{PATIENCE, answer, http2_request},
+    secrets::written,
+    tls::{self, Trust},
+};
+
+/// A request that the gateway may wait for the end of is given this long.
+const SHORT: Duration = Duration::from_millis(400);
+
+/// Requests that `explain` is asked about as a command; all of them are asked about over the admin API.
+const EXPLAINED: usize = 4;
+
+/// Sends for one gateway.
+pub struct Sender<'a> {
+    stage: &'a Stage,
+    site: &'a Site,
+    planted: &'a Planted,
+    /// What the gateway said: refusals, and what it explained.
+    pub heard: Vec<Sink>,
+}
+
+impl<'a> Sender<'a> {
+    pub fn new(stage: &'a Stage, site: &'a Site, planted: &'a Planted) -> Self {
+        let heard = vec![Sink::new("refusals", ""), Sink::new("explain", ""), Sink::new("/v1/reload", "")];
+        Sender { stage, site, planted, heard }
+    }
+
+    /// Every place of a request.
+    pub fn requests(&mut self) -> Result<()> {
+        for (place, secret) in self.planted.each() {
+            match place.at {
+                At::Field(_) | At::Target(_) | At::Content(..) => {
+                    for host in HOSTS {
+                        self.plain(&bytes_of(place, secret, host), PATIENCE)?;
+                    }
+                }
+                At::Raw(_) => {
+                    for host in ["mirror.test", "denied.test", "dead.test"] {
+                        self.plain(&bytes_of(place, secret, host), SHORT)?;
+                    }
+                }
+                At::Inside(_) => self.inside("mirror.test", &bytes_of(place, secret, "mirror.test"))?,
+                At::ServerName => {
+                    self.inside(&format!("{secret}.test"), b"GET / HTTP/1.1\r\nHost: mirror.test\r\n\r\n")?
+                }
+                At::Http2(path, credential) => {
+                    for host in ["mirror.test", GUARDED] {
+                        let (path, credential) = (fill(path, secret, host), fill(credential, secret, host));
+                        // What passes comes back to who sent it, and frames do not tell whose words they carry.
+                        self.stage.spend()?;
+                        let bytes = http2_request("GET", host, &path, &credential, None);
+                        let _ = raw_request(self.site.gateway.address, &bytes, SHORT);
+                    }
+                }
+                At::ApiKey => {
+                    for host in HOSTS {
+                        let bytes =
+                            format!("GET /v1/things HTTP/1.1\r\nHost: {host}\r\nX-API-Key: {secret}\r\n\r\n");
+                        let reply = self.plain(bytes.as_bytes(), PATIENCE)?;
+                        ensure!(
+                            host != GUARDED || reply.status == 200,
+                            "the key is not accepted: {}",
+                            reply.status
+                        );
+                    }
+                }
+                At::Answer(_) | At::Configuration(_) | At::InForce => {}
+            }
+        }
+        // Another client, who planted nothing: what it is told must not be what others sent.
+        for host in HOSTS {
+            self.plain(format!("GET /v1/other HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes(), PATIENCE)?;
+        }
+        Ok(())
+    }
+
+    /// Every place of an answer. Its client is entitled to what its upstream says; everybody else is not.
+    pub fn answers(&mut self) -> Result<()> {
+        for (place, secret) in self.planted.each() {
+            let At::Answer(text) = place.at else { continue };
+            let bytes = fill(text, &written(secret, place.written), ANSWERS).into_bytes();
+            self.site.answers.answer(vec![Step::Send(bytes), Step::Close]);
+            self.plain(format!("GET /v1/things HTTP/1.1\r\nHost: {ANSWERS}\r\n\r\n").as_bytes(), PATIENCE)?;
+        }
+        Ok(())
+    }
+
+    /// Configurations that hold a secret and cannot be used; how many were refused.
+    pub fn configurations(&mut self) -> Result<u64> {
+        let good = fs::read_to_string(&self.site.configuration)?;
+        let mut refused = 0;
+        for (place, secret) in self.planted.each() {
+            let At::Configuration(line) = place.at else { continue };
+            let line = fill(line, &written(secret, place.written), "");
+            fs::write(&self.site.configuration, format!("{good}{line}\n"))?;
+            self.stage.spend()?;
+            let reply = self.site.gateway.ask("POST", "/v1/reload", None)?;
+            refused += u64::from(reply.status >= 400);
+            self.hear(2, &reply.body);
+        }
+        fs::write(&self.site.configuration, good)?;
+        self.stage.spend()?;
+        let reply = self.site.gateway.ask("POST", "/v1/reload", None)?;
+        ensure!(reply.status == 200, "the first configuration is not taken back: {}", reply.text());
+        Ok(refused)
+    }
+
+    /// What `explain` tells of requests that carry a secret, as a command and over the admin API.
+    pub fn explain(&mut self) -> Result<()> {
+        let mut commands = EXPLAINED;
+        for (place, secret) in self.planted.each() {
+            if !matches!(place.at, At::Field(_) | At::Target(_) | At::Content(..)) {
+                continue;
+            }
+            let bytes = bytes_of(place, secret, GUARDED);
+            self.stage.spend()?;
+            self.hear_explained(place, &bytes)?;
+            if commands > 0 && matches!(place.at, At::Target(_)) {
+                commands -= 1;
+                let name = format!("request-{commands}{REQUEST}");
+                fs::write(self.site.gateway.dir.path().join(&name), &bytes)?;
+                for form in ["text", "json"] {
+                    let told = self.explain_command(&name, form)?;
+                    self.hear(1, told.as_bytes());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn explain_command(&self, name: &str, form: &str) -> Result<String> {
+        self.stage.spend()?;
+        let output = std::process::Command::new(&self.stage.options.binary)
+            .args(["explain", name, "--output", form])
+            .current_dir(self.site.gateway.dir.path())
+            .env("NO_COLOR", "1")
+            .output()?;
+        ensure!(
+            !output.stdout.is_empty(),
+            "`explain` told nothing: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    }
+
+    fn hear_explained(&mut self, place: &Place, bytes: &[u8]) -> Result<()> {
+        let admin = self.site.gateway.admin;
+        let head = format!(
+            "POST /v1/explain HTTP/1.1\r\nHost: {admin}\r\nAuthorization: Bearer {}\r\nContent-Type: text/plain\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n",
+            self.site.gateway.token()?,
+            bytes.len()
+        );
+        let reply = reply(&raw_request(admin, &[head.as_bytes(), bytes].concat(), PATIENCE));
+        ensure!(reply.status != 0, "nothing is explained of `{}`", place.name);
+        self.hear(1, &reply.body);
+        Ok(())
+    }
+
+    /// One request in clear; what the gateway itself answers is kept.
+    fn plain(&mut self, bytes: &[u8], patience: Duration) -> Result<Reply> {
+        self.stage.spend()?;
+        let answer = raw_request(self.site.gateway.address, bytes, patience);
+        let reply = reply(&answer);
+        // What passes is the upstream's answer, which repeats the request to who sent it.
+        if reply.status == 0 || reply.header("content-type") == Some("application/problem+json") {
+            self.hear(0, &answer);
+        }
+        Ok(reply)
+    }
+
+    /// One request over TLS, to whoever answers.
+    fn inside(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.stage.spend()?;
+        let config = tls::client(Trust::Anybody, &[&TLS13, &TLS12])?;
+        let Ok(mut stream) = tls::connect(self.site.secure, name, &config) else { return Ok(()) };
+        let _ = stream.write_all(bytes).and_then(|()| stream.flush());
+        let _ = answer(&mut stream);
+        Ok(())
+    }
+
+    fn hear(&mut self, which: usize, bytes: &[u8]) {
+        if let Some(sink) = self.heard.get_mut(which) {
+            sink.bytes.extend_from_slice(bytes);
+            sink.bytes.push(b'\n');
+        }
+    }
+}
