@@ -34,6 +34,9 @@ const LIVE_MINUTES: u64 = 1;
 /// How often progress is told on a terminal.
 const PROGRESS: Duration = Duration::from_millis(250);
 
+/// What clap exits with as well.
+const EXIT_USAGE: u8 = 2;
+
 /// Outcomes of a live run that wait to be counted.
 const WAITING: usize = 1_024;
 
@@ -90,6 +93,20 @@ pub struct Args {
     pub output: Output,
 }
 
+/// Why nothing was made.
+enum Failure {
+    /// The arguments make no sense.
+    Usage(anyhow::Error),
+    /// They do, and it failed.
+    Run(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Failure::Run(error)
+    }
+}
+
 /// Runs `bartizan simulate`: 0 when all was written, or every person was answered as the bank alone would have.
 pub fn run(args: &Args) -> ExitCode {
     let done = match &args.target {
@@ -98,7 +115,11 @@ pub fn run(args: &Args) -> ExitCode {
     };
     match done {
         Ok(code) => code,
-        Err(error) => fail(&format!("{error:#}")),
+        Err(Failure::Run(error)) => fail(&format!("{error:#}")),
+        Err(Failure::Usage(error)) => {
+            fail(&format!("{error:#}"));
+            ExitCode::from(EXIT_USAGE)
+        }
     }
 }
 
@@ -177,9 +198,16 @@ struct Written {
     last: Timestamp,
 }
 
-fn file(args: &Args) -> anyhow::Result<ExitCode> {
-    let (start, attacks, places) = (moment(&args.start)?, attacks(&args.attacks)?, places(args)?);
+/// What a file is made of, where the arguments make sense.
+fn asked(args: &Args) -> anyhow::Result<(Mix, Places)> {
+    let (start, attacks) = (moment(&args.start)?, attacks(&args.attacks)?);
     ensure!(args.people > 0 || !attacks.is_empty(), "with neither people nor attacks nobody sends anything");
+    Ok((Mix { start, attacks, attack_percent: args.attack_percent }, places(args)?))
+}
+
+fn file(args: &Args) -> Result<ExitCode, Failure> {
+    let (mix, places) = asked(args).map_err(Failure::Usage)?;
+    let start = mix.start;
     let world = world(args, Rhythm::Days { visits: 2 });
     let to_stdout = places.out.is_none();
     let out: Box<dyn Write> = match &places.out {
@@ -194,12 +222,7 @@ fn file(args: &Args) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
     let name =
         places.out.as_deref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
-    let written = match record(
-        args,
-        &world,
-        Mix { start, attacks, attack_percent: args.attack_percent },
-        (places.format, out, labels),
-    ) {
+    let written = match record(args, &world, mix, (places.format, out, labels)) {
         // Who reads has read enough, as `head` has.
         Err(error) if to_stdout && error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
         written => written.with_context(|| format!("cannot write `{name}` or its labels"))?,
@@ -313,8 +336,9 @@ struct Met {
     broken: u64,
 }
 
-fn live(args: &Args, target: &str) -> anyhow::Result<ExitCode> {
-    let (address, attacks) = (loopback(target)?, attacks(&args.attacks)?);
+fn live(args: &Args, target: &str) -> Result<ExitCode, Failure> {
+    let address = loopback(target).map_err(Failure::Usage)?;
+    let attacks = attacks(&args.attacks).map_err(Failure::Usage)?;
     let world = world(args, Rhythm::Steady { pause: Duration::from_secs(30) });
     let config = play::Config {
         host: args.host.clone(),
@@ -326,7 +350,7 @@ fn live(args: &Args, target: &str) -> anyhow::Result<ExitCode> {
     };
     let attackers = attacks.iter().map(|kind| world.attacker(Plan::new(*kind, 1)));
     let actors: Vec<Box<dyn Actor>> = world.people().chain(attackers).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     let (sender, receiver) = mpsc::channel(WAITING);
     let interrupted = async {
         if signal::ctrl_c().await.is_err() {
@@ -338,7 +362,7 @@ fn live(args: &Args, target: &str) -> anyhow::Result<ExitCode> {
         let played = play(config, actors, sender, interrupted).await;
         (played, counted.await.unwrap_or_default())
     });
-    played?;
+    played.map_err(|error| Failure::Usage(error.into()))?;
     let people = score.false_positives().map(|stopped| (1.0 - stopped) * 100.0);
     let passed = people.is_none_or(|percent| percent >= 100.0);
     match args.output {

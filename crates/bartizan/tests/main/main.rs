@@ -32,6 +32,7 @@ mod protection;
 mod reloads;
 mod sample;
 mod semantics;
+mod simulate;
 mod streaming;
 mod suites;
 mod support;
