@@ -46,6 +46,16 @@ pub(super) struct File {
     pub(super) content: Vec<u8>,
 }
 
+/// A text or attribute of an XML document.
+#[derive(Clone, Debug)]
+pub(super) struct XmlValue {
+    /// Names of the elements that it is in, the outermost first.
+    pub(super) elements: Vec<Box<[u8]>>,
+    /// Its name, where it is an attribute.
+    pub(super) attribute: Option<Box<[u8]>>,
+    pub(super) text: Vec<u8>,
+}
+
 /// Everything about request and response that rules can look at.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exchange {
@@ -73,9 +83,8 @@ pub(super) struct Exchange {
     pub(super) multipart: MultipartFlags,
     pub(super) multipart_strict_error: bool,
     pub(super) unmatched_boundary: u8,
-    /// Text and attributes of an XML body.
-    pub(super) xml_texts: Vec<Vec<u8>>,
-    pub(super) xml_attributes: Vec<Vec<u8>>,
+    /// Texts and attributes of an XML body.
+    pub(super) xml: Vec<XmlValue>,
     pub(super) urlencoded_error: bool,
     pub(super) body: Vec<u8>,
     pub(super) body_length: usize,

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use bartizan_pattern::body::{Reading, media_type::BodyKind};
+
 use super::{
+    body,
     exchange::{Exchange, RequestHead},
     finding::{Finding, Interruption},
     live::Live,
@@ -59,6 +62,12 @@ impl Inspection {
         (self.live.controls.request_body_limit, self.rules.settings.request_body_limit_action)
     }
 
+    /// As what the body has to be read, where rules say otherwise than its media type.
+    #[must_use]
+    pub fn request_body_kind(&self) -> Option<BodyKind> {
+        self.live.controls.request_processor.and_then(body::kind)
+    }
+
     /// Phase 2: the whole body is known; empty where there is none. `overlong` says that it is cut.
     pub fn request_body(&mut self, body: &[u8], overlong: bool) -> Option<&Interruption> {
         self.exchange.inbound_data_error = overlong;
@@ -66,6 +75,22 @@ impl Inspection {
         if self.wants_request_body() {
             let Self { rules, exchange, live } = self;
             exchange.read_body(body, &rules.settings, &live.controls);
+        }
+        self.phase(Phase::RequestBody)
+    }
+
+    /// Phase 2 with a body that was read already, as [`Inspection::request_body_kind`] or else its media type says.
+    pub fn request_body_read(
+        &mut self,
+        body: &[u8],
+        reading: &Reading<'_>,
+        overlong: bool,
+    ) -> Option<&Interruption> {
+        self.exchange.inbound_data_error = overlong;
+        self.exchange.body_length = body.len();
+        if self.wants_request_body() {
+            let Self { rules, exchange, live } = self;
+            exchange.take_body(reading, &rules.settings, &live.controls);
         }
         self.phase(Phase::RequestBody)
     }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     lang::{AllowScope, AuditMode, EngineMode, Phase, Processor, RuleSet, Target, Which},
     operator::OperatorContext,
-    variables::{CollectionKey, Tx, Variable},
+    variables::{CollectionKey, StoredVariable, Tx, Variable},
 };
 
 /// How many values of a chain `MATCHED_VARS` keeps: a rule on them costs their number.
@@ -158,7 +158,7 @@ impl Live {
         self.opened.iter().rev().find(|key| key.kind == kind)
     }
 
-    pub(super) fn stored(&self, kind: Variable) -> Vec<(Box<[u8]>, Box<[u8]>)> {
+    pub(super) fn stored(&self, kind: Variable) -> Vec<StoredVariable> {
         match (&self.context.collections, self.collection(kind)) {
             (Some(collections), Some(key)) => collections.read(key, self.context.now / 1000),
             _ => Vec::new(),

@@ -3,6 +3,7 @@
 //! An [`Inspection`] is fed in the order of the phases and answers after each whether the exchange may go on. The walk
 //! is rule by rule, value by value: every rule is looked at as it is written.
 
+mod body;
 mod effects;
 mod exchange;
 mod expand;

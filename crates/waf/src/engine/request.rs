@@ -1,23 +1,13 @@
-//! A request to what rules can look at: the head, then the body by its processor.
+//! The head of a request to what rules can look at.
 
-use std::ops::ControlFlow;
-
-use bartizan_pattern::body::{
-    form::{Form, FormBuffer, FormLimits},
-    json::{JsonLimits, PathStyle, Tape, TapeBuffer, Walker},
-    media_type::{BodyKind, MediaType},
-    multipart::{Multipart, MultipartBuffer, MultipartFlag, MultipartLimits},
-};
+use bartizan_pattern::body::form::{Form, FormBuffer};
 use base64::Engine as _;
 
 use super::{
-    exchange::{Entry, Exchange, File, RequestHead},
-    live::Controls,
+    body::{form_limits, processor, read_form},
+    exchange::{Entry, Exchange, RequestHead},
 };
 use crate::lang::{Processor, Settings};
-
-/// The longest pair of a query or form that is read, bytes; the whole body has its own limit.
-const PAIR_BYTES: u32 = 1 << 30;
 
 impl Exchange {
     pub(super) fn read_head(&mut self, head: &RequestHead<'_>, settings: &Settings) {
@@ -44,15 +34,15 @@ impl Exchange {
             Some(at) => (whole.get(..at), whole.get(at + 1..)),
             None => (Some(whole), None),
         };
-        self.filename = path.unwrap_or_default().to_vec();
+        self.filename = unescape(path.unwrap_or_default());
         self.query = query.unwrap_or_default().to_vec();
         let last = self.filename.iter().rposition(|byte| matches!(byte, b'/' | b'\\')).map_or(0, |at| at + 1);
         self.basename = self.filename.get(last..).unwrap_or_default().to_vec();
-        let mut args = Vec::new();
-        let error = read_form(&self.query, settings, &mut args, &mut self.urlencoded_error);
-        self.args_get = args;
-        if let Err(error) = error {
-            self.body_error.get_or_insert(error);
+        let mut buffer = FormBuffer::new();
+        let result = Form::parse(&self.query, &form_limits(settings), &mut buffer).map(|_| ());
+        read_form(buffer.form(&self.query), &mut self.args_get, &mut self.urlencoded_error);
+        if let Err(error) = result {
+            self.body_error.get_or_insert(error.problem.code().to_owned());
         }
     }
 
@@ -84,72 +74,6 @@ impl Exchange {
         }
         self.auth_type = scheme;
     }
-
-    pub(super) fn read_body(&mut self, body: &[u8], settings: &Settings, controls: &Controls) {
-        let by_type = self.header(b"content-type").and_then(processor);
-        let chosen = controls.request_processor.or(by_type);
-        self.processor = chosen.map_or("", Processor::name);
-        if body.is_empty() {
-            return;
-        }
-        let result = match chosen {
-            Some(Processor::UrlEncoded) => self.read_urlencoded(body, settings),
-            Some(Processor::Multipart) => self.read_multipart(body, settings),
-            Some(Processor::Json) => read_json(body, settings, &mut self.args_post),
-            Some(Processor::Xml) => self.read_xml(body, settings, controls),
-            Some(Processor::Raw) | None => Ok(()),
-        };
-        let keeps = matches!(chosen, Some(Processor::UrlEncoded | Processor::Raw));
-        if keeps || controls.force_request_body {
-            self.body = body.to_vec();
-        }
-        if let Err(error) = result {
-            self.body_error.get_or_insert(error);
-        }
-    }
-
-    fn read_urlencoded(&mut self, body: &[u8], settings: &Settings) -> Result<(), String> {
-        read_form(body, settings, &mut self.args_post, &mut self.urlencoded_error)
-    }
-
-    fn read_multipart(&mut self, body: &[u8], settings: &Settings) -> Result<(), String> {
-        let content_type = self.header(b"content-type").unwrap_or_default().to_vec();
-        let limits = MultipartLimits {
-            parts: u32::try_from(settings.arguments_limit).unwrap_or(u32::MAX),
-            files: u32::try_from(settings.upload_file_limit).unwrap_or(u32::MAX),
-            ..MultipartLimits::default()
-        };
-        let mut buffer = MultipartBuffer::new();
-        let form = Multipart::parse(&content_type, body, &limits, &mut buffer);
-        for part in form.parts() {
-            let name = part.name().unwrap_or_default().into_owned();
-            for header in part.headers() {
-                self.multipart_headers.push(Entry::new(name.clone(), header.line));
-            }
-            self.multipart_names.push(Entry::new(name.clone(), name.clone()));
-            match part.filename() {
-                Some(filename) => {
-                    let filename = filename.into_owned();
-                    self.multipart_filenames.push(Entry::new(name.clone(), filename.clone()));
-                    self.files.push(File { field: name, filename, content: part.data().to_vec() });
-                }
-                None => self.args_post.push(Entry::new(name, part.data())),
-            }
-        }
-        self.multipart = form.flags();
-        self.unmatched_boundary = form.unmatched_boundary();
-        self.multipart_strict_error =
-            !form.is_strict() || form.flags().contains(MultipartFlag::FileLimitExceeded);
-        match form.error() {
-            Some(error) => Err(format!("Multipart parsing error: {}", error.problem.code())),
-            None => Ok(()),
-        }
-    }
-
-    fn read_xml(&mut self, body: &[u8], _settings: &Settings, _controls: &Controls) -> Result<(), String> {
-        self.xml_texts.push(body.to_vec());
-        Ok(())
-    }
 }
 
 /// The target without scheme and authority: of `http://host/path` it is `/path`.
@@ -165,6 +89,26 @@ fn without_authority(target: &[u8]) -> &[u8] {
     }
 }
 
+/// Undoes `%xx`; escapes that are none stay as they are.
+fn unescape(path: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| path.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut plain = Vec::with_capacity(path.len());
+    let mut at = 0;
+    while let Some(&byte) = path.get(at) {
+        match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                plain.push(u8::try_from(high << 4 | low).unwrap_or_default());
+                at += 3;
+            }
+            _ => {
+                plain.push(byte);
+                at += 1;
+            }
+        }
+    }
+    plain
+}
+
 /// A host without its port.
 fn host_name(host: &[u8]) -> &[u8] {
     let end = match host.iter().rposition(|byte| *byte == b':') {
@@ -172,87 +116,4 @@ fn host_name(host: &[u8]) -> &[u8] {
         _ => host.len(),
     };
     host.get(..end).unwrap_or_default()
-}
-
-/// Who reads a body of this type.
-fn processor(content_type: &[u8]) -> Option<Processor> {
-    let kind = match MediaType::parse(content_type) {
-        Ok(media) => media.kind(),
-        // A multipart body announces itself however broken its type is: it must not pass unread.
-        Err(_) if starts_with(content_type, b"multipart/form-data") => BodyKind::Multipart,
-        Err(_) => BodyKind::Other,
-    };
-    Some(match kind {
-        BodyKind::Form => Processor::UrlEncoded,
-        BodyKind::Multipart => Processor::Multipart,
-        BodyKind::Json => Processor::Json,
-        BodyKind::Xml => Processor::Xml,
-        BodyKind::Text | BodyKind::Other => return None,
-    })
-}
-
-fn starts_with(text: &[u8], start: &[u8]) -> bool {
-    text.trim_ascii_start().get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start))
-}
-
-/// Reads a query or form; arguments before the limit are kept.
-fn read_form(
-    text: &[u8],
-    settings: &Settings,
-    args: &mut Vec<Entry>,
-    invalid: &mut bool,
-) -> Result<(), String> {
-    let limits = FormLimits {
-        separator: settings.argument_separator,
-        pairs: u32::try_from(settings.arguments_limit).unwrap_or(u32::MAX),
-        pair_bytes: PAIR_BYTES,
-    };
-    let mut buffer = FormBuffer::new();
-    let result = Form::parse(text, &limits, &mut buffer).map(|_| ());
-    let form = buffer.form(text);
-    *invalid |= form.has_invalid_escape();
-    args.extend(
-        form.pairs().filter(|pair| !pair.is_empty()).map(|pair| Entry::new(pair.name(), pair.value())),
-    );
-    result.map_err(|error| error.problem.code().to_owned())
-}
-
-/// Reads a document to one argument for each value that is no array or object.
-pub(super) fn read_json(body: &[u8], settings: &Settings, args: &mut Vec<Entry>) -> Result<(), String> {
-    let limits = JsonLimits {
-        depth: u32::try_from(settings.json_depth_limit).unwrap_or(u32::MAX),
-        ..JsonLimits::default()
-    };
-    let mut buffer = TapeBuffer::new();
-    let tape = Tape::parse(body, &limits, &mut buffer)
-        .map_err(|error| format!("JSON parsing error: {}", error.problem.code()))?;
-    let limit = settings.arguments_limit;
-    let mut walker = Walker::new();
-    let mut aliases = Walker::new();
-    let mut names = Vec::new();
-    let _ = aliases.walk(tape, PathStyle::ARRAYS, |name, value| {
-        if !value.kind().is_container() {
-            names.push(name.to_vec());
-        }
-        if names.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    let mut names = names.into_iter();
-    let mut count = 0usize;
-    let walked = walker.walk(tape, PathStyle::DOTTED, |name, value| {
-        if value.kind().is_container() {
-            return ControlFlow::Continue(());
-        }
-        count += 1;
-        if count > limit {
-            return ControlFlow::Break(());
-        }
-        let text = if value.is_null() { Vec::new() } else { value.decoded().into_owned() };
-        let alias = names.next().filter(|alias| alias != name);
-        args.push(Entry { name: name.to_vec(), value: text, alias });
-        ControlFlow::Continue(())
-    });
-    match walked {
-        ControlFlow::Break(()) => Err("JSON parsing error: too many values".to_owned()),
-        ControlFlow::Continue(()) => Ok(()),
-    }
 }

@@ -1,9 +1,11 @@
 //! A response to what rules can look at.
 
+use bartizan_pattern::body::json::{Tape, TapeBuffer};
+
 use super::{
+    body::{body_limits, read_json},
     exchange::{Entry, Exchange},
     live::Controls,
-    request::read_json,
 };
 use crate::lang::{Processor, Settings};
 
@@ -32,7 +34,10 @@ impl Exchange {
         self.response_body = body.to_vec();
         if controls.response_processor == Some(Processor::Json) {
             // A body that is no document leaves no arguments; the text itself is looked at either way.
-            let _ = read_json(body, settings, &mut self.response_args);
+            let mut buffer = TapeBuffer::new();
+            if let Ok(tape) = Tape::parse(body, &body_limits(settings).json, &mut buffer) {
+                read_json(tape, settings.arguments_limit, &mut self.response_args);
+            }
         }
     }
 }

@@ -152,15 +152,18 @@ impl<'e> View<'e, '_> {
         }));
     }
 
-    /// `XML:/*` is all text, `XML://@*` all attributes.
     fn xml(self, selector: &Selector, out: &mut Vec<Value<'e>>) {
         let Selector::Path(path) = selector else { return };
-        let list = if path.contains('@') { &self.exchange.xml_attributes } else { &self.exchange.xml_texts };
-        out.extend(list.iter().map(|text| Value {
+        let selected = self
+            .exchange
+            .xml
+            .iter()
+            .filter(|value| path.selects(&value.elements, value.attribute.as_deref()));
+        out.extend(selected.map(|value| Value {
             variable: Variable::Xml,
-            name: Cow::Owned(path.as_bytes().to_vec()),
+            name: Cow::Owned(path.source().as_bytes().to_vec()),
             alias: None,
-            bytes: Cow::Borrowed(text.as_slice()),
+            bytes: Cow::Borrowed(value.text.as_slice()),
         }));
     }
 

@@ -11,6 +11,7 @@ pub mod settings;
 pub mod source;
 pub mod target;
 pub mod text;
+pub mod xpath;
 
 mod build;
 mod directive;
@@ -26,6 +27,7 @@ pub use settings::{BodyLimitAction, Settings};
 pub use source::Place;
 pub use target::{Selector, Target, Targets};
 pub use text::{Part, Text};
+pub use xpath::XPath;
 
 /// The one of `names` that was probably meant by `wrong`: at most two letters differ, and fewer than half.
 fn near<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::source::Fault;
+use super::{source::Fault, xpath::XPath};
 use crate::variables::Variable;
 
 /// The largest compiled form of a pattern in a selector, bytes: patterns of names are short.
@@ -45,7 +45,7 @@ pub enum Selector {
         pattern: Regex,
     },
     /// A path into an XML document.
-    Path(Arc<str>),
+    Path(Arc<XPath>),
 }
 
 impl PartialEq for Selector {
@@ -68,7 +68,7 @@ impl Selector {
             Selector::All => true,
             Selector::Name(wanted) => wanted.eq_ignore_ascii_case(name),
             Selector::Pattern { pattern, .. } => pattern.is_match(name),
-            Selector::Path(path) => path.as_bytes() == name,
+            Selector::Path(path) => path.source().as_bytes() == name,
         }
     }
 }
@@ -80,7 +80,7 @@ impl std::fmt::Display for Target {
             Selector::All => Ok(()),
             Selector::Name(name) => write!(f, ":{}", String::from_utf8_lossy(name)),
             Selector::Pattern { source, .. } => write!(f, ":/{source}/"),
-            Selector::Path(path) => write!(f, ":{path}"),
+            Selector::Path(path) => write!(f, ":{}", path.source()),
         }
     }
 }
@@ -217,6 +217,8 @@ impl Target {
             return Err(unknown(name));
         };
         let selector = match selector {
+            // All of a document is all text in it.
+            None if variable == Variable::Xml => Self::selector(variable, "/*")?,
             None => Selector::All,
             Some(selector) if !variable.is_collection() => {
                 return Err(Fault::new(
@@ -241,7 +243,7 @@ impl Target {
             ));
         }
         if variable == Variable::Xml {
-            return Ok(Selector::Path(Arc::from(text)));
+            return Ok(Selector::Path(Arc::new(XPath::parse(text)?)));
         }
         let Some(source) = text.strip_prefix('/').and_then(|text| text.strip_suffix('/')) else {
             return Ok(Selector::Name(text.to_ascii_lowercase().into_bytes().into()));

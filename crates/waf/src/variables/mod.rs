@@ -5,5 +5,5 @@ mod stored;
 mod tx;
 
 pub use name::Variable;
-pub use stored::{CollectionKey, Collections, MemoryCollections, StoredChange};
+pub use stored::{CollectionKey, Collections, MemoryCollections, StoredChange, StoredVariable};
 pub use tx::Tx;

@@ -14,6 +14,9 @@ pub struct CollectionKey {
     pub key: Box<[u8]>,
 }
 
+/// A variable of a stored collection: its name in lower case, and its value.
+pub type StoredVariable = (Box<[u8]>, Box<[u8]>);
+
 /// One change of a stored variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoredChange {
@@ -38,7 +41,7 @@ pub enum StoredChange {
 /// count together.
 pub trait Collections: Send + Sync + std::fmt::Debug {
     /// All variables of a collection at `now` (seconds since 1970), names in lower case.
-    fn read(&self, collection: &CollectionKey, now: u64) -> Vec<(Box<[u8]>, Box<[u8]>)>;
+    fn read(&self, collection: &CollectionKey, now: u64) -> Vec<StoredVariable>;
 
     /// Opens a collection, which is new where nobody changed it for `timeout` seconds.
     fn open(&self, collection: &CollectionKey, timeout: u64, now: u64);
@@ -111,7 +114,7 @@ impl Collection {
 }
 
 impl Collections for MemoryCollections {
-    fn read(&self, collection: &CollectionKey, now: u64) -> Vec<(Box<[u8]>, Box<[u8]>)> {
+    fn read(&self, collection: &CollectionKey, now: u64) -> Vec<StoredVariable> {
         let mut generations = self.generations.lock();
         let Some(found) = generations.touch(collection, now) else { return Vec::new() };
         found.forget(now);

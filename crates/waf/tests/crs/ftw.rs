@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use bartizan_pattern::http1::{HeadBounds, Progress, Scanner};
 use bartizan_waf::{
     engine::{Context, Inspection, RequestHead},
     lang::RuleSet,
@@ -113,16 +114,17 @@ impl Stage {
             || !expected.no_expect_ids.is_empty()
             || expected.match_regex.is_some()
             || expected.no_match_regex.is_some();
+        // What the strict reading of HTTP/1 refuses never reaches a rule: a refusal is what the test then asks for.
+        let wants = matches!(self.output.status, Some(400..=499)) || self.output.expect_error == Some(true);
+        if wants && is_refused(&raw) {
+            return Outcome::Passed;
+        }
         if !log_is_expected {
-            // Only the status counts: what a server refuses before any rule sees it.
-            let refused = Request::read(&raw).is_none_or(|request| request.is_malformed());
-            let wants =
-                matches!(self.output.status, Some(400..=499)) || self.output.expect_error == Some(true);
-            if refused == wants {
+            if !wants {
                 return Outcome::Passed;
             }
             return Outcome::Failed(format!(
-                "status {:?}, refused by the parser: {refused}",
+                "status {:?} is expected, nothing is refused",
                 self.output.status
             ));
         }
@@ -136,8 +138,8 @@ impl Stage {
         let wrong: Vec<_> = expected.no_expect_ids.iter().filter(|id| ids.contains(id)).collect();
         let mut log: Vec<u8> = Vec::new();
         for finding in &told {
-            log.extend(format!("[id \"{}\"] [msg \"", finding.rule).bytes());
-            log.extend(finding.msg.iter().chain(b"\"] [data \"").chain(&finding.logdata).chain(b"\"]\n"));
+            let (msg, data) = (finding.msg.escape_ascii(), finding.logdata.escape_ascii());
+            log.extend(format!("[id \"{}\"] [msg \"{msg}\"] [data \"{data}\"]\n", finding.rule).bytes());
         }
         if let Some(error) = inspection.body_error() {
             log.extend(error.bytes());
@@ -238,6 +240,25 @@ fn encode(headers: &[(String, String)], data: Vec<u8>) -> Vec<u8> {
     pairs.join(&b'&')
 }
 
+/// Whether the gateway's reader of HTTP/1 refuses these bytes.
+fn is_refused(raw: &[u8]) -> bool {
+    let bounds = HeadBounds { target_bytes: 1 << 20, header_count: 1000, header_bytes: 1 << 20 };
+    let mut scanner = Scanner::new(bounds);
+    let mut rest = raw;
+    loop {
+        match scanner.scan(rest) {
+            Progress::Refuse(_) => return true,
+            Progress::NeedMore => return false,
+            Progress::Head { bytes } | Progress::Body { bytes } => {
+                rest = rest.get(bytes..).unwrap_or_default();
+                if rest.is_empty() || bytes == 0 {
+                    return false;
+                }
+            }
+        }
+    }
+}
+
 /// A request as a lenient server reads it.
 struct Request<'r> {
     method: &'r [u8],
@@ -257,7 +278,7 @@ impl<'r> Request<'r> {
         let last = line.iter().rposition(|byte| *byte == b' ')?;
         let (method, version) = (&line[..first], &line[last + 1..]);
         let target = line.get(first + 1..last).unwrap_or_default();
-        let headers: Vec<_> = lines
+        let mut headers: Vec<_> = lines
             .filter_map(|line| {
                 let colon = line.iter().position(|byte| *byte == b':')?;
                 Some((&line[..colon], line[colon + 1..].trim_ascii()))
@@ -268,34 +289,12 @@ impl<'r> Request<'r> {
                 && value.to_ascii_lowercase().ends_with(b"chunked")
         });
         let rest = &raw[end + 4..];
+        if chunked {
+            // RFC 9112 section 6.3: what is forwarded has no `Content-Length`.
+            headers.retain(|(name, _)| !name.eq_ignore_ascii_case(b"content-length"));
+        }
         let body = if chunked { dechunk(rest).unwrap_or_else(|| rest.to_vec()) } else { rest.to_vec() };
         Some(Request { method, target, version, headers, body })
-    }
-
-    /// What no server takes.
-    fn is_malformed(&self) -> bool {
-        let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-        let connect = self.method == b"CONNECT";
-        let form = match self.target {
-            b"*" => self.method == b"OPTIONS",
-            target if connect => target.contains(&b':') && !target.contains(&b'/'),
-            target => {
-                target.starts_with(b"/") || target.starts_with(b"http://") || target.starts_with(b"https://")
-            }
-        };
-        self.method.is_empty()
-            || !self.method.iter().all(token)
-            || !form
-            || self.target.iter().any(|byte| *byte <= b' ' || *byte == 0x7F)
-            || !self.version.starts_with(b"HTTP/")
-            || self
-                .headers
-                .iter()
-                .any(|(name, value)| name.is_empty() || !name.iter().all(token) || value.contains(&0))
-            || !self
-                .headers
-                .iter()
-                .any(|(name, value)| name.eq_ignore_ascii_case(b"host") && !value.is_empty())
     }
 
     fn inspect(&self, rules: &Arc<RuleSet>) -> Inspection {
