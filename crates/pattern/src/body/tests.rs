@@ -107,7 +107,7 @@ fn what_is_not_read_has_a_reason_and_keeps_what_came_before() {
     assert_eq!(look("text/plain", "compress", b"hello"), "decode.unknown_coding (UnknownType): opaque");
     assert_eq!(
         look("text/plain", "gzip", &gzip(&vec![0; 8 << 20])),
-        "decode.ratio_too_high (OverLimit): opaque"
+        "decode.output_too_long (OverLimit): opaque"
     );
     let limits = BodyLimits { bytes: 4, ..BodyLimits::default() };
     let mut buffers = Buffers::new();
