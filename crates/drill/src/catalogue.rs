@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_fails() {
-        let options = Options { binary: "bartizan".into(), seed: 1, short: true, scale: 1.0, keep: None };
+        let options = crate::stage::options();
         let report = find("T-07").unwrap().run(&options, &Cancel::default(), &mut |_| ());
         assert_eq!(report.outcome, Outcome::NotBuilt);
         assert!(report.waits_for.is_some());

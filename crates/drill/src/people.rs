@@ -1,16 +1,28 @@
-//! People who attack nothing: they sign in and look at their accounts, over TLS 1.2 or 1.3, while the attack goes on.
+//! People who attack nothing: a crowd with devices of its own, and four who hold on to one version of TLS, while the
+//! attack goes on.
 
 use std::{
     net::SocketAddr,
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
-use rustls::version::{TLS12, TLS13};
+use bartizan_traffic::{
+    Outcome, Rhythm, Settings, World,
+    play::{Config, Secure, play},
+};
+use rustls::{
+    pki_types::ServerName,
+    version::{TLS12, TLS13},
+};
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 use crate::{
     Legitimate, Stage,
@@ -19,10 +31,16 @@ use crate::{
     tls::{self, TlsStream, Trust},
 };
 
-/// How long somebody reads before asking again, as meant.
-const READS: Duration = Duration::from_millis(400);
+/// How long somebody of the four reads before asking again, as meant.
+const READS: Duration = Duration::from_secs(8);
 
-/// What people look at.
+/// How long somebody of the crowd stays away between two visits, as meant.
+const AWAY: Duration = Duration::from_secs(60);
+
+/// The crowd.
+const CROWD: u32 = 24;
+
+/// What the four look at.
 const PAGES: [&str; 5] =
     ["/v1/accounts", "/v1/transfers?limit=5", "/v1/customers/me", "/v1/payees", "/v1/cards"];
 
@@ -36,7 +54,7 @@ pub struct Way<'a> {
     pub authority: &'a Path,
 }
 
-/// Runs `attack` while two people with TLS 1.2 and two with TLS 1.3 go about their business, each with at least `least`
+/// Runs `attack` while people go about their business, each of the four and the crowd together with at least `least`
 /// requests; what it measured, and what became of them.
 ///
 /// # Errors
@@ -50,24 +68,26 @@ pub fn around<T>(
 ) -> Result<(T, Legitimate)> {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let people: Vec<_> = [(5, &TLS12), (6, &TLS13), (7, &TLS12), (9, &TLS13)]
+        let over = &over;
+        let crowd = scope.spawn(move || crowd(stage, way, least, over));
+        // Customers whom the crowd does not have.
+        let four: Vec<_> = [(5, &TLS12), (6, &TLS13), (7, &TLS12), (9, &TLS13)]
             .into_iter()
             .map(|(id, version)| {
-                let over = &over;
                 scope.spawn(move || {
                     let config = tls::client(Trust::Authority(way.authority), &[version])?;
                     let person =
                         Person { stage, way, config, token: String::new(), did: Legitimate::default() };
-                    person.live(&bank.password(id), least, over)
+                    person.live(&bank.password(id + i64::from(CROWD) * 4), least, over)
                 })
             })
             .collect();
         let attacked = {
-            let _over = Over(&over);
+            let _over = Over(over);
             attack()
         };
-        let mut all = Legitimate::default();
-        for person in people {
+        let mut all = crowd.join().ok().context("the crowd's thread ended")??;
+        for person in four {
             all.merge(person.join().ok().context("a person's thread ended")??);
         }
         Ok((attacked?, all))
@@ -83,10 +103,68 @@ impl Drop for Over<'_> {
     }
 }
 
+/// Seeded people with devices, mistakes and habits of their own, over the TLS that their device speaks.
+fn crowd(stage: &Stage, way: &Way<'_>, least: usize, over: &AtomicBool) -> Result<Legitimate> {
+    let settings = Settings {
+        seed: stage.options.seed,
+        people: CROWD,
+        host: way.host.to_owned(),
+        rhythm: Rhythm::Steady { pause: AWAY },
+        ..Settings::default()
+    };
+    let name = ServerName::try_from(way.host.to_owned()).context("no name of a server")?;
+    let config = Config {
+        host: way.host.to_owned(),
+        secure: Some(Secure { roots: Arc::new(tls::roots(way.authority)?), name }),
+        max_requests: stage.left(),
+        max_in_flight: 16,
+        speed: stage.options.scale,
+        ..Config::new(way.address, Arc::clone(&stage.options.clock))
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (tell, mut told) = mpsc::channel::<Outcome>(64);
+        let mut did = Legitimate::default();
+        let stop = async {
+            while !over.load(Ordering::SeqCst) && stage.goes_on().is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        // The channel is closed once enough was heard after the end of the attack, which ends the run.
+        let hear = async {
+            while let Some(outcome) = told.recv().await {
+                stage.spend()?;
+                did.requests += 1;
+                if outcome.is_as_expected() {
+                    did.succeeded += 1;
+                    did.micros.push(u64::try_from(outcome.latency.as_micros()).unwrap_or(u64::MAX));
+                }
+                if did.requests >= least as u64 && over.load(Ordering::SeqCst) {
+                    break;
+                }
+            }
+            anyhow::Ok(())
+        };
+        let played = play(config, World::new(settings).people(), tell, async {
+            stop.await;
+            // A short attack: people come all the same, for as long as a person waits at most.
+            tokio::time::sleep(LINGER).await;
+        });
+        tokio::select! {
+            heard = hear => heard?,
+            played = played => drop(played?),
+        }
+        Ok(did)
+    })
+}
+
+/// How long the crowd has for its least requests after a short attack.
+const LINGER: Duration = Duration::from_secs(10);
+
 struct Person<'a> {
     stage: &'a Stage,
     way: &'a Way<'a>,
-    config: std::sync::Arc<rustls::ClientConfig>,
+    config: Arc<rustls::ClientConfig>,
     token: String,
     did: Legitimate,
 }

@@ -191,8 +191,7 @@ mod tests {
 
     #[test]
     fn everything_fits_eighty_columns() {
-        let options =
-            Options { binary: "bartizan".into(), seed: u64::MAX, short: true, scale: 3_600.0, keep: None };
+        let options = Options { seed: u64::MAX, scale: 3_600.0, ..crate::stage::options() };
         let report = Report {
             bounds: Some(crate::Bounds { requests: 100_000, seconds: 100_000 }),
             without: Some(series()),

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use bartizan_model::Clock;
 use bartizan_testkit::{Gateway, Process};
 use tempfile::TempDir;
 
@@ -21,7 +22,7 @@ use crate::Bounds;
 const PIECE: Duration = Duration::from_millis(50);
 
 /// How drills are run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// The gateway's program: the binary that runs the drill.
     pub binary: PathBuf,
@@ -29,10 +30,12 @@ pub struct Options {
     pub seed: u64,
     /// Fewer repetitions of the same cases.
     pub short: bool,
-    /// Times that a scenario means are divided by this; what is measured never is.
+    /// The times that people and scenarios mean are divided by this; what is measured never is.
     pub scale: f64,
     /// Where logs and state are copied to, one folder per drill and run.
     pub keep: Option<PathBuf>,
+    /// The time that people know, for their one-time codes: the system's.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Ends drills from outside.
@@ -157,6 +160,12 @@ impl Stage {
         Ok(true)
     }
 
+    /// Requests and connections that are left of the bound.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.bounds.requests.saturating_sub(self.spent())
+    }
+
     /// Requests and connections so far.
     #[must_use]
     pub fn spent(&self) -> u64 {
@@ -210,4 +219,20 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Options for tests of what needs none of them.
+#[cfg(test)]
+pub fn options() -> Options {
+    struct Still;
+    impl Clock for Still {
+        fn now(&self) -> bartizan_model::Timestamp {
+            bartizan_model::Timestamp(0)
+        }
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+    let clock = Arc::new(Still);
+    Options { binary: "bartizan".into(), seed: 1, short: true, scale: 1.0, keep: None, clock }
 }

@@ -82,18 +82,31 @@ impl Terminator {
     }
 }
 
-/// An upstream that speaks in clear where it should speak TLS: it answers whatever is said to it, and keeps that.
-pub struct Clear {
+/// An upstream that does not speak TLS as it should: it answers whatever is said to it in one way, and keeps that.
+pub struct Stubborn {
     server: Server,
     heard: Arc<Mutex<Vec<u8>>>,
 }
 
-impl Clear {
-    /// Serves on a free port.
+/// HTTP in clear, where TLS should be.
+pub const IN_CLEAR: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+
+/// A ServerHello of TLS 1.1 (RFC 4346 section 7.4.1.3): record, message, version, random, no session, a suite.
+#[must_use]
+pub fn hello_of_tls_1_1() -> Vec<u8> {
+    let mut bytes = vec![22, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2];
+    bytes.extend_from_slice(&[0x5C; 32]);
+    bytes.extend_from_slice(&[0, 0xC0, 0x13, 0]);
+    bytes
+}
+
+impl Stubborn {
+    /// Serves on a free port with this one answer.
     ///
     /// # Errors
     /// No port could be bound.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(answer: Vec<u8>) -> io::Result<Self> {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let shared = Arc::clone(&heard);
         let server = Server::start(move |mut tcp, _| {
@@ -104,12 +117,10 @@ impl Clear {
                     heard.extend_from_slice(buffer.get(..read).unwrap_or_default());
                 }
                 drop(heard);
-                let _ = tcp.write_all(
-                    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
-                );
+                let _ = tcp.write_all(&answer);
             }
         })?;
-        Ok(Clear { server, heard })
+        Ok(Stubborn { server, heard })
     }
 
     /// Where it listens.

@@ -43,11 +43,7 @@ pub fn client(trust: Trust<'_>, versions: &[&'static SupportedProtocolVersion]) 
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions)?;
     let mut config = match trust {
-        Trust::Authority(file) => {
-            let mut roots = RootCertStore::empty();
-            roots.add(CertificateDer::from_pem_file(file)?)?;
-            builder.with_root_certificates(roots).with_no_client_auth()
-        }
+        Trust::Authority(file) => builder.with_root_certificates(roots(file)?).with_no_client_auth(),
         Trust::Anybody => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Believer(provider)))
@@ -55,6 +51,16 @@ pub fn client(trust: Trust<'_>, versions: &[&'static SupportedProtocolVersion]) 
     };
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
+}
+
+/// The authority of a PEM file, and no other.
+///
+/// # Errors
+/// It could not be read.
+pub fn roots(file: &Path) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(file)?)?;
+    Ok(roots)
 }
 
 /// A server with this certificate.

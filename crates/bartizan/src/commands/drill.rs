@@ -1,8 +1,9 @@
 //! `bartizan drill`: attack scenarios on loopback, without the gateway and with it, that end in figures.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use bartizan_drill::{Cancel, Drill, Options, Outcome, Report, State, all, catalogue_table, find};
+use bartizan_store::system::SystemClock;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,8 +33,8 @@ pub struct Args {
     /// Each case once: the form for CI.
     #[arg(long)]
     pub short: bool,
-    /// Waiting times that a scenario means are divided by N; what is measured never is.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// The times that people and scenarios mean pass N times as fast; what is measured is measured in true time.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub scale: u32,
     /// Keep configurations, logs and state below this folder.
     #[arg(long, value_name = "DIR")]
@@ -63,6 +64,7 @@ pub fn run(args: Args) -> ExitCode {
         short: args.short,
         scale: f64::from(args.scale),
         keep: args.keep.clone(),
+        clock: Arc::new(SystemClock::default()),
     };
     let cancel = Cancel::default();
     if let Err(error) = cancel_on_signals(&cancel) {

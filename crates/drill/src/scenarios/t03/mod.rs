@@ -20,7 +20,7 @@ use site::Site;
 /// The scenario.
 pub static SCENARIO: Scenario = Scenario {
     actors: "customers of the bank over TLS 1.2 and 1.3; a victim that speaks plain HTTP; a man in the middle before the \
-             gateway and behind it; five impostors of the upstream",
+             gateway and behind it; six impostors of the upstream",
     traffic: "requests over plain HTTP in every form; ClientHellos of SSL 2.0 to TLS 1.2 with what is broken; transfers, \
               answers and handshakes altered record by record; requests whose upstream proves to be somebody else",
     truth: "every upstream is the drill's own and counts what reaches it; the bank's own list of transfers says what took \
@@ -94,7 +94,7 @@ pub static SCENARIO: Scenario = Scenario {
         Criterion {
             key: "impostors_reached",
             text: "impostors of the upstream that the gateway was led to",
-            rule: Rule::Exactly(5.0),
+            rule: Rule::Exactly(6.0),
         },
         Criterion {
             key: "impostor_bytes",

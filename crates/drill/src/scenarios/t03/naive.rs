@@ -16,7 +16,7 @@ use crate::{
     bank::Bank,
     client::{PATIENCE, ask, ask_plain, request},
     server::Server,
-    terminator::{Clear, Terminator},
+    terminator::{IN_CLEAR, Stubborn, Terminator},
     tls::{self, Trust},
 };
 
@@ -76,7 +76,7 @@ fn impostors(stage: &Stage, bank: &Bank, figures: &mut Figures) -> Result<()> {
         given += u64::from(heard);
     }
     // A client that accepts being told to speak in clear.
-    let stripped = Clear::start()?;
+    let stripped = Stubborn::start(IN_CLEAR.to_vec())?;
     stage.spend()?;
     let _ = raw_request(stripped.address(), &bytes, PATIENCE);
     let heard = find(&stripped.heard(), victim.token.as_bytes()).is_some();

@@ -11,7 +11,7 @@ use crate::{
     bank::Bank,
     people::Way,
     relay::Relay,
-    terminator::{Clear, Terminator},
+    terminator::{IN_CLEAR, Stubborn, Terminator, hello_of_tls_1_1},
 };
 
 /// The name that customers ask for.
@@ -26,8 +26,11 @@ pub const CLEAR: &str = "clear.test";
 /// The names whose upstream is an impostor.
 pub const IMPOSTORS: [&str; 4] = ["stranger.test", "expired.test", "self-signed.test", "renamed.test"];
 
-/// The name whose upstream speaks no TLS where it should.
-pub const STRIPPED: &str = "stripped.test";
+/// The names whose upstream does not speak TLS as it should: in clear, and TLS 1.1.
+pub const STUBBORN: [&str; 2] = ["stripped.test", "old.test"];
+
+/// The name whose upstream is behind a man in the middle who takes TLS 1.3 out of what the gateway offers.
+pub const DOWNGRADED: &str = "downgraded.test";
 
 /// Everything that the attack with the gateway needs.
 pub struct Site {
@@ -47,8 +50,10 @@ pub struct Site {
     pub downgrading: Relay,
     /// In the order of [`IMPOSTORS`].
     pub impostors: Vec<Terminator>,
-    /// The upstream of [`STRIPPED`].
-    pub stripped: Clear,
+    /// In the order of [`STUBBORN`].
+    pub stubborn: Vec<Stubborn>,
+    /// Behind the gateway, before `honest`: takes TLS 1.3 out of what the gateway offers.
+    pub downgrading_behind: Relay,
     authority: PathBuf,
 }
 
@@ -65,8 +70,8 @@ impl Certificates {
     pub fn make(stage: &Stage) -> Result<Self> {
         let folder = stage.folder("certificates")?;
         let (ours, strangers) = (Ca::new("drill")?, Ca::new("strangers")?);
-        let mut names = vec![HOST, ALTERED, CLEAR, STRIPPED];
-        names.extend(IMPOSTORS);
+        let names: Vec<&str> =
+            [HOST, ALTERED, CLEAR, DOWNGRADED].into_iter().chain(IMPOSTORS).chain(STUBBORN).collect();
         Ok(Certificates {
             authority: ours.write(&folder, "ca.pem")?,
             front: ours.server(&folder, "front", &names)?,
@@ -89,7 +94,8 @@ impl Site {
         let honest = Terminator::start(&certificates.honest, bank.address)?;
         let behind = Relay::start(honest.address())?;
         let clear = RawUpstream::echo()?;
-        let stripped = Clear::start()?;
+        let stubborn = vec![Stubborn::start(IN_CLEAR.to_vec())?, Stubborn::start(hello_of_tls_1_1())?];
+        let downgrading_behind = Relay::downgrading(honest.address())?;
         let impostors: Vec<Terminator> = certificates
             .impostors
             .iter()
@@ -124,7 +130,10 @@ impl Site {
         for (host, impostor) in IMPOSTORS.iter().zip(&impostors) {
             text.push_str(&api(host, impostor.address().port()));
         }
-        text.push_str(&api(STRIPPED, stripped.address().port()));
+        for (host, upstream) in STUBBORN.iter().zip(&stubborn) {
+            text.push_str(&api(host, upstream.address().port()));
+        }
+        text.push_str(&api(DOWNGRADED, downgrading_behind.address().port()));
         text.push_str(&format!("  - {{ name: clear, hosts: [{CLEAR}], upstream: \"{}\" }}\n", clear.url()));
         let gateway = Gateway::with_config(&stage.binary(), &text, |folder| {
             Ok(fs::write(folder.join("bank.json"), CONTRACT)?)
@@ -142,7 +151,8 @@ impl Site {
             before,
             downgrading,
             impostors,
-            stripped,
+            stubborn,
+            downgrading_behind,
             authority,
         })
     }

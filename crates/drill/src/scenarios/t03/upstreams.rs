@@ -3,15 +3,15 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use bartizan_testkit::raw::find;
 use rustls::version::{TLS12, TLS13};
 
-use super::site::{IMPOSTORS, STRIPPED, Site};
+use super::site::{DOWNGRADED, IMPOSTORS, STUBBORN, Site};
 use crate::{
     Figures, Stage,
     client::{ask, request},
-    terminator::Terminator,
+    terminator::{Stubborn, Terminator},
     tls::{self, Trust},
 };
 
@@ -23,7 +23,7 @@ pub fn attack(stage: &Stage, site: &Site, begun: Instant, figures: &mut Figures)
     let rounds = if stage.options.short { 1 } else { 4 };
     let body = format!("{{\"text\":\"{MARK}\"}}");
     let config = tls::client(Trust::Authority(site.authority()), &[&TLS13, &TLS12])?;
-    for host in (0..rounds).flat_map(|_| IMPOSTORS.into_iter().chain([STRIPPED])) {
+    for host in (0..rounds).flat_map(|_| IMPOSTORS.into_iter().chain(STUBBORN)) {
         let get = request("GET", "/v1/accounts", host, Some(MARK), None);
         let post = request("POST", "/v1/transfers", host, Some(MARK), Some(&body));
         for bytes in [get, post] {
@@ -36,12 +36,27 @@ pub fn attack(stage: &Stage, site: &Site, begun: Instant, figures: &mut Figures)
             figures.first_finding.get_or_insert_with(|| begun.elapsed());
         }
     }
-    let stripped = site.stripped.heard();
-    let heard_in_clear = find(&stripped, MARK.as_bytes()).map_or(0, |_| stripped.len() as u64);
+    let clear: Vec<Vec<u8>> = site.stubborn.iter().map(Stubborn::heard).collect();
+    let marked = clear.iter().filter(|heard| find(heard, MARK.as_bytes()).is_some());
     let inside: u64 = site.impostors.iter().map(Terminator::bytes).sum();
-    figures.count("impostor_bytes", inside + heard_in_clear);
-    figures.leaked += u64::from(inside + heard_in_clear > 0);
-    let reached = site.impostors.iter().filter(|impostor| impostor.connections() > 0).count() as u64;
-    figures.count("impostors_reached", reached + u64::from(!stripped.is_empty()));
+    let bytes = inside + marked.map(|heard| heard.len() as u64).sum::<u64>();
+    figures.count("impostor_bytes", bytes);
+    figures.leaked += u64::from(bytes > 0);
+    let reached = site.impostors.iter().filter(|impostor| impostor.connections() > 0).count();
+    let reached = reached + clear.iter().filter(|heard| !heard.is_empty()).count();
+    figures.count("impostors_reached", reached as u64);
+    downgraded(stage, site, figures)
+}
+
+/// The right upstream behind somebody who takes TLS 1.3 out of what the gateway offers: no handshake is agreed to.
+fn downgraded(stage: &Stage, site: &Site, figures: &mut Figures) -> Result<()> {
+    let config = tls::client(Trust::Authority(site.authority()), &[&TLS13, &TLS12])?;
+    let bytes = request("GET", "/v1/accounts", DOWNGRADED, Some(MARK), None);
+    stage.spend()?;
+    let reply = ask(&mut tls::connect(site.secure(), DOWNGRADED, &config)?, &bytes);
+    let agreed = reply.status < 500 || site.honest.heard(MARK);
+    figures.attack(!agreed);
+    figures.add("downgraded_handshakes", u64::from(agreed));
+    ensure!(site.downgrading_behind.altered() > 0, "no ClientHello of the gateway was altered");
     Ok(())
 }

@@ -31,6 +31,8 @@ pub enum At {
     Http2(&'static str, &'static str),
     /// The name that a TLS client asks for.
     ServerName,
+    /// Whole bytes to the admin API; `{h}` is its address.
+    Admin(&'static str),
     /// Bytes of an upstream's answer.
     Answer(&'static str),
     /// A line of a configuration that is refused.
@@ -198,6 +200,24 @@ pub static PLACES: &[Place] = &[
     place("HTTP/2 path", Token, Plainly, Http2("/v1/things?token={s}", "x")),
     place("HTTP/2 credential", Token, Plainly, Http2("/v1/things", "Bearer {s}")),
     place("HTTP/2 path that is none", Token, Plainly, Http2("v1 {s}", "x")),
+    place(
+        "credential at the admin API",
+        Token,
+        Plainly,
+        At::Admin("GET /v1/status HTTP/1.1\r\nHost: {h}\r\nAuthorization: Bearer {s}\r\n\r\n"),
+    ),
+    place(
+        "path at the admin API",
+        Token,
+        Plainly,
+        At::Admin("GET /v1/{s}?x={s} HTTP/1.1\r\nHost: {h}\r\n\r\n"),
+    ),
+    place(
+        "head at the admin API",
+        Token,
+        Plainly,
+        At::Admin("GET /v1/status HTTP/1.1\r\nHost: {h}\r\n{s}\r\n\r\n"),
+    ),
     place(
         "answer's field",
         Token,

@@ -58,6 +58,12 @@ impl<'a> Sender<'a> {
                     }
                 }
                 At::Inside(_) => self.inside("mirror.test", &bytes_of(place, secret, "mirror.test"))?,
+                At::Admin(text) => {
+                    self.stage.spend()?;
+                    let admin = self.site.gateway.admin;
+                    let bytes = fill(text, secret, &admin.to_string());
+                    self.hear(0, &raw_request(admin, bytes.as_bytes(), SHORT));
+                }
                 At::ServerName => {
                     self.inside(&format!("{secret}.test"), b"GET / HTTP/1.1\r\nHost: mirror.test\r\n\r\n")?
                 }
