@@ -30,7 +30,7 @@ use xml::{Xml, XmlBuffer, XmlLimits};
 /// What reading one body may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimits {
-    /// Bytes of the body as it came, and of its text as UTF-8.
+    /// Bytes of the body as it came, behind its codings, and as UTF-8.
     pub bytes: usize,
     /// Content codings.
     pub decode: DecodeLimits,

@@ -3,7 +3,7 @@
 use super::{
     BodyFlags, BodyLimits, Buffers, Content, Parsed, Reading, Unreadable, UnreadableReason,
     charset::{Charset, CharsetError},
-    decode,
+    decode::{self, DecodeLimits},
     form::Form,
     json::Tape,
     media_type::{BodyKind, MediaType},
@@ -116,7 +116,9 @@ impl Buffers {
         } else {
             outcome.decoded = true;
             outcome.flags.decoded = true;
-            decode::decode(&codings, bytes, &limits.decode, decoded).map_err(UnreadableReason::Decode)?
+            let most = limits.decode.output_bytes.min(limits.bytes);
+            let most = DecodeLimits { output_bytes: most, ..limits.decode };
+            decode::decode(&codings, bytes, &most, decoded).map_err(UnreadableReason::Decode)?
         };
         let media = content_type.map(MediaType::parse).transpose();
         if let Ok(Some(media)) = &media {

@@ -42,17 +42,11 @@ impl KeySet {
         text: &dyn Fn(u32) -> Cow<'k, [u8]>,
     ) -> Option<u32> {
         let mut seen: SmallVec<[Cow<'k, [u8]>; FEW]> = SmallVec::new();
-        // A bit per length and outer bytes: names that share none with those before need no comparison.
-        let mut marks = 0u64;
         for key in keys {
             let name = text(key);
-            let ends = [name.first(), name.last()].map(|byte| u32::from(byte.copied().unwrap_or_default()));
-            let [first, last] = ends;
-            let mark = 1u64 << ((first.wrapping_mul(7) ^ last.wrapping_mul(13) ^ name.len() as u32) & 63);
-            if marks & mark != 0 && seen.contains(&name) {
+            if seen.contains(&name) {
                 return Some(key);
             }
-            marks |= mark;
             seen.push(name);
         }
         None

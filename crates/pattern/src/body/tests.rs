@@ -113,6 +113,10 @@ fn what_is_not_read_has_a_reason_and_keeps_what_came_before() {
     let mut buffers = Buffers::new();
     let long = read(Some(b"text/plain"), None, b"12345", &limits, &mut buffers);
     assert_eq!(words(long), "body.too_long (OverLimit): opaque");
+    let limits = BodyLimits { bytes: 64, ..BodyLimits::default() };
+    let coded = gzip(&[b'a'; 65]);
+    let long = read(Some(b"text/plain"), Some(b"gzip"), &coded, &limits, &mut buffers);
+    assert_eq!(words(long), "decode.output_too_long (OverLimit): opaque");
     let deep = "[".repeat(100_000);
     assert!(look("application/json", "", deep.as_bytes()).starts_with("json.too_deep (OverLimit): json [["));
     let pairs = "a=1&".repeat(100_000);

@@ -15,6 +15,10 @@ pub(super) struct Open {
     outer_path: u32,
     path: u32,
     object: bool,
+    /// A bit for each key that came, of its length and its outer bytes: no key came twice while no bit did.
+    marks: u128,
+    /// Keys have to be compared.
+    suspect: bool,
 }
 
 /// Fills `buffer`. After an error it holds what came before.
@@ -92,7 +96,15 @@ impl Parser<'_> {
         self.at += 1;
         self.skip_space();
         let outer_path = self.buffer.open.last().map_or(0, |outer| outer.path);
-        self.buffer.open.push(Open { node, count: 0, outer_path, path: outer_path, object });
+        self.buffer.open.push(Open {
+            node,
+            count: 0,
+            outer_path,
+            path: outer_path,
+            object,
+            marks: 0,
+            suspect: false,
+        });
         match self.bytes.get(self.at) {
             Some(b'}') if object => Ok(true),
             Some(b']') if !object => Ok(true),
@@ -134,7 +146,7 @@ impl Parser<'_> {
     /// Writes down where a container ends and what it has.
     fn finish(&mut self, open: Open, end: usize) {
         let next = span(self.buffer.nodes.len());
-        let duplicate = if open.object && open.count > 1 { self.duplicate(open) } else { None };
+        let duplicate = if open.suspect { self.duplicate(open) } else { None };
         if let Some(node) = self.buffer.nodes.get_mut(open.node as usize) {
             node.end = span(end);
             node.next = next;
@@ -176,11 +188,16 @@ impl Parser<'_> {
             Some(_) => return self.fail(JsonProblem::ExpectedKey),
             None => return self.fail(JsonProblem::UnexpectedEnd),
         }
-        let bytes = self.string()?;
+        let (bytes, escaped) = self.string()?;
+        let text = self.bytes.get(start + 1..self.at - 1).unwrap_or_default();
+        let mark = mark(text);
         let (keys, paths) = (self.limits.keys, self.limits.path_bytes);
         if let Some(open) = self.buffer.open.last_mut() {
             open.count += 1;
             open.path = open.outer_path.saturating_add(bytes);
+            // What an escape stands for is only known when it is decoded.
+            open.suspect |= escaped || open.marks & mark != 0;
+            open.marks |= mark;
             let problem = match () {
                 () if open.count > keys => Some(JsonProblem::TooManyKeys),
                 () if open.path > paths => Some(JsonProblem::PathTooLong),
@@ -201,9 +218,9 @@ impl Parser<'_> {
         }
     }
 
-    /// A string at its opening quote; the bytes between its quotes.
+    /// A string at its opening quote; the bytes between its quotes, and whether there are escapes among them.
     #[inline]
-    fn string(&mut self) -> Result<u32, JsonError> {
+    fn string(&mut self) -> Result<(u32, bool), JsonError> {
         let start = self.at;
         let (quote, escaped) = scan::string(self.bytes, start + 1)?;
         let length = span(quote - start - 1);
@@ -212,7 +229,7 @@ impl Parser<'_> {
         }
         self.at = quote + 1;
         self.node(Kind::String, start, self.at, if escaped { Node::ESCAPED } else { 0 })?;
-        Ok(length)
+        Ok((length, escaped))
     }
 
     #[inline]
@@ -287,6 +304,14 @@ impl Parser<'_> {
         }
         count
     }
+}
+
+/// One bit for a key's length and outer bytes.
+#[inline]
+fn mark(key: &[u8]) -> u128 {
+    let byte = |byte: Option<&u8>| u32::from(byte.copied().unwrap_or_default());
+    let (first, last) = (byte(key.first()), byte(key.last()));
+    1 << ((first.wrapping_mul(7) ^ last.wrapping_mul(13) ^ span(key.len()).wrapping_mul(3)) & 127)
 }
 
 /// An offset or a count: both are below 2^32, which is checked at the start.
