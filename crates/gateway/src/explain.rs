@@ -176,7 +176,11 @@ fn looks_like_a_request(raw: &[u8]) -> Result<(), String> {
         return Err(format!("line 1: there is nothing; {WANTED}"));
     };
     let words = line.split(|&b| b == b' ').filter(|word| !word.is_empty());
-    if words.clone().count() >= 2 && words.clone().last().is_some_and(|word| word.starts_with(b"HTTP/")) {
+    let marked = matches!(line, [b'>' | b'*', b' ', ..]);
+    if !marked
+        && words.clone().count() >= 2
+        && words.clone().last().is_some_and(|word| word.starts_with(b"HTTP/"))
+    {
         return Ok(());
     }
     let kind = match line {

@@ -2,6 +2,8 @@
 
 mod change;
 mod screen;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use bartizan_model::Event;
@@ -42,7 +44,13 @@ pub fn explain_value(value: &Value, look: &Look) -> String {
     let mut screen = Screen::new(look.width, look.color);
     screen.paragraph(words::tone(value), "", &words::headline(value));
     match text(value, "kind").as_str() {
-        "connection" | "control" => screen.field("event", &moment(value)),
+        kind @ ("connection" | "control") => {
+            if kind == "connection" {
+                changes(&mut screen, value);
+            }
+            screen.gap();
+            screen.field("event", &moment(value));
+        }
         _ => exchange(&mut screen, value, look),
     }
     screen.finish()
@@ -112,15 +120,15 @@ fn steps(screen: &mut Screen, value: &Value) {
     }
     if let Some((tone, cells)) = words::end_outside_guards(value) {
         rows.push((tone, cells.map(|cell| Cell::new(&cell))));
-        stopped = true;
     }
     // A guard that looks twice, by address and by caller, is mounted when it is so once.
     absent.retain(|guard| !rows.iter().any(|(_, cells)| cells.get(1).is_some_and(|cell| cell.is(guard))));
     screen.table(&rows);
-    if !absent.is_empty() {
-        screen.note(&format!("not mounted: {}", absent.join(", ")));
-    } else if stopped {
-        screen.note("what comes later was not asked");
+    let later = stopped.then(|| "what comes later was not asked".to_owned());
+    let absent = (!absent.is_empty()).then(|| format!("not mounted: {}", absent.join(", ")));
+    let notes: Vec<String> = absent.into_iter().chain(later).collect();
+    if !notes.is_empty() {
+        screen.note(&notes.join("; "));
     }
 }
 
@@ -156,6 +164,9 @@ fn findings(screen: &mut Screen, value: &Value) {
 fn changes(screen: &mut Screen, value: &Value) {
     let Some(finding) = words::decider(value) else { return };
     let change = narrowest(value, &finding);
+    if change == Change::default() {
+        return;
+    }
     screen.section(if words::is_watched(&finding) {
         "What would let it pass once it is enforced"
     } else {
@@ -169,7 +180,7 @@ fn changes(screen: &mut Screen, value: &Value) {
     }
     if let Some(yaml) = &change.yaml {
         for line in yaml.lines() {
-            screen.verbatim("         ", line);
+            screen.verbatim("      ", line);
         }
     }
     if let Some(command) = &change.command {
@@ -201,7 +212,8 @@ fn upstream(value: &Value) -> String {
     if words::is_question(value) {
         let backends: Vec<String> =
             list(value, "backends").iter().filter_map(Value::as_str).map(words::disarmed).collect();
-        return if text(value, "verdict") == "allow" && !backends.is_empty() {
+        let forwarded = text(value, "verdict") == "allow" && text(value, "by").is_empty();
+        return if forwarded && !backends.is_empty() {
             format!("nothing was sent; it would go to {}", backends.join(" or "))
         } else {
             "nothing was sent".to_owned()
@@ -211,16 +223,13 @@ fn upstream(value: &Value) -> String {
     if attempts == 0 {
         return "nothing was forwarded".to_owned();
     }
-    let wait = match value.get("upstream_wait_us").and_then(Value::as_u64) {
-        Some(wait) => format!("first byte after {}", duration(wait)),
-        None => "no answer".to_owned(),
-    };
     let plural = if attempts == 1 { "attempt" } else { "attempts" };
-    let backend = match text(value, "backend") {
-        backend if backend.is_empty() => "no backend".to_owned(),
-        backend => backend,
-    };
-    format!("{backend}, {wait}, {attempts} {plural}")
+    let backend = text(value, "backend");
+    match value.get("upstream_wait_us").and_then(Value::as_u64) {
+        Some(wait) => format!("{backend}, first byte after {}, {attempts} {plural}", duration(wait)),
+        None if backend.is_empty() => format!("no backend answered, {attempts} {plural}"),
+        None => format!("{backend} did not answer, {attempts} {plural}"),
+    }
 }
 
 fn moment(value: &Value) -> String {

@@ -29,11 +29,16 @@ const SETTLED: Duration = Duration::from_millis(150);
 const LISTED: &str = "20";
 const MAX_LISTED: usize = 1_000;
 
+/// Characters of an id, and those that suffice to find a recent refusal.
+const FULL_ID: usize = 26;
+const MIN_END: usize = 6;
+
 /// Tells what happened in one exchange, and why.
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("which").required(true).args(["event", "last", "list"])))]
 pub struct Args {
-    /// The id that the refusal quoted: `urn:bartizan:event:..` or its last part.
+    /// The id that the refusal quoted: `urn:bartizan:event:..` or its last part, or of a recent refusal the last 6 or more
+    /// characters of it.
     #[arg(value_name = "EVENT-ID")]
     pub event: Option<String>,
     /// The newest refusal.
@@ -67,6 +72,10 @@ pub fn run(args: Args) -> ExitCode {
 
 fn one(args: &Args, event: &str) -> ExitCode {
     let text = event.strip_prefix("urn:bartizan:event:").unwrap_or(event);
+    let end = text.strip_prefix("..").unwrap_or(text);
+    if (MIN_END..FULL_ID).contains(&end.len()) && end.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return by_end(args, &end.to_ascii_uppercase());
+    }
     let id: EventId = match text.parse() {
         Ok(id) => id,
         Err(error) => return fail(&error),
@@ -85,6 +94,20 @@ fn one(args: &Args, event: &str) -> ExitCode {
              the audit log has older ones",
             args.place.directory().display()
         )),
+        Err(error) => fail(&error),
+    }
+}
+
+/// The newest refusal whose id ends so: what a list on a narrow screen shows.
+fn by_end(args: &Args, end: &str) -> ExitCode {
+    let id = |event: &Value| event.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    match refusals(&args.place, MAX_LISTED) {
+        Ok(events) => match events.iter().find(|event| id(event).ends_with(end)) {
+            Some(event) => tell(args, event),
+            None => fail(&format!(
+                "none of the newest {MAX_LISTED} refusals has an id that ends in `{end}`; `bartizan why --list` shows them"
+            )),
+        },
         Err(error) => fail(&error),
     }
 }

@@ -17,6 +17,7 @@ mod cases;
 mod configuration;
 mod connections;
 mod demo;
+mod explaining;
 mod faults;
 mod first_hour;
 mod floods;

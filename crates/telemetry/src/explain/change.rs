@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::words::text;
+use super::words::{is_question, text};
 
 /// What would let a request pass. Nothing in it comes from a credential or a payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub fn narrowest(value: &Value, finding: &Value) -> Change {
             "denied" => format!("remove the prefix that holds {client} from `ip_access.deny`"),
             _ => format!("add {client} to `ip_access.allow`"),
         }),
-        "ban" => Change {
+        "ban" | "connection" if matches!(reason, "address" | "banned") => Change {
             policy: Some("nothing: bans are no part of it".to_owned()),
             command: Some(format!("bartizan unban {client}")),
             ..Change::default()
@@ -97,6 +97,10 @@ fn identity(value: &Value, finding: &Value, reason: &str) -> Change {
         "authorization_malformed" => {
             Change::caller("send `Authorization: Bearer` and a token").or_policy(nothing)
         }
+        "keys_unavailable" if is_question(value) => Change::policy(
+            "this question fetches no keys: give the issuer `jwks: file:..` for it, or send the request to the running \
+             gateway and ask `bartizan why --last`",
+        ),
         "keys_unavailable" => Change::policy("see that the issuer's key set can be fetched from here"),
         "token_too_large" => Change::caller("have the issuer put less into its tokens: 8 KiB at most"),
         "audience"
@@ -134,11 +138,10 @@ fn rate_limit(value: &Value, finding: &Value) -> Change {
         _ => return change.or_policy(format!("raise `rate` or `burst` of limit `{name}` in `{scope}`")),
     };
     let raised = count.saturating_mul(2);
-    let limit =
-        format!("guards: {{ rate_limit: [{{ name: {name}, key: {key}, rate: {raised}/{period} }}] }}");
+    let limit = format!("    - {{ name: {name}, key: {key}, rate: {raised}/{period} }}");
     change
         .or_policy(format!("allow more than {rate} here (limit `{name}` of `{scope}`):"))
-        .block(&pattern(value), &[&limit])
+        .block(&pattern(value), &["guards:", "  rate_limit:", &limit])
 }
 
 /// From the detail, whose first number is what was found.
@@ -171,11 +174,12 @@ fn route(value: &Value, finding: &Value, reason: &str) -> Change {
     match reason {
         "no_api" => Change::caller("use a host and a path of an API")
             .or_policy("add an API whose `hosts` and `base_path` take this request"),
-        "unknown_operation" | "method_not_allowed" => {
-            Change::caller("use an operation that the contract has")
-                .or_policy("name the operation, in the contract or here:")
-                .block(&exact(value), &[])
-        }
+        "unknown_operation" | "method_not_allowed" => Change::caller(match reason {
+            "method_not_allowed" => "use one of the methods that `Allow` names",
+            _ => "use an operation that the contract has",
+        })
+        .or_policy("name the operation, in the contract or here:")
+        .block(&exact(value), &[]),
         _ => remedied(finding),
     }
 }
@@ -281,7 +285,7 @@ mod tests {
         assert_eq!(told.caller.unwrap(), "wait 12 s, as `Retry-After` says");
         assert_eq!(
             told.yaml.unwrap(),
-            "operations:\n  - match: POST /v1/login\n    guards: { rate_limit: [{ name: guesses, key: ip, rate: 20/m }] }\n"
+            "operations:\n  - match: POST /v1/login\n    guards:\n      rate_limit:\n        - { name: guesses, key: ip, rate: 20/m }\n"
         );
         let told = change(
             &value,

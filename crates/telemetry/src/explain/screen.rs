@@ -13,6 +13,9 @@ const MAX_WIDTH: usize = 200;
 /// From here on a line of a list holds everything.
 const WIDE: usize = 120;
 
+/// Characters of an id that a narrow list shows; `bartizan why` takes them.
+const ID_END: usize = 8;
+
 /// Columns of a field's name.
 const NAME: usize = 12;
 
@@ -98,14 +101,17 @@ impl Screen {
         self.paragraph(Tone::Plain, "   ", text);
     }
 
-    /// Rows of cells, each in one line that is cut at the width. On a narrow screen the day and the client go first.
+    /// Rows of cells, each in one line that is cut at the width. A narrow screen has no day and no client, and
+    /// the end of the id.
     pub fn lines(&mut self, rows: &[(Tone, [String; 6])]) {
         let wide = self.width >= WIDE;
         let shown = |cells: &[String; 6]| -> Vec<String> {
             let [id, time, status, client, reason, what] = cells.clone();
             let short = time.split_once(' ').map(|(_, clock)| clock.to_owned());
+            // The end of an id is random, and tells it from the others.
+            let end: String = id.chars().skip(id.chars().count().saturating_sub(ID_END)).collect();
             match (wide, short) {
-                (false, Some(short)) => vec![id, short, status, reason, what],
+                (false, Some(short)) => vec![format!("..{end}"), short, status, reason, what],
                 _ => vec![id, time, status, client, reason, what],
             }
         };

@@ -75,7 +75,8 @@ pub fn tone(value: &Value) -> Tone {
 /// The finding that decided, or where nothing did, the first that is only watched. A refusal that left no finding is made one.
 pub fn decider(value: &Value) -> Option<Value> {
     let findings = list(value, "findings");
-    let reason = text(value, "reason");
+    let connection = text(value, "kind") == "connection";
+    let reason = text(value, if connection { "code" } else { "reason" });
     if reason.is_empty() {
         return findings.iter().find(|finding| is_watched(finding)).cloned();
     }
@@ -112,6 +113,17 @@ fn why(value: &Value) -> String {
             "" => String::new(),
             "client.aborted" => "the client closed the connection before the exchange was whole".to_owned(),
             "listener.redirect_to_https" => "this listener sends everybody to HTTPS".to_owned(),
+            "ingress.body_too_large" => "the body grew beyond `max_body`".to_owned(),
+            "ingress.body_too_slow" => "the body came too slowly".to_owned(),
+            "ingress.exchange_too_long" => "it was not whole within `bounds.total_timeout`".to_owned(),
+            "upstream.unavailable" => "every backend is out, by health or ejection".to_owned(),
+            "upstream.exhausted" => "the backend's `max_connections` were all busy".to_owned(),
+            "upstream.connect" => "the backend cannot be reached".to_owned(),
+            "upstream.connect_timeout" => "connecting took longer than `timeouts.connect`".to_owned(),
+            "upstream.tls" => "the backend's certificate or its name is not valid".to_owned(),
+            "upstream.forbidden" => "the backend's address is this gateway's own".to_owned(),
+            "upstream.broken" => "the backend closed the connection or broke the protocol".to_owned(),
+            "upstream.timeout" => "no answer began within `timeouts.first_byte`".to_owned(),
             "upstream.truncated" => "the backend ended its answer too early".to_owned(),
             "upstream.body_timeout" => "the backend's answer stood still for too long".to_owned(),
             other => other.to_owned(),
@@ -139,10 +151,15 @@ fn who(value: &Value) -> String {
     }
 }
 
+/// Whether the gateway took what came for one request of one reading.
+fn is_readable(value: &Value) -> bool {
+    !(text(value, "path").is_empty() || text(value, "by") == "ingress" && text(value, "api").is_empty())
+}
+
 /// What was asked for. A request that could not be read is asked for nothing.
 fn what(value: &Value) -> String {
     match (text(value, "method"), text(value, "path")) {
-        (_, path) if path.is_empty() => "a request".to_owned(),
+        _ if !is_readable(value) => "a request".to_owned(),
         (method, path) => format!("{method} {path}"),
     }
 }
@@ -167,8 +184,7 @@ pub fn headline(value: &Value) -> String {
         }
         _ => {}
     }
-    let readable = !text(value, "path").is_empty();
-    let asks = match (is_question(value), readable) {
+    let asks = match (is_question(value), is_readable(value)) {
         (true, true) => "asks for",
         (true, false) => "sends",
         (false, true) => "asked for",
@@ -211,8 +227,9 @@ fn decided(value: &Value) -> String {
         },
         "challenge" => format!("{be} asked for a credential{status}{by}"),
         "throttle" => format!("{be} turned away for now{status}{by}"),
-        "abort" => "left it unfinished".to_owned(),
-        "error" => format!("{be} failed{status}{by}"),
+        "abort" if status.is_empty() => "left before there was an answer".to_owned(),
+        "abort" => "left before the answer was whole".to_owned(),
+        "error" => format!("could not be served (status {}{by})", number(value, "status")),
         _ => format!("{be} refused{status}{by}"),
     }
 }
@@ -236,8 +253,7 @@ pub fn seen(value: &Value) -> String {
     if (300..400).contains(&status) {
         return format!("{status} to another address");
     }
-    let quoted = if question { String::new() } else { format!(", event {}", text(value, "id")) };
-    format!("{status}, problem urn:bartizan:problem:{problem}{quoted}")
+    format!("{status}, problem urn:bartizan:problem:{problem}")
 }
 
 /// A line of a list: id, time, status, client, reason, and what was asked for.
