@@ -72,7 +72,7 @@ enum Command {
     Explain(commands::explain::Args),
     /// Tell what happened in one exchange, and why.
     #[command(
-        after_help = "A refusal names its event in `instance` and in the field `X-Bartizan-Event`. Example:\n  bartizan why 01M80E09JJH2GAJP9MY4AA1DPC\n\nThe steps of exchanges that simply passed are kept by `bartizan run --trace`."
+        after_help = "A refusal names its event in `instance` and in the field `X-Bartizan-Event`. Examples:\n  bartizan why 01M80E09JJH2GAJP9MY4AA1DPC\n  bartizan why --last                     the newest refusal\n  bartizan why --list 50 --output json    the newest ones, for a program\n\nThe steps of exchanges that simply passed are kept by `bartizan run --trace`."
     )]
     Why(commands::why::Args),
     /// Prove that what is meant to block blocks: probes through the live path, to an echo inside the process.

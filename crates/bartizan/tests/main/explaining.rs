@@ -187,3 +187,23 @@ fn a_gateway_that_keeps_nothing_on_disk_is_asked_itself() {
     assert_eq!((code, list.lines().count()), (Some(0), 2), "{list}");
     assert!(list.lines().next().unwrap().contains("identity.missing"), "{list}");
 }
+
+/// `docs/explain.md` names every member of the answer, and no other.
+#[test]
+fn the_answer_has_the_documented_members() {
+    let manual = include_str!("../../../../docs/explain.md");
+    let documented: Vec<&str> =
+        manual.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("secret"), "s".repeat(40)).unwrap();
+    let policy = POLICY
+        .replace("$LISTEN", "'127.0.0.1:1'")
+        .replace("$ADMIN", "'127.0.0.1:2'")
+        .replace("UPSTREAM", "http://127.0.0.1:3");
+    for path in ["/items/4", "/unknown"] {
+        let (told, _) = asked(dir.path(), &policy, &format!("GET {path} HTTP/1.1\nHost: shop.example\n"));
+        assert_eq!(told.as_object().unwrap().keys().collect::<Vec<_>>(), documented);
+    }
+    let (told, _) = asked(dir.path(), &policy, "GET /items/4 HTTP/1.1\nHost: a\nHost: b\n");
+    assert!(told.as_object().unwrap().keys().all(|member| documented.contains(&member.as_str())), "{told}");
+}
