@@ -175,11 +175,11 @@ fn chrome(draw: &mut Draw, phone: bool) -> Device {
     let (name, platform, system) = if phone {
         ("chrome-android", "\"Android\"", "Linux; Android 10; K")
     } else {
-        draw.one(&[
-            ("chrome-windows", "\"Windows\"", "Windows NT 10.0; Win64; x64"),
-            ("chrome-mac", "\"macOS\"", "Macintosh; Intel Mac OS X 10_15_7"),
-            ("chrome-linux", "\"Linux\"", "X11; Linux x86_64"),
-        ])
+        match draw.below(20) {
+            0..=12 => ("chrome-windows", "\"Windows\"", "Windows NT 10.0; Win64; x64"),
+            13..=18 => ("chrome-mac", "\"macOS\"", "Macintosh; Intel Mac OS X 10_15_7"),
+            _ => ("chrome-linux", "\"Linux\"", "X11; Linux x86_64"),
+        }
     };
     let mobile = if phone { " Mobile" } else { "" };
     let agent = format!(
