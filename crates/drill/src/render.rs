@@ -10,18 +10,13 @@ const WIDTH: usize = 80;
 /// The sixteen with their state.
 #[must_use]
 pub fn catalogue_table(drills: &[Drill]) -> String {
-    let mut out = String::new();
+    let mut out = format!("{:<6}{:<42}{}\n", "drill", "attack", "state");
     for drill in drills {
         let state = match drill.state {
             State::Built(_) => "built".to_owned(),
-            State::Waits(capability) => format!("waits for {capability}"),
+            State::Waits(capability) => format!("needs {capability}"),
         };
-        let line = format!("{}  {:<46} {state}", drill.id, drill.title);
-        if line.chars().count() <= WIDTH {
-            let _ = writeln!(out, "{line}");
-        } else {
-            let _ = writeln!(out, "{}  {}\n      {state}", drill.id, drill.title);
-        }
+        let _ = writeln!(out, "{:<6}{:<42}{state}", drill.id, drill.title);
     }
     out
 }

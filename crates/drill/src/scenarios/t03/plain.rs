@@ -39,7 +39,7 @@ pub fn attack(stage: &Stage, site: &Site, begun: Instant, figures: &mut Figures)
     let clear: usize = site.clear.connections().iter().map(Vec::len).sum();
     let reached = clear as u64 + site.honest.bytes() + u64::from(site.honest.heard(MARK));
     figures.count("plain_bytes", reached);
-    figures.leaked += u64::from(reached > 0);
+    figures.leaked += (site.clear.requests().len() as u64).max(u64::from(reached > 0));
     Ok(())
 }
 

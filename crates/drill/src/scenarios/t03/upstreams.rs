@@ -20,6 +20,7 @@ const MARK: &str = "drill-upstream-mark";
 
 /// Requests with a token to each.
 pub fn attack(stage: &Stage, site: &Site, begun: Instant, figures: &mut Figures) -> Result<()> {
+    let mut served = 0;
     let rounds = if stage.options.short { 1 } else { 4 };
     let body = format!("{{\"text\":\"{MARK}\"}}");
     let config = tls::client(Trust::Authority(site.authority()), &[&TLS13, &TLS12])?;
@@ -32,7 +33,7 @@ pub fn attack(stage: &Stage, site: &Site, begun: Instant, figures: &mut Figures)
             // The gateway says itself that there is no answer; what is passed on has no event.
             let refused = reply.status >= 500 && reply.header("x-bartizan-event").is_some();
             figures.attack(refused);
-            figures.add("impostors_served", u64::from(!refused));
+            served += u64::from(!refused);
             figures.first_finding.get_or_insert_with(|| begun.elapsed());
         }
     }
@@ -41,7 +42,8 @@ pub fn attack(stage: &Stage, site: &Site, begun: Instant, figures: &mut Figures)
     let inside: u64 = site.impostors.iter().map(Terminator::bytes).sum();
     let bytes = inside + marked.map(|heard| heard.len() as u64).sum::<u64>();
     figures.count("impostor_bytes", bytes);
-    figures.leaked += u64::from(bytes > 0);
+    figures.count("impostors_served", served);
+    figures.leaked += if bytes > 0 { served.max(1) } else { 0 };
     let reached = site.impostors.iter().filter(|impostor| impostor.connections() > 0).count();
     let reached = reached + clear.iter().filter(|heard| !heard.is_empty()).count();
     figures.count("impostors_reached", reached as u64);
