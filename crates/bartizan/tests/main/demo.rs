@@ -2,9 +2,10 @@
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
     net::TcpListener,
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,7 @@ use bartizan_testkit::{Process, free_port, process::loopback, raw_request, reply
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::BINARY;
+use crate::support::{BINARY, installed};
 
 /// For a demo to put up its stage in a debug build on a busy machine.
 const START: Duration = Duration::from_secs(40);
@@ -118,6 +119,39 @@ fn ended(process: &mut Process, signal: Signal) {
     let status = process.wait(SECONDS);
     assert!(status.is_some_and(|status| status.success()), "{status:?} {}", process.log());
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_terminal_shows_the_view_and_is_given_back() {
+    let Some(mut script) = installed("script") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let command = format!("stty cols 80 rows 24; {BINARY} demo");
+    script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+    script
+        .env("TMPDIR", dir.path())
+        .env("TERM", "xterm-256color")
+        .env("LC_ALL", "C.UTF-8")
+        .env("SHELL", "/bin/sh");
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keys, mut shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut text = Vec::new();
+    let seen = |text: &[u8], what: &str| String::from_utf8_lossy(text).contains(what);
+    let (mut part, mut asked) = ([0; 4096], false);
+    while let Some(count) = shown.read(&mut part).ok().filter(|&count| count > 0) {
+        text.extend_from_slice(&part[..count]);
+        // A refusal is shown: enough was seen.
+        if !asked && seen(&text, "identity.missing") {
+            keys.write_all(b"q").unwrap();
+            asked = true;
+        }
+    }
+    let status = child.wait().unwrap();
+    let text = String::from_utf8_lossy(&text);
+    assert!(asked && status.success(), "{status} {text:?}");
+    let (view, after) = text.split_once("\u{1b}[?1049l").expect("the alternate screen is left");
+    assert!(view.contains("\u{1b}[?1049h") && after.contains("\u{1b}[?25h"), "the cursor is back: {after:?}");
+    assert!(after.contains("The demo ended after") && after.contains("Where to look next"), "{after}");
+    assert_eq!(left(dir.path()), Vec::<String>::new());
 }
 
 #[test]

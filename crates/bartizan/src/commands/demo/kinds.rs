@@ -73,6 +73,9 @@ pub fn title(kind: Kind) -> &'static str {
     }
 }
 
+/// The gateway removes the header that replaces the method: what arrives is a plain `GET`.
+const HARMLESS: &str = "already harmless";
+
 /// The capability that will stop what gets through, at most 17 columns.
 pub fn needs(kind: Kind) -> &'static str {
     match kind {
@@ -86,12 +89,21 @@ pub fn needs(kind: Kind) -> &'static str {
         }
         Kind::LoggedOutToken | Kind::ForgedToken => "token revocation",
         Kind::SqlInjection | Kind::ShellInjection | Kind::TemplateInjection | Kind::Ssrf => "firewall rules",
-        Kind::LowPrivilege | Kind::MethodOverride => "roles",
+        Kind::LowPrivilege => "roles",
+        Kind::MethodOverride => HARMLESS,
         Kind::Person
         | Kind::AnonymousAccess
         | Kind::ForgottenEndpoint
         | Kind::PathTrick
         | Kind::ForeignOrigin => "a tighter policy",
+    }
+}
+
+/// The same as a sentence.
+pub fn ahead(kind: Kind) -> String {
+    match needs(kind) {
+        HARMLESS => "harmless, its header is removed".to_owned(),
+        capability => format!("to be stopped by {capability}"),
     }
 }
 

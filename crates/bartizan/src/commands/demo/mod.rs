@@ -11,7 +11,7 @@ mod view;
 mod words;
 
 use std::{
-    io::IsTerminal as _,
+    io::{IsTerminal as _, Write as _},
     net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
@@ -165,7 +165,14 @@ async fn demo(args: &Args) -> Result<(), Failure> {
         stage: &stage,
         json: args.output == Output::Json,
     };
-    let shown = if watched && !args.plain { show.view(&mut ends).await } else { show.lines(&mut ends).await };
+    let screen = if watched && !args.plain { Screen::open().ok() } else { None };
+    let shown = match screen {
+        Some(screen) => show.view(screen, &mut ends).await,
+        None => {
+            show.lines(&mut ends).await;
+            Ok(())
+        }
+    };
     show.refresh();
     let Show { score, facts, json, .. } = show;
     // Frozen: what is cut off by the end is nobody's fault.
@@ -191,6 +198,7 @@ fn facts(args: &Args, stage: &Stage, watched: bool) -> Facts {
         generation: 1,
         problem: None,
         elapsed: Duration::ZERO,
+        held: false,
         limit: match args.minutes {
             Some(Minutes(limit)) => Some(limit),
             None => (!watched).then_some(UNWATCHED),
@@ -301,51 +309,57 @@ impl Show<'_> {
     }
 
     /// On a terminal: a frame four times a second, and whenever the window or a key asks for one.
-    async fn view(&mut self, ends: &mut Ends) -> std::io::Result<()> {
+    async fn view(&mut self, mut screen: Screen, ends: &mut Ends) -> std::io::Result<()> {
         let look = Look::of_environment();
-        let mut screen = Screen::open()?;
         let mut frames = tokio::time::interval(FRAME);
-        let mut held = false;
-        loop {
-            self.refresh();
-            if self.is_over() {
-                return Ok(());
+        let mut shown = self.score.lock().clone();
+        while !self.is_over() {
+            if !self.facts.held {
+                self.refresh();
+                shown = self.score.lock().clone();
             }
-            if !held {
-                let score = self.score.lock().clone();
-                screen.show(|frame| view::draw(frame, &score, &self.facts, look))?;
-            }
+            screen.show(|frame| view::draw(frame, &shown, &self.facts, look))?;
             tokio::select! {
-                _ = frames.tick() => {}
+                _ = frames.tick(), if !self.facts.held => {}
+                () = self.rest() => {}
                 () = ends.asked() => return Ok(()),
                 wish = screen.wishes.recv() => match wish {
                     Some(Wish::End) | None => return Ok(()),
-                    Some(Wish::Hold) => held = !held,
+                    Some(Wish::Hold) => self.facts.held = !self.facts.held,
                     Some(Wish::Redraw) => {}
                 },
             }
         }
+        Ok(())
     }
 
-    /// Elsewhere: lines.
-    async fn lines(&mut self, ends: &mut Ends) -> std::io::Result<()> {
-        let mut plain = Plain::default();
-        if !self.json {
-            Plain::opening(&self.facts).iter().for_each(|line| say(line));
+    /// Ends when the demo's time is over.
+    async fn rest(&self) {
+        match self.facts.limit {
+            Some(limit) => tokio::time::sleep_until((self.began + limit).into()).await,
+            None => std::future::pending().await,
         }
+    }
+
+    /// Elsewhere: lines, for as long as somebody reads them.
+    async fn lines(&mut self, ends: &mut Ends) {
+        let mut plain = Plain::default();
+        let mut lines = if self.json { Vec::new() } else { Plain::opening(&self.facts) };
         let mut looks = tokio::time::interval(FRAME);
-        loop {
+        while !self.is_over() {
+            for line in lines.drain(..) {
+                if writeln!(std::io::stdout(), "{line}").is_err() {
+                    return;
+                }
+            }
             tokio::select! {
                 _ = looks.tick() => {}
-                () = ends.asked() => return Ok(()),
+                () = self.rest() => {}
+                () = ends.asked() => return,
             }
             self.refresh();
-            if self.is_over() {
-                return Ok(());
-            }
             if !self.json {
-                let news = plain.news(&self.score.lock(), &self.facts);
-                news.iter().for_each(|line| say(line));
+                lines = plain.news(&self.score.lock(), &self.facts);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use bartizan_traffic::Kind;
 
 use super::{
-    kinds::{needs, title},
+    kinds::{ahead, title},
     score::Score,
     view::Facts,
     words::{clock, count, duration, percent},
@@ -67,11 +67,7 @@ impl Plain {
         }
         for kind in &facts.cast {
             if score.attack(*kind).through > 0 && self.through.insert(*kind) {
-                lines.push(format!(
-                    "{now:>5}  through  {}: will be stopped by {}",
-                    title(*kind),
-                    needs(*kind)
-                ));
+                lines.push(format!("{now:>5}  through  {}: {}", title(*kind), ahead(*kind)));
             }
         }
         for wrong in score.people.wrong.iter().skip(self.wrong) {

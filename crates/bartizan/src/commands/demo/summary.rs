@@ -32,28 +32,20 @@ pub fn text(score: &Score, facts: &Facts, kept: bool) -> String {
     }
     lines.push(String::new());
     lines.push("Where to look next".to_owned());
+    let Facts { program, state, .. } = facts;
     if kept {
-        lines.push(format!("  {} why EVENT --state {}", facts.program, facts.state.display()));
+        lines.push(format!("  {program} why EVENT --state {}", state.display()));
     } else {
-        lines.push(format!(
-            "  {} demo --state kept      keeps the events, so that `why` can explain them afterwards",
-            facts.program
-        ));
+        lines.push(format!("  {program} demo --state kept   # keeps events for `why`"));
     }
-    lines.push(format!(
-        "  {} demo --print-policy    the policy, to change and try by `--policy`",
-        facts.program
-    ));
-    lines.push(format!("  {} run --upstream http://127.0.0.1:3000    before an API of yours", facts.program));
+    lines.push(format!("  {program} demo --print-policy > mine.yaml   # for `--policy`"));
+    lines.push(format!("  {program} run --upstream http://127.0.0.1:3000   # your own API"));
     lines.join("\n")
 }
 
 fn attacks(lines: &mut Vec<String>, score: &Score, facts: &Facts) {
     lines.push(String::new());
-    lines.push(format!(
-        "{:<24}{:>8}{:>9}{:>9}   will be stopped by",
-        "Attacks", "tried", "stopped", "through"
-    ));
+    lines.push(format!("{:<24}{:>8}{:>9}{:>9}   to be stopped by", "Attacks", "tried", "stopped", "through"));
     let line = |name: &str, tally: super::score::Tally, note: &str| {
         let (tried, stopped, through) = (count(tally.tried), count(tally.stopped), count(tally.through));
         format!("{name:<24}{tried:>8}{stopped:>9}{through:>9}   {note}").trim_end().to_owned()

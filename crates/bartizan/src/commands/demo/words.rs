@@ -40,7 +40,7 @@ pub fn fit(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();
     }
-    text.chars().take(columns.saturating_sub(1)).chain(['~']).collect()
+    text.chars().take(columns.saturating_sub(1)).chain(['~']).take(columns).collect()
 }
 
 #[cfg(test)]
@@ -58,6 +58,7 @@ mod tests {
         assert_eq!((ms(999_600), ms(1_260_000)), ("1.0 s".into(), "1.3 s".into()));
         assert_eq!((percent(100.0), percent(99.987)), ("100%".into(), "99.99%".into()));
         assert_eq!((fit("accounts", 8), fit("accounts", 5)), ("accounts".into(), "acco~".into()));
+        assert_eq!(fit("accounts", 0), "");
         assert_eq!(clock(Duration::from_secs(3_665)), "61:05");
     }
 }

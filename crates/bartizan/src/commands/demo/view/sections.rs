@@ -33,6 +33,8 @@ pub struct Facts {
     pub problem: Option<String>,
     /// Since the start.
     pub elapsed: Duration,
+    /// Whether the view is held still.
+    pub held: bool,
     /// When it ends by itself.
     pub limit: Option<Duration>,
     /// The people who are about.
@@ -264,7 +266,11 @@ fn address(refusal: &Refusal) -> String {
 
 fn wide(refusal: &Refusal, look: Look, width: usize) -> Line<'static> {
     // Whole IPv6 addresses, long operations and who it was where there is room for them.
-    let (from, reason, kind) = if width >= 180 { (39, 32, 24) } else { (15, 26, 0) };
+    let (from, reason, kind) = match width {
+        180.. => (39, 34, 24),
+        120..180 => (15, 33, 0),
+        _ => (15, 26, 0),
+    };
     let operation = width.saturating_sub(2 + 5 + 2 + from + 2 + 2 + reason + 7 + kind + 26).min(48);
     Line::from(vec![
         Span::raw(format!("  {:>5}  {:<from$}  ", clock(refusal.at), fit(&address(refusal), from))),
@@ -294,25 +300,22 @@ fn narrow(refusal: &Refusal, look: Look, width: usize) -> Vec<Line<'static>> {
 
 /// Commands to copy. `height` lines at most; the most useful ones come first.
 pub fn closer(score: &Score, facts: &Facts, look: Look, width: usize, height: usize) -> Vec<Line<'static>> {
-    let mut lines = vec![look.rule("Look closer, in another terminal", "q ends", width)];
-    let mut commands = Vec::new();
-    if let Some(id) = score.example() {
-        commands
-            .push(vec![format!("{} why {id}", facts.program), format!("--state {}", facts.state.display())]);
-    }
-    commands.push(vec![format!("curl -s http://{}/metrics | grep refusals", facts.admin)]);
-    if let Some(open) = facts.open {
-        commands.push(vec![format!("curl -i http://{open}/v1/accounts")]);
-    }
-    commands.push(vec![format!("{} check --effective", facts.program), facts.policy.display().to_string()]);
-    for command in commands {
-        let whole = command.join(" ");
-        let rows = if whole.chars().count() + 2 <= width {
-            vec![format!("  {whole}")]
+    let keys = if facts.held { "space goes on, q ends" } else { "space holds, q ends" };
+    let mut lines = vec![look.rule("Look closer, in another terminal", keys, width)];
+    let why = score
+        .example()
+        .map(|id| [format!("{} why {id}", facts.program), format!("--state {}", facts.state.display())]);
+    let metrics = [format!("curl -s http://{}/metrics", facts.admin), "| grep refusals".to_owned()];
+    let call = facts
+        .open
+        .map(|open| [format!("curl -i http://{open}/v1/accounts"), "# be refused yourself".to_owned()]);
+    let change = [format!("vi {}", facts.policy.display()), "# what is saved is in force at once".to_owned()];
+    for [first, rest] in [why, Some(metrics), call, Some(change)].into_iter().flatten() {
+        let rows = if first.chars().count() + rest.chars().count() + 3 <= width {
+            vec![format!("  {first} {rest}")]
+        } else if rest.starts_with('#') {
+            vec![format!("  {first}")]
         } else {
-            let (first, rest) = command
-                .split_first()
-                .map_or((String::new(), String::new()), |(first, rest)| (first.clone(), rest.join(" ")));
             vec![format!("  {first} \\"), format!("    {rest}")]
         };
         if lines.len() + rows.len() <= height {

@@ -57,6 +57,7 @@ fn facts() -> Facts {
         generation: 1,
         problem: None,
         elapsed: Duration::from_secs(42),
+        held: false,
         limit: Some(Duration::from_secs(60)),
         people: 120,
         cast: Kind::ATTACKS.to_vec(),
