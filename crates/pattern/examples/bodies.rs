@@ -156,6 +156,13 @@ fn main() {
     hostile("gzip, 1 GiB of zeros", "text/plain", "gzip", &gzip(&vec![0; 1 << 30]));
     hostile("gzip in gzip", "text/plain", "gzip, gzip", &gzip(&gzip(&vec![0; 1 << 28])));
     hostile("gzip, 32 empty members", "text/plain", "gzip", &gzip(b"").repeat(32));
+    // 64 MiB of zeros, as the reference encoder writes them.
+    let brotli = "cbffff3ff82700e2b14020f7fe8fffff7ff04f00c4611180eefd1fffffffe09f0088c30200ddfb3ffeffffc13f0110870500baf7\
+                  7ffcffff837f02200e0b0074effff8ffff07ff04401c1600e8defff1ffff0ffe0980382c00d0bdffcbffff3ffc1300715800a0\
+                  7bff07";
+    let digit = |at| brotli.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let brotli: Vec<u8> = (0..brotli.len()).step_by(2).filter_map(digit).collect();
+    hostile("brotli, 64 MiB of zeros", "text/plain", "br", &brotli);
     let mut zstd = vec![0x28, 0xb5, 0x2f, 0xfd, 0, (23 - 10) << 3];
     zstd.extend([2, 0, 0x10, 0].repeat(8192));
     hostile("zstd, 1 GiB of zeros", "text/plain", "zstd", &zstd);

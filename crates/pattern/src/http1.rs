@@ -126,7 +126,10 @@ impl Scanner {
                 if bytes == 0 {
                     return Progress::NeedMore;
                 }
-                self.skip_body(bytes as u64);
+                *left -= bytes as u64;
+                if *left == 0 {
+                    self.state = State::Head(Lines::default());
+                }
                 Progress::Body { bytes }
             }
             State::Chunked(body) => {
@@ -149,30 +152,6 @@ impl Scanner {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         matches!(&self.state, State::Head(lines) if !lines.begun && lines.searched == lines.line)
-    }
-
-    /// How many of the next bytes are plain body (of a `Content-Length` body or of a chunk) and need not be shown.
-    #[must_use]
-    pub fn body_left(&self) -> u64 {
-        match &self.state {
-            State::Fixed { left } => *left,
-            State::Chunked(body) => body.data_left(),
-            State::Head(_) | State::Refused(_) => 0,
-        }
-    }
-
-    /// Tells that so many plain body bytes were released without being shown; at most [`Scanner::body_left`].
-    pub fn skip_body(&mut self, bytes: u64) {
-        match &mut self.state {
-            State::Fixed { left } => {
-                *left = left.saturating_sub(bytes);
-                if *left == 0 {
-                    self.state = State::Head(Lines::default());
-                }
-            }
-            State::Chunked(body) => body.skip_data(bytes),
-            State::Head(_) | State::Refused(_) => {}
-        }
     }
 
     /// What the head that was released last said about its body.

@@ -1,4 +1,4 @@
-//! Decoding and matching shared by all rooms: paths, addresses, templates, HTTP/1 heads, HTTP/2 frames.
+//! Decoding and matching shared by all rooms: paths, addresses, templates, HTTP/1 heads, HTTP/2 frames, bodies.
 //!
 //! Pure functions and state machines over bytes. Nothing here waits, logs or knows the time.
 

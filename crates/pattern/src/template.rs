@@ -63,12 +63,6 @@ impl Template {
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(AsRef::as_ref)
     }
-
-    /// Whether it has the shape of `other`: equal but for the names of parameters, so that both match the same paths.
-    #[must_use]
-    pub fn same_shape(&self, other: &Template) -> bool {
-        self.segments == other.segments
-    }
 }
 
 impl fmt::Display for Template {

@@ -51,23 +51,6 @@ impl Chunked {
         matches!(self.stage, Stage::Done)
     }
 
-    /// Bytes of chunk data that come next.
-    pub(super) fn data_left(&self) -> u64 {
-        match self.stage {
-            Stage::Data { left } => left,
-            _ => 0,
-        }
-    }
-
-    pub(super) fn skip_data(&mut self, bytes: u64) {
-        if let Stage::Data { left } = &mut self.stage {
-            *left = left.saturating_sub(bytes);
-            if *left == 0 {
-                self.stage = Stage::DataEnd;
-            }
-        }
-    }
-
     /// Follows `input` as far as it goes.
     pub(super) fn follow(&mut self, input: &[u8], bounds: &HeadBounds) -> Step {
         let mut bytes = 0;
@@ -99,7 +82,10 @@ impl Chunked {
             }
             Stage::Data { left } => {
                 let length = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-                self.skip_data(length as u64);
+                *left -= length as u64;
+                if *left == 0 {
+                    self.stage = Stage::DataEnd;
+                }
                 Ok(length)
             }
             Stage::DataEnd => match input {

@@ -176,7 +176,7 @@ fn a_buffer_is_used_again() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_encoded_comes_back(bytes in prop::collection::vec(prop::sample::select(b"abc\0".to_vec()), 0..2000)) {

@@ -27,9 +27,11 @@ fn same(value: Value<'_>, other: &serde_json::Value) -> bool {
     match other {
         serde_json::Value::Null => value.is_null(),
         serde_json::Value::Bool(truth) => value.as_bool() == Some(*truth),
-        serde_json::Value::Number(number) => value
-            .as_number()
-            .is_some_and(|text| text.parse::<f64>().ok() == number.to_string().parse::<f64>().ok()),
+        serde_json::Value::Number(number) => value.as_number().is_some_and(|text| {
+            let (ours, theirs) = (text.parse::<f64>().unwrap(), number.to_string().parse::<f64>().unwrap());
+            // The other reader rounds the last digits of long numbers.
+            ours == theirs || (ours - theirs).abs() <= ours.abs() * 1e-14 || (ours - theirs).abs() < 1e-300
+        }),
         serde_json::Value::String(text) => value.as_str().as_deref() == Some(text),
         serde_json::Value::Array(items) => {
             value.kind() == Kind::Array
@@ -63,7 +65,7 @@ fn document() -> impl Strategy<Value = serde_json::Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_document_reads_as_another_reader_reads_it(value in document(), pretty in any::<bool>()) {
@@ -98,7 +100,36 @@ proptest! {
                 }
             }
             (Err(error), Err(_)) => prop_assert!(error.offset <= text.len()),
+            // Here numbers are text and have no range.
+            (Ok(_), Err(error)) if error.to_string().contains("out of range") => {}
             (ours, theirs) => prop_assert!(false, "{text:?}: {ours:?} {theirs:?}"),
+        }
+    }
+
+    /// A document with some bytes changed: both readers still agree on whether it is one.
+    #[test]
+    fn what_is_damaged_is_refused_by_both(
+        value in document(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0u8..3, any::<u8>()), 1..4),
+    ) {
+        let mut bytes = value.to_string().into_bytes();
+        for (at, how, byte) in changes {
+            let at = at.index(bytes.len() + 1).min(bytes.len());
+            match how {
+                0 => bytes.insert(at, byte),
+                1 if at < bytes.len() => bytes[at] = byte,
+                _ if at < bytes.len() => drop(bytes.remove(at)),
+                _ => {}
+            }
+        }
+        let mut buffer = TapeBuffer::new();
+        let ours = Tape::parse(&bytes, &JsonLimits::default(), &mut buffer);
+        match (&ours, serde_json::from_slice::<serde_json::Value>(&bytes)) {
+            (Ok(tape), Ok(value)) => prop_assert!(same(tape.root().unwrap(), &value)),
+            // Here numbers are text and have no range.
+            (Ok(_), Err(error)) => prop_assert!(error.to_string().contains("out of range"), "{error}"),
+            (Err(error), Ok(_)) => prop_assert!(false, "{error}"),
+            (Err(_), Err(_)) => {}
         }
     }
 
@@ -300,6 +331,11 @@ fn a_buffer_is_used_again() {
     let tape = read("[7]", &mut buffer);
     assert!(tape.duplicate_key().is_none());
     assert_eq!(tape.root().unwrap().item(0).unwrap().as_number(), Some("7"));
+    let long = format!("[{}0]", "[1,{\"a\":2}],".repeat(500));
+    read(&long, &mut buffer);
+    let room = (buffer.nodes.capacity(), buffer.open.capacity());
+    read(&long, &mut buffer);
+    assert_eq!((buffer.nodes.capacity(), buffer.open.capacity()), room, "nothing is allocated again");
     buffer.shrink(0);
     assert!(buffer.tape(b"[7]").is_empty());
 }

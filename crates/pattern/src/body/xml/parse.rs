@@ -48,7 +48,14 @@ pub(super) fn parse(bytes: &[u8], limits: &XmlLimits, buffer: &mut XmlBuffer) ->
 /// The first character that XML does not allow.
 fn first_invalid(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
-    let control = bytes.iter().position(|byte| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r'));
+    let is_control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
+    // Whole blocks first: without a way out of the loop, many bytes are compared at once.
+    let block =
+        bytes.chunks(256).position(|block| block.iter().fold(false, |any, byte| any | is_control(byte)));
+    let control = block.and_then(|block| {
+        let inner = bytes.get(block * 256..)?.iter().position(is_control)?;
+        Some(block * 256 + inner)
+    });
     let mut finder = memchr::memchr_iter(0xef, bytes);
     let noncharacter = finder.find(|at| {
         matches!(bytes.get(*at..).and_then(|rest| rest.first_chunk()), Some([0xef, 0xbf, 0xbe | 0xbf]))
@@ -350,12 +357,9 @@ fn error_position(reader: &Reader<&[u8]>) -> usize {
 
 /// `Name` of section 2.3, with every character beyond ASCII let through.
 fn is_name(name: &str) -> bool {
-    let starts = |character: char| {
-        character.is_ascii_alphabetic() || "_:".contains(character) || !character.is_ascii()
-    };
-    let goes_on =
-        |character: char| starts(character) || character.is_ascii_digit() || "-.".contains(character);
-    name.starts_with(starts) && name.chars().all(goes_on)
+    let starts = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':' | 0x80..);
+    let goes_on = |byte: u8| starts(byte) || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    name.bytes().next().is_some_and(starts) && name.bytes().all(goes_on)
 }
 
 /// An offset or count: both are below 2^32, which is checked at the start.
