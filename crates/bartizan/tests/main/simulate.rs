@@ -2,12 +2,14 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
+use bartizan_model::Timestamp;
 use bartizan_testkit::{
-    Gateway, Process, free_port, gateway::run_to_end, process::loopback, raw_request, reply,
+    Gateway, Process, RawUpstream, free_port, gateway::run_to_end, process::loopback, raw_request, reply,
+    token::epoch_seconds,
 };
 use serde_json::Value;
 
-use crate::support::BINARY;
+use crate::support::{BINARY, policy};
 
 const SECONDS: Duration = Duration::from_secs(10);
 
@@ -179,4 +181,52 @@ fn a_full_disk_is_one_error() {
     let (code, log) = run(dir.path(), &["simulate", "--out", "a.jsonl", "--requests", "5000"]);
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("a.jsonl") && log.contains("No space left") && log.lines().count() == 1, "{log}");
+}
+
+#[test]
+fn tokens_of_a_file_verify_by_its_key_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = Timestamp::from_seconds(epoch_seconds().unsigned_abs() - 300).to_string();
+    let arguments =
+        ["simulate", "--out", "traffic.jsonl", "--requests", "400", "--people", "5000", "--start", &start];
+    assert_eq!(
+        run(
+            dir.path(),
+            &[arguments.as_slice(), &["--attacks", "forged_token", "--attack-percent", "40"]].concat()
+        )
+        .0,
+        Some(0)
+    );
+    let upstream = RawUpstream::echo().unwrap();
+    let issuers = "issuers:\n  - { name: bank, issuer: \"https://bank.example\", audiences: [bank], algorithms: [EdDSA], \
+                   jwks: file:traffic.jwks.json }\n";
+    let identity = "    identity: { accept: [{ jwt: { issuers: [bank] } }], anonymous: deny }\n";
+    let text = format!("{issuers}{}", policy(&upstream.url(), identity));
+    let gateway = Gateway::with_config(BINARY, &text, |gateway| {
+        fs::copy(dir.path().join("traffic.jwks.json"), gateway.join("traffic.jwks.json"))?;
+        Ok(())
+    })
+    .unwrap();
+    let read = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap();
+    let (traffic, labels) = (read("traffic.jsonl"), read("traffic.labels.jsonl"));
+    let (mut people, mut forged) = (0, 0);
+    for (line, label) in traffic.lines().zip(labels.lines()) {
+        let (line, label): (Value, Value) =
+            (serde_json::from_str(line).unwrap(), serde_json::from_str(label).unwrap());
+        let fields = line["headers"].as_array().unwrap();
+        let Some(field) = fields.iter().find(|field| field[0] == "Authorization") else { continue };
+        // Tokens of later than now are not yet valid.
+        if line["at"].as_str().unwrap()
+            > Timestamp::from_seconds(epoch_seconds().unsigned_abs()).to_string().as_str()
+        {
+            continue;
+        }
+        let status =
+            gateway.get("/v1/accounts", &[&format!("Authorization: {}", field[1].as_str().unwrap())]).status;
+        let is_forged = label["part"] == "attack";
+        assert_eq!(status, if is_forged { 401 } else { 200 }, "{label}");
+        people += u32::from(!is_forged);
+        forged += u32::from(is_forged);
+    }
+    assert!(people > 10 && forged > 5, "{people} {forged}");
 }
