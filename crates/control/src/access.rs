@@ -14,6 +14,26 @@ pub(crate) fn is_open(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz" | "/metrics")
 }
 
+/// Admits a request for an open path. Scrapers and load balancers may use any name that leads here, and HTTP/1.0 without one;
+/// a browser only an address or name of our own, since a page that rebinds its own name to this address reads what it is
+/// answered (DNS rebinding).
+pub(crate) fn admit_open(headers: &HeaderMap, uri: &Uri, local: SocketAddr) -> Result<(), Refusal> {
+    let hosts = headers.get_all(header::HOST).iter().count();
+    if hosts > 1 || hosts == 1 && is_browser(headers) {
+        own_host(headers, uri, local)?;
+    }
+    Ok(())
+}
+
+/// Whether a browser asks: each sends `Accept-Language` or calls itself `Mozilla/`, and no page can take both away.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let mozilla = |agent: &http::HeaderValue| agent.as_bytes().starts_with(b"Mozilla/");
+    headers.get(header::USER_AGENT).is_some_and(mozilla)
+        || [header::ACCEPT_LANGUAGE.as_str(), "origin", "sec-fetch-site"]
+            .iter()
+            .any(|name| headers.contains_key(*name))
+}
+
 /// Admits a request that shows the token, was sent to this address by name or number, and does not come from a web page
 /// of another origin. `local` is the address that the connection arrived at.
 pub(crate) fn admit(

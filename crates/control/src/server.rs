@@ -131,9 +131,13 @@ fn guarded(routes: Router, admin: &Admin, ends: Ends) -> Router {
 
 async fn door(State((admin, ends)): State<(Admin, Ends)>, request: Request, next: Next) -> Response {
     let answer = async {
-        if !access::is_open(request.uri().path())
-            && let Err(refusal) = access::admit(request.headers(), request.uri(), ends.local, &admin.token)
-        {
+        let (headers, uri) = (request.headers(), request.uri());
+        let admitted = if access::is_open(uri.path()) {
+            access::admit_open(headers, uri, ends.local)
+        } else {
+            access::admit(headers, uri, ends.local, &admin.token)
+        };
+        if let Err(refusal) = admitted {
             return refusal.into_response();
         }
         next.run(request).await

@@ -227,6 +227,28 @@ async fn every_path_but_the_probes_needs_the_token() {
 }
 
 #[tokio::test]
+async fn open_paths_answer_scrapers_by_any_name_and_pages_by_ours() {
+    let admin = start().await;
+    for (case, head, expected) in [
+        ("scraper by service name", "Host: bartizan:9440\r\nUser-Agent: Prometheus/3.5.0", 200),
+        ("scraper by full name", "Host: gw1.prod.example:9440\r\nUser-Agent: Prometheus/3.5.0", 200),
+        ("kubelet by address", "Host: 10.1.2.3:9440\r\nUser-Agent: kube-probe/1.34", 200),
+        ("curl", "Host: HOST\r\nUser-Agent: curl/8.5.0", 200),
+        ("browser by our address", "Host: HOST\r\nUser-Agent: Mozilla/5.0\r\nAccept-Language: en", 200),
+        ("rebound page", "Host: evil.example:9440\r\nUser-Agent: Mozilla/5.0\r\nAccept-Language: en", 421),
+        ("rebound page with another agent", "Host: evil.example\r\nUser-Agent: x\r\nAccept-Language: en", 421),
+        ("rebound page that posts", "Host: evil.example\r\nOrigin: http://evil.example", 421),
+        ("two hosts", "Host: HOST\r\nHost: HOST", 421),
+    ] {
+        for path in ["/metrics", "/healthz", "/readyz"] {
+            let request = format!("GET {path} HTTP/1.1\r\n{head}\r\nConnection: close\r\n\r\n");
+            assert_eq!(admin.raw(&request).await.0, expected, "{case} {path}");
+        }
+    }
+    assert_eq!(admin.raw("GET /healthz HTTP/1.0\r\n\r\n").await.0, 200, "a load balancer of old");
+}
+
+#[tokio::test]
 async fn break_glass_is_bounded_in_force_and_audited() {
     let admin = start().await;
     for wrong in [
