@@ -1,5 +1,5 @@
 //! The OWASP Core Rule Set with its own regression tests, in process: every test that is not in
-//! `crs_exceptions.txt` passes.
+//! `crs_exceptions.txt` passes, and both ways of walking tell the same.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,6 +9,8 @@
     reason = "tests assert"
 )]
 
+#[path = "crs/debian.rs"]
+mod debian;
 #[path = "crs/ftw.rs"]
 mod ftw;
 #[path = "crs/setup.rs"]
@@ -19,13 +21,14 @@ use std::{
     fs,
     path::PathBuf,
     sync::{
-        Arc, Mutex,
+        Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use ftw::{Case, Outcome};
-use setup::{suite, warm};
+use bartizan_waf::engine::{Program, Worker};
+use ftw::{Case, Engines, Outcome};
+use setup::{load, suite};
 
 /// The tests that may fail, each with its reason: `920100-4  why`.
 const EXCEPTIONS: &str = include_str!("crs_exceptions.txt");
@@ -35,7 +38,8 @@ const MAX_EXCEPTIONS: usize = 10;
 #[test]
 fn every_regression_test_passes() {
     let Some(suite) = suite() else { return };
-    let rules = warm(&suite);
+    let rules = load(&suite);
+    let (plain, fast) = (Program::plain(rules.clone()), Program::new(rules));
     let only = std::env::var("CRS_ONLY").ok();
     let mut files: Vec<PathBuf> = Vec::new();
     for folder in fs::read_dir(suite.join("tests")).unwrap() {
@@ -55,10 +59,12 @@ fn every_regression_test_passes() {
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
+                let mut engines =
+                    Engines { plain: (plain.clone(), Worker::new()), fast: (fast.clone(), Worker::new()) };
                 while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let cases = ftw::read(&fs::read_to_string(file).unwrap(), file);
                     for case in cases {
-                        let outcome = case.run(&Arc::clone(&rules));
+                        let outcome = case.run(&mut engines);
                         outcomes.lock().unwrap().push((case, outcome));
                     }
                 }

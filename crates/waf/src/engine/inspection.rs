@@ -9,9 +9,10 @@ use super::{
     exchange::{Exchange, RequestHead},
     finding::{Finding, Interruption},
     live::Live,
+    program::{Program, Worker},
 };
 use crate::{
-    lang::{AuditMode, BodyLimitAction, EngineMode, Phase, RuleSet},
+    lang::{AuditMode, BodyLimitAction, EngineMode, Phase},
     variables::{Collections, Tx},
 };
 
@@ -30,7 +31,7 @@ pub struct Context {
 /// does anything.
 #[derive(Debug)]
 pub struct Inspection {
-    pub(super) rules: Arc<RuleSet>,
+    pub(super) program: Arc<Program>,
     pub(super) exchange: Exchange,
     pub(super) live: Live,
 }
@@ -38,15 +39,15 @@ pub struct Inspection {
 impl Inspection {
     /// Begins.
     #[must_use]
-    pub fn new(rules: Arc<RuleSet>, context: Context) -> Self {
-        let live = Live::new(&rules, context);
-        Inspection { rules, exchange: Exchange::default(), live }
+    pub fn new(program: Arc<Program>, context: Context) -> Self {
+        let live = Live::new(&program.rules, context);
+        Inspection { program, exchange: Exchange::default(), live }
     }
 
     /// Phase 1: the head is known.
-    pub fn request_head(&mut self, head: &RequestHead<'_>) -> Option<&Interruption> {
-        self.exchange.read_head(head, &self.rules.settings);
-        self.phase(Phase::RequestHeaders)
+    pub fn request_head(&mut self, head: &RequestHead<'_>, worker: &mut Worker) -> Option<&Interruption> {
+        self.exchange.read_head(head, &self.program.rules.settings);
+        self.phase(Phase::RequestHeaders, worker)
     }
 
     /// Whether the body is to be looked at.
@@ -59,7 +60,7 @@ impl Inspection {
     /// `SecRequestBodyLimitAction` says.
     #[must_use]
     pub fn request_body_limit(&self) -> (usize, BodyLimitAction) {
-        (self.live.controls.request_body_limit, self.rules.settings.request_body_limit_action)
+        (self.live.controls.request_body_limit, self.program.rules.settings.request_body_limit_action)
     }
 
     /// As what the body has to be read, where rules say otherwise than its media type.
@@ -69,14 +70,19 @@ impl Inspection {
     }
 
     /// Phase 2: the whole body is known; empty where there is none. `overlong` says that it is cut.
-    pub fn request_body(&mut self, body: &[u8], overlong: bool) -> Option<&Interruption> {
+    pub fn request_body(
+        &mut self,
+        body: &[u8],
+        overlong: bool,
+        worker: &mut Worker,
+    ) -> Option<&Interruption> {
         self.exchange.inbound_data_error = overlong;
         self.exchange.body_length = body.len();
         if self.wants_request_body() {
-            let Self { rules, exchange, live } = self;
-            exchange.read_body(body, &rules.settings, &live.controls);
+            let Self { program, exchange, live } = self;
+            exchange.read_body(body, &program.rules.settings, &live.controls);
         }
-        self.phase(Phase::RequestBody)
+        self.phase(Phase::RequestBody, worker)
     }
 
     /// Phase 2 with a body that was read already, as [`Inspection::request_body_kind`] or else its media type says.
@@ -85,14 +91,15 @@ impl Inspection {
         body: &[u8],
         reading: &Reading<'_>,
         overlong: bool,
+        worker: &mut Worker,
     ) -> Option<&Interruption> {
         self.exchange.inbound_data_error = overlong;
         self.exchange.body_length = body.len();
         if self.wants_request_body() {
-            let Self { rules, exchange, live } = self;
-            exchange.take_body(reading, &rules.settings, &live.controls);
+            let Self { program, exchange, live } = self;
+            exchange.take_body(reading, &program.rules.settings, &live.controls);
         }
-        self.phase(Phase::RequestBody)
+        self.phase(Phase::RequestBody, worker)
     }
 
     /// Phase 3: the response's head is known.
@@ -101,9 +108,10 @@ impl Inspection {
         status: u16,
         version: &[u8],
         headers: &[(&[u8], &[u8])],
+        worker: &mut Worker,
     ) -> Option<&Interruption> {
         self.exchange.read_response_head(status, version, headers);
-        self.phase(Phase::ResponseHeaders)
+        self.phase(Phase::ResponseHeaders, worker)
     }
 
     /// Whether the response's body is to be looked at: its media type is one that rules look into.
@@ -112,29 +120,34 @@ impl Inspection {
         self.live.engine != EngineMode::Off
             && (self.live.controls.force_response_body
                 || self.live.controls.response_body_access
-                    && self.exchange.has_response_type(&self.rules.settings))
+                    && self.exchange.has_response_type(&self.program.rules.settings))
     }
 
     /// How many bytes of a response body are looked at.
     #[must_use]
     pub fn response_body_limit(&self) -> (usize, BodyLimitAction) {
-        (self.live.controls.response_body_limit, self.rules.settings.response_body_limit_action)
+        (self.live.controls.response_body_limit, self.program.rules.settings.response_body_limit_action)
     }
 
     /// Phase 4: the response's body is known, as far as it is looked at. `overlong` says that it is cut.
-    pub fn response_body(&mut self, body: &[u8], overlong: bool) -> Option<&Interruption> {
+    pub fn response_body(
+        &mut self,
+        body: &[u8],
+        overlong: bool,
+        worker: &mut Worker,
+    ) -> Option<&Interruption> {
         self.exchange.outbound_data_error = overlong;
         self.exchange.response_content_length = body.len();
         if self.wants_response_body() {
-            let Self { rules, exchange, live } = self;
-            exchange.read_response_body(body, &rules.settings, &live.controls);
+            let Self { program, exchange, live } = self;
+            exchange.read_response_body(body, &program.rules.settings, &live.controls);
         }
-        self.phase(Phase::ResponseBody)
+        self.phase(Phase::ResponseBody, worker)
     }
 
     /// Phase 5: the exchange ended, whether or not it was stopped.
-    pub fn finish(&mut self) {
-        self.phase(Phase::Logging);
+    pub fn finish(&mut self, worker: &mut Worker) {
+        self.phase(Phase::Logging, worker);
     }
 
     /// What rules told so far.

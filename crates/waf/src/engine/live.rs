@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     lang::{AllowScope, AuditMode, EngineMode, Phase, Processor, RuleSet, Target, Which},
-    operator::OperatorContext,
     variables::{CollectionKey, StoredVariable, Tx, Variable},
 };
 
@@ -43,7 +42,6 @@ pub(super) struct Live {
     pub(super) controls: Controls,
     pub(super) allowed: Option<(AllowScope, Phase)>,
     pub(super) removed: Removed,
-    pub(super) operator: OperatorContext,
     pub(super) findings: Vec<Finding>,
     pub(super) interruption: Option<Interruption>,
     /// What would have ended the exchange first, if the engine did more than detect.
@@ -138,7 +136,6 @@ impl Live {
             },
             allowed: None,
             removed: Removed::default(),
-            operator: OperatorContext::default(),
             findings: Vec::new(),
             interruption: None,
             would_interrupt: None,

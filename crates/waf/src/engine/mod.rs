@@ -7,9 +7,11 @@ mod body;
 mod effects;
 mod exchange;
 mod expand;
+mod fast;
 mod finding;
 mod inspection;
 mod live;
+mod program;
 mod request;
 mod response;
 mod values;
@@ -18,6 +20,7 @@ mod walk;
 pub use exchange::RequestHead;
 pub use finding::{Finding, Interruption, Match, Stop};
 pub use inspection::{Context, Inspection};
+pub use program::{Program, Worker};
 
 #[cfg(test)]
 mod tests;

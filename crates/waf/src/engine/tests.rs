@@ -4,17 +4,20 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{
-    files::MemoryFiles,
-    lang::{Loader, RuleSet},
-    variables::MemoryCollections,
-};
+use crate::{files::MemoryFiles, lang::Loader, variables::MemoryCollections};
 
-fn rules(text: &str) -> Arc<RuleSet> {
+/// The same rules to be walked both ways.
+struct Both {
+    plain: Arc<Program>,
+    fast: Arc<Program>,
+}
+
+fn rules(text: &str) -> Both {
     let files = MemoryFiles::default();
     let mut loader = Loader::new(&files);
     loader.text("test.conf", text);
-    Arc::new(loader.finish().unwrap_or_else(|errors| panic!("{errors}")).rules)
+    let rules = loader.finish().unwrap_or_else(|errors| panic!("{errors}")).rules;
+    Both { plain: Program::plain(rules.clone()), fast: Program::new(rules) }
 }
 
 fn context() -> Context {
@@ -27,12 +30,23 @@ struct Request<'a> {
     body: &'a str,
 }
 
-fn run(rules: &Arc<RuleSet>, request: &Request<'_>) -> Inspection {
-    run_in(rules, request, context())
+fn run(rules: &Both, request: &Request<'_>) -> Inspection {
+    run_in(rules, request, context)
 }
 
-fn run_in(rules: &Arc<RuleSet>, request: &Request<'_>, context: Context) -> Inspection {
-    let mut inspection = Inspection::new(rules.clone(), context);
+/// Runs the request both ways, which have to tell the same.
+fn run_in(rules: &Both, request: &Request<'_>, context: impl Fn() -> Context) -> Inspection {
+    let plain = run_one(&rules.plain, request, context());
+    let fast = run_one(&rules.fast, request, context());
+    assert_eq!(format!("{:?}", plain.findings()), format!("{:?}", fast.findings()));
+    assert_eq!(plain.interruption(), fast.interruption());
+    assert!(plain.tx().iter().eq(fast.tx().iter()));
+    fast
+}
+
+fn run_one(program: &Arc<Program>, request: &Request<'_>, context: Context) -> Inspection {
+    let mut worker = Worker::new();
+    let mut inspection = Inspection::new(program.clone(), context);
     let headers: Vec<_> = request.headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let head = RequestHead {
         method: if request.body.is_empty() { b"GET" } else { b"POST" },
@@ -42,14 +56,14 @@ fn run_in(rules: &Arc<RuleSet>, request: &Request<'_>, context: Context) -> Insp
         client: "192.0.2.1:1234".parse().unwrap(),
         server: "192.0.2.9:443".parse().unwrap(),
     };
-    if inspection.request_head(&head).is_none()
-        && inspection.request_body(request.body.as_bytes(), false).is_none()
+    if inspection.request_head(&head, &mut worker).is_none()
+        && inspection.request_body(request.body.as_bytes(), false, &mut worker).is_none()
     {
-        let body = b"hello secret";
-        let _ = inspection.response_head(200, b"HTTP/1.1", &[(b"Content-Type", b"text/plain")]).is_none()
-            && inspection.response_body(body, false).is_none();
+        let headers = [(&b"Content-Type"[..], &b"text/plain"[..])];
+        let _ = inspection.response_head(200, b"HTTP/1.1", &headers, &mut worker).is_none()
+            && inspection.response_body(b"hello secret", false, &mut worker).is_none();
     }
-    inspection.finish();
+    inspection.finish(&mut worker);
     inspection
 }
 
@@ -224,7 +238,7 @@ fn stored_collections_count_over_requests() {
     let store = Arc::new(MemoryCollections::new(10));
     let at = |seconds: u64| Context { now: seconds * 1000, collections: Some(store.clone()), ..context() };
     for (second, stopped) in [(0, false), (1, false), (2, true), (70, false)] {
-        let inspection = run_in(&rules, &get("/"), at(second));
+        let inspection = run_one(&rules.fast, &get("/"), at(second));
         assert_eq!(inspection.interruption().is_some(), stopped, "second {second}");
     }
 }

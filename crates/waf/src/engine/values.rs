@@ -51,6 +51,36 @@ impl<'e> View<'e, '_> {
         values
     }
 
+    /// Shows every value of `target`, as [`View::values`] gives them.
+    pub(super) fn visit(self, target: &Target, mut show: impl FnMut(&[u8])) {
+        let exchange = self.exchange;
+        let selector = &target.selector;
+        let selects = |entry: &Entry| {
+            selector.selects(&entry.name) || entry.alias.as_ref().is_some_and(|alias| selector.selects(alias))
+        };
+        let (entries, more, names): (&[Entry], &[Entry], bool) = match target.variable {
+            Variable::Args => (&exchange.args_get, &exchange.args_post, false),
+            Variable::ArgsGet => (&exchange.args_get, &[], false),
+            Variable::ArgsPost => (&exchange.args_post, &[], false),
+            Variable::ArgsNames => (&exchange.args_get, &exchange.args_post, true),
+            Variable::ArgsGetNames => (&exchange.args_get, &[], true),
+            Variable::ArgsPostNames => (&exchange.args_post, &[], true),
+            Variable::RequestHeaders => (&exchange.headers, &[], false),
+            Variable::RequestHeadersNames => (&exchange.headers, &[], true),
+            Variable::RequestCookies => (&exchange.cookies, &[], false),
+            Variable::RequestCookiesNames => (&exchange.cookies, &[], true),
+            Variable::ResponseHeaders => (&exchange.response_headers, &[], false),
+            Variable::ResponseHeadersNames => (&exchange.response_headers, &[], true),
+            _ => {
+                self.values(target).iter().for_each(|value| show(&value.bytes));
+                return;
+            }
+        };
+        for entry in entries.iter().chain(more).filter(|entry| selects(entry)) {
+            show(if names { &entry.name } else { &entry.value });
+        }
+    }
+
     /// The first value of a variable or of one part of it, for macros.
     pub(super) fn first(self, variable: Variable, key: Option<&[u8]>) -> Cow<'e, [u8]> {
         if variable == Variable::Tx {

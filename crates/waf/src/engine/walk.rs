@@ -1,18 +1,20 @@
-//! The walk through a phase, rule by rule, value by value: what every faster way is measured against.
+//! The walk through a phase, rule by rule, value by value. Where there is a plan, rules that cannot match are left out.
 
 use std::sync::Arc;
 
 use super::{
     effects,
     exchange::Exchange,
+    fast::Candidates,
     finding::{Finding, Interruption, Match, Stop, full_name},
     inspection::Inspection,
     live::Live,
+    program::Worker,
     values::{Value, View},
 };
 use crate::{
     lang::{AllowScope, Condition, Disruption, EngineMode, Jump, Link, Phase, Rule, RuleSet, Step, Test},
-    operator::GROUPS,
+    operator::{GROUPS, OperatorContext},
 };
 
 /// How many findings one inspection keeps; more would only repeat.
@@ -20,16 +22,33 @@ const MAX_FINDINGS: usize = 1000;
 
 impl Inspection {
     /// Walks through a phase, unless the exchange was stopped or let through before.
-    pub(super) fn phase(&mut self, phase: Phase) -> Option<&Interruption> {
-        let Self { rules, exchange, live } = self;
+    pub(super) fn phase(&mut self, phase: Phase, worker: &mut Worker) -> Option<&Interruption> {
+        let Self { program, exchange, live } = self;
+        let rules = &program.rules;
         if may_walk(live, phase) {
+            // What may match, once the first rule is reached that can be scanned for.
+            let mut candidates = None;
             let mut at = 0;
             let steps = rules.phases.get(phase as usize).map(Vec::as_slice).unwrap_or_default();
             while let Some(step) = steps.get(at) {
                 at += 1;
                 let Step::Rule(index) = step else { continue };
                 let Some(rule) = rules.rules.get(*index) else { continue };
-                if live.removed.has(*index) || !evaluate(*index, rule, exchange, live, rules) {
+                if live.removed.has(*index) {
+                    continue;
+                }
+                if let Some(plan) = &program.plan
+                    && plan.scans(phase, *index)
+                {
+                    let scratch = &mut worker.scratch;
+                    let candidates = candidates.get_or_insert_with(|| {
+                        Candidates::gather(plan, phase, exchange, live, rules, scratch)
+                    });
+                    if candidates.as_ref().is_some_and(|candidates| !candidates.may_match(*index)) {
+                        continue;
+                    }
+                }
+                if !evaluate(*index, rule, exchange, live, rules, &mut worker.operator) {
                     continue;
                 }
                 if let Jump::To(station) = rule.jump {
@@ -62,7 +81,14 @@ fn may_walk(live: &Live, phase: Phase) -> bool {
 }
 
 /// Looks at one rule with its chain; whether all of it matched.
-fn evaluate(index: usize, rule: &Rule, exchange: &Exchange, live: &mut Live, rules: &RuleSet) -> bool {
+fn evaluate(
+    index: usize,
+    rule: &Rule,
+    exchange: &Exchange,
+    live: &mut Live,
+    rules: &RuleSet,
+    operator: &mut OperatorContext,
+) -> bool {
     live.rule = Some(index);
     live.matched_all.clear();
     live.score = 0;
@@ -73,9 +99,14 @@ fn evaluate(index: usize, rule: &Rule, exchange: &Exchange, live: &mut Live, rul
                 effects_of(link, exchange, live, rules);
                 true
             }
-            Some(condition) => {
-                holds(index, link, condition, &mut Surroundings { exchange, rules }, live, &mut matches)
-            }
+            Some(condition) => holds(
+                index,
+                link,
+                condition,
+                &mut Surroundings { exchange, rules, operator },
+                live,
+                &mut matches,
+            ),
         };
         if !holds {
             return false;
@@ -92,6 +123,7 @@ fn evaluate(index: usize, rule: &Rule, exchange: &Exchange, live: &mut Live, rul
 struct Surroundings<'a> {
     exchange: &'a Exchange,
     rules: &'a RuleSet,
+    operator: &'a mut OperatorContext,
 }
 
 /// Looks at one condition: at every value of every target. Each match has its effects at once.
@@ -103,7 +135,8 @@ fn holds(
     live: &mut Live,
     matches: &mut Vec<Match>,
 ) -> bool {
-    let Surroundings { exchange, rules } = *around;
+    let Surroundings { exchange, rules, operator: found_by } = around;
+    let (exchange, rules) = (*exchange, *rules);
     let transformations: Arc<[_]> = Arc::from(condition.transformations.as_slice());
     let mut found = false;
     for target in &condition.targets.included {
@@ -124,12 +157,12 @@ fn holds(
         }
         for value in values {
             for seen in seen(condition, link.multi_match, &value) {
-                live.operator.capturing = link.capture;
+                found_by.capturing = link.capture;
                 let holds = match &condition.test {
-                    Test::Fixed(operator) => operator.matches(&seen, &mut live.operator),
+                    Test::Fixed(operator) => operator.matches(&seen, found_by),
                     Test::Expanding(operator) => {
                         let argument = View { exchange, live, rules }.expand(&condition.argument);
-                        operator.matches(&argument, &seen, &mut live.operator)
+                        operator.matches(&argument, &seen, found_by)
                     }
                 };
                 if holds == condition.negated {
@@ -137,11 +170,11 @@ fn holds(
                 }
                 found = true;
                 if link.capture && !condition.negated {
-                    capture(live, &seen);
+                    capture(live, found_by, &seen);
                 }
                 live.matches(full_name(value.variable, &value.name), &seen);
                 if matches.len() < Finding::MAX_MATCHES {
-                    let span = if condition.negated { None } else { live.operator.span() };
+                    let span = if condition.negated { None } else { found_by.span() };
                     matches.push(Match::new(
                         value.variable,
                         &value.name,
@@ -182,10 +215,10 @@ fn seen(condition: &Condition, multi_match: bool, value: &Value<'_>) -> Vec<Vec<
 }
 
 /// Keeps the groups of a match as `TX.0` to `TX.9`; groups that took no part are removed.
-fn capture(live: &mut Live, value: &[u8]) {
+fn capture(live: &mut Live, found: &OperatorContext, value: &[u8]) {
     for index in 0..GROUPS {
         let name = [b'0' + u8::try_from(index).unwrap_or_default()];
-        match live.operator.group(index, value) {
+        match found.group(index, value) {
             Some(group) => live.tx.set(&name, group),
             None => live.tx.remove(&name),
         }

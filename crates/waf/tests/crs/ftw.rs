@@ -3,14 +3,17 @@
 use std::{path::Path, sync::Arc};
 
 use bartizan_pattern::http1::{HeadBounds, Progress, Scanner};
-use bartizan_waf::{
-    engine::{Context, Inspection, RequestHead},
-    lang::RuleSet,
-};
+use bartizan_waf::engine::{Context, Inspection, Program, RequestHead, Worker};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use indexmap::IndexMap;
 use regex::bytes::Regex;
 use serde::Deserialize;
+
+/// The same rules to be walked both ways.
+pub struct Engines {
+    pub plain: (Arc<Program>, Worker),
+    pub fast: (Arc<Program>, Worker),
+}
 
 /// One test with its stages.
 pub struct Case {
@@ -96,9 +99,9 @@ impl Case {
         format!("{}-{}", self.rule, self.test)
     }
 
-    pub fn run(&self, rules: &Arc<RuleSet>) -> Outcome {
+    pub fn run(&self, engines: &mut Engines) -> Outcome {
         for stage in &self.stages {
-            if let Outcome::Failed(why) = stage.run(rules) {
+            if let Outcome::Failed(why) = stage.run(engines) {
                 return Outcome::Failed(why);
             }
         }
@@ -107,7 +110,7 @@ impl Case {
 }
 
 impl Stage {
-    fn run(&self, rules: &Arc<RuleSet>) -> Outcome {
+    fn run(&self, engines: &mut Engines) -> Outcome {
         let raw = self.input.raw();
         let expected = &self.output.log;
         let log_is_expected = !expected.expect_ids.is_empty()
@@ -131,7 +134,17 @@ impl Stage {
         let Some(request) = Request::read(&raw) else {
             return Outcome::Failed("no request".to_owned());
         };
-        let inspection = request.inspect(rules);
+        let inspection = request.inspect(&mut engines.plain);
+        let fast = request.inspect(&mut engines.fast);
+        let tell = |inspection: &Inspection| {
+            let variables: Vec<_> = inspection.tx().iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
+            format!("{:#?} {variables:?}", inspection.findings())
+        };
+        let (plain, fast) = (tell(&inspection), tell(&fast));
+        if plain != fast {
+            let line = plain.lines().zip(fast.lines()).find(|(plain, fast)| plain != fast);
+            return Outcome::Failed(format!("the two ways differ: {line:?}"));
+        }
         let told: Vec<_> = inspection.findings().iter().filter(|finding| finding.log).collect();
         let ids: Vec<u64> = told.iter().map(|finding| finding.rule).collect();
         let missing: Vec<_> = expected.expect_ids.iter().filter(|id| !ids.contains(id)).collect();
@@ -297,24 +310,25 @@ impl<'r> Request<'r> {
         Some(Request { method, target, version, headers, body })
     }
 
-    fn inspect(&self, rules: &Arc<RuleSet>) -> Inspection {
+    fn inspect(&self, (program, worker): &mut (Arc<Program>, Worker)) -> Inspection {
         let context = Context { unique_id: "test".into(), now: 1_700_000_000_000, collections: None };
-        let mut inspection = Inspection::new(rules.clone(), context);
+        let mut inspection = Inspection::new(program.clone(), context);
         let address = "127.0.0.1:80".parse().unwrap();
-        inspection.request_head(&RequestHead {
+        let head = RequestHead {
             method: self.method,
             target: self.target,
             version: self.version,
             headers: &self.headers,
             client: address,
             server: address,
-        });
-        inspection.request_body(&self.body, false);
+        };
+        inspection.request_head(&head, worker);
+        inspection.request_body(&self.body, false, worker);
         let answer = Answer::to(self);
         let headers: Vec<_> = answer.headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-        inspection.response_head(answer.status, b"HTTP/1.1", &headers);
-        inspection.response_body(&answer.body, false);
-        inspection.finish();
+        inspection.response_head(answer.status, b"HTTP/1.1", &headers, worker);
+        inspection.response_body(&answer.body, false, worker);
+        inspection.finish(worker);
         inspection
     }
 }

@@ -59,11 +59,11 @@ pub fn suite() -> Option<PathBuf> {
 }
 
 /// The loaded rules.
-pub fn warm(suite: &Path) -> Arc<RuleSet> {
+pub fn load(suite: &Path) -> RuleSet {
     let files = Folder(suite.to_owned());
     let mut loader = Loader::new(&files);
     loader.include("crs-setup.conf.example").text("setup", SETUP).include("rules/*.conf");
     let loaded = loader.finish().unwrap_or_else(|errors| panic!("{errors}"));
     assert!(loaded.warnings.0.is_empty(), "{}", loaded.warnings);
-    Arc::new(loaded.rules)
+    loaded.rules
 }

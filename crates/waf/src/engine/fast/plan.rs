@@ -1,0 +1,312 @@
+//! What is known of a rule set before any request: which rules can be scanned for, and which rules jump over them.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use parking_lot::Mutex;
+
+use super::{bits::Bits, scan::Scanner};
+use crate::{
+    lang::{Condition, Jump, Rule, RuleSet, Selector, Step, Target, Test},
+    operator::Operator,
+    transform::Transformation,
+    variables::{Tx, Variable},
+};
+
+/// How many different gates one phase may have: each is a bit of a profile.
+const MAX_GATES: usize = 64;
+/// How many sets of open gates get a scanner of their own; behind them all rules are scanned for.
+const MAX_PROFILES: usize = 8;
+
+/// The plan of a rule set.
+#[derive(Debug)]
+pub(in crate::engine) struct Plan {
+    phases: [PhasePlan; 5],
+}
+
+/// The plan of one phase.
+#[derive(Debug, Default)]
+pub(super) struct PhasePlan {
+    /// Rules that can be scanned for, in the order of the walk.
+    rules: Vec<ScanRule>,
+    /// Rule index to whether it can be scanned for.
+    scannable: Bits,
+    gates: Vec<Gate>,
+    sets: Mutex<AHashMap<u64, Arc<ScanSet>>>,
+}
+
+#[derive(Debug)]
+struct ScanRule {
+    index: usize,
+    /// The gates that jump over it when they hold.
+    gates: u64,
+}
+
+/// A rule that jumps where a number is what it is, such as a paranoia level.
+#[derive(Debug, PartialEq)]
+struct Gate {
+    name: Box<[u8]>,
+    operator: GateTest,
+    negated: bool,
+}
+
+#[derive(Debug)]
+struct GateTest(Arc<Operator>);
+
+impl PartialEq for GateTest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.relation().is_some() && self.0.relation() == other.0.relation()
+    }
+}
+
+/// Everything to scan for while some gates hold.
+#[derive(Debug)]
+pub(super) struct ScanSet {
+    /// Distinguishes sets within a process, for the caches of threads.
+    pub(super) identity: usize,
+    pub(super) scanner: Scanner,
+    /// How many tests there are.
+    pub(super) tests: usize,
+    /// Rule index to its test, plus one; 0 is none.
+    rule_tests: Vec<u32>,
+    pub(super) sources: Vec<Source>,
+}
+
+/// The values of one variable, with the forms in which rules look at them.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) target: Target,
+    pub(super) forms: Form,
+}
+
+/// A form of a value: tests that look at it, and what is made of it next.
+#[derive(Debug, Default)]
+pub(super) struct Form {
+    /// Tests of this very form; empty bits where there is none.
+    pub(super) tests: Option<Bits>,
+    /// Tests of this form and of all that is made of it.
+    pub(super) all: Bits,
+    /// Every transformation behind this form.
+    pub(super) steps: Vec<Transformation>,
+    pub(super) next: Vec<(Transformation, Form)>,
+}
+
+impl Plan {
+    pub(in crate::engine) fn new(set: &RuleSet) -> Self {
+        let mut phases: [PhasePlan; 5] = Default::default();
+        for (phase, steps) in phases.iter_mut().zip(&set.phases) {
+            *phase = PhasePlan::new(set, steps);
+        }
+        Plan { phases }
+    }
+
+    pub(super) fn phase(&self, phase: crate::lang::Phase) -> Option<&PhasePlan> {
+        self.phases.get(phase as usize)
+    }
+
+    /// Whether the rule can be scanned for.
+    pub(in crate::engine) fn scans(&self, phase: crate::lang::Phase, rule: usize) -> bool {
+        self.phase(phase).is_some_and(|phase| phase.scannable.contains(rule))
+    }
+}
+
+impl PhasePlan {
+    fn new(set: &RuleSet, steps: &[Step]) -> Self {
+        let mut plan = PhasePlan { scannable: Bits::new(set.rules.len()), ..PhasePlan::default() };
+        // The gates that jump over the station that is looked at: bit and where they lead.
+        let mut over: Vec<(usize, usize)> = Vec::new();
+        for (station, step) in steps.iter().enumerate() {
+            over.retain(|(_, to)| *to > station);
+            let Step::Rule(index) = step else { continue };
+            let Some(rule) = set.rules.get(*index) else { continue };
+            if let Some((gate, to)) = gate(rule) {
+                let known = plan.gates.iter().position(|known| *known == gate);
+                let bit = known.unwrap_or(plan.gates.len());
+                if bit < MAX_GATES {
+                    over.push((bit, to));
+                    if known.is_none() {
+                        plan.gates.push(gate);
+                    }
+                }
+            }
+            if condition(rule).is_some() {
+                let gates = over.iter().fold(0, |gates, (bit, _)| gates | 1 << bit);
+                plan.rules.push(ScanRule { index: *index, gates });
+                plan.scannable.insert(*index);
+            }
+        }
+        plan
+    }
+
+    /// What to scan for now: rules that no gate jumps over, as far as the variables stand now.
+    pub(super) fn set(&self, rules: &RuleSet, tx: &Tx) -> Arc<ScanSet> {
+        let mut profile = 0u64;
+        let mut context = crate::operator::OperatorContext::default();
+        for (bit, gate) in self.gates.iter().enumerate() {
+            let holds = tx
+                .get(&gate.name)
+                .is_some_and(|value| gate.operator.0.matches(value, &mut context) != gate.negated);
+            profile |= u64::from(holds) << bit;
+        }
+        let mut sets = self.sets.lock();
+        if let Some(set) = sets.get(&profile) {
+            return set.clone();
+        }
+        if sets.len() >= MAX_PROFILES {
+            profile = 0;
+            if let Some(set) = sets.get(&profile) {
+                return set.clone();
+            }
+        }
+        let live = self.rules.iter().filter(|rule| rule.gates & profile == 0).map(|rule| rule.index);
+        let set = Arc::new(ScanSet::new(rules, live));
+        sets.insert(profile, set.clone());
+        set
+    }
+}
+
+/// A rule that does nothing but jump where a variable of the inspection compares with a number.
+fn gate(rule: &Rule) -> Option<(Gate, usize)> {
+    let Jump::To(to) = rule.jump else { return None };
+    let [link] = rule.links.as_slice() else { return None };
+    let condition = link.condition.as_ref()?;
+    let Test::Fixed(operator) = &condition.test else { return None };
+    operator.relation()?;
+    let [target] = condition.targets.included.as_slice() else { return None };
+    let Selector::Name(name) = &target.selector else { return None };
+    let is_plain = target.variable == Variable::Tx
+        && !target.count
+        && condition.transformations.is_empty()
+        && condition.targets.excluded.is_empty();
+    let gate = Gate { name: name.clone(), operator: GateTest(operator.clone()), negated: condition.negated };
+    is_plain.then_some((gate, to))
+}
+
+/// The condition of a rule that can be scanned for: a pattern or phrases in values that do not change in a phase.
+fn condition(rule: &Rule) -> Option<(&Condition, &Operator, bool)> {
+    let link = rule.links.first()?;
+    let condition = link.condition.as_ref()?;
+    let Test::Fixed(operator) = &condition.test else { return None };
+    let fixed = condition.targets.included.iter().all(|target| !target.count && is_fixed(target.variable));
+    let scans = operator.expression().is_some() || operator.phrases().is_some();
+    (!condition.negated && fixed && scans).then_some((condition, operator, link.multi_match))
+}
+
+/// Whether its values are the same for all rules of a phase.
+fn is_fixed(variable: Variable) -> bool {
+    use Variable as V;
+    matches!(
+        variable,
+        V::Args
+            | V::ArgsGet
+            | V::ArgsGetNames
+            | V::ArgsNames
+            | V::ArgsPost
+            | V::ArgsPostNames
+            | V::Files
+            | V::FilesNames
+            | V::FilesTmpContent
+            | V::MultipartFilename
+            | V::MultipartName
+            | V::MultipartPartHeaders
+            | V::PathInfo
+            | V::QueryString
+            | V::RequestBasename
+            | V::RequestBody
+            | V::RequestCookies
+            | V::RequestCookiesNames
+            | V::RequestFilename
+            | V::RequestHeaders
+            | V::RequestHeadersNames
+            | V::RequestLine
+            | V::RequestMethod
+            | V::RequestProtocol
+            | V::RequestUri
+            | V::RequestUriRaw
+            | V::ResponseArgs
+            | V::ResponseBody
+            | V::ResponseHeaders
+            | V::ResponseHeadersNames
+            | V::Xml
+    )
+}
+
+impl ScanSet {
+    fn new(rules: &RuleSet, live: impl Iterator<Item = usize>) -> Self {
+        static IDENTITIES: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(1);
+        let conditions: Vec<(usize, &Condition, &Operator, bool)> = live
+            .filter_map(|index| {
+                let (condition, operator, multi_match) = condition(rules.rules.get(index)?)?;
+                Some((index, condition, operator, multi_match))
+            })
+            .collect();
+        let operators: Vec<&Operator> = conditions.iter().map(|(_, _, operator, _)| *operator).collect();
+        let (scanner, left_out) = Scanner::new(&operators);
+        let tests = conditions.len();
+        let mut rule_tests = vec![0u32; rules.rules.len()];
+        let mut sources: Vec<Source> = Vec::new();
+        for (test, (index, condition, _, multi_match)) in conditions.iter().enumerate() {
+            if left_out.contains(&test) {
+                continue;
+            }
+            if let Some(place) = rule_tests.get_mut(*index) {
+                *place = u32::try_from(test + 1).unwrap_or_default();
+            }
+            for target in &condition.targets.included {
+                let known = sources.iter().position(|source| source.target == *target);
+                let at = known.unwrap_or_else(|| {
+                    sources.push(Source { target: target.clone(), forms: Form::default() });
+                    sources.len() - 1
+                });
+                if let Some(source) = sources.get_mut(at) {
+                    source.forms.add(&condition.transformations, test, tests, *multi_match);
+                }
+            }
+        }
+        sources.sort_by_key(|source| source.target.variable);
+        for source in &mut sources {
+            source.forms.close(tests);
+        }
+        let identity = IDENTITIES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        ScanSet { identity, scanner, tests, rule_tests, sources }
+    }
+
+    /// The test of a rule, where it has one here.
+    pub(super) fn test(&self, rule: usize) -> Option<usize> {
+        self.rule_tests.get(rule).and_then(|test| (*test as usize).checked_sub(1))
+    }
+}
+
+impl Form {
+    /// Adds a test behind these transformations, with `every` also behind each of them before the last.
+    fn add(&mut self, steps: &[Transformation], test: usize, tests: usize, every: bool) {
+        if every || steps.is_empty() {
+            self.tests.get_or_insert_with(|| Bits::new(tests)).insert(test);
+        }
+        let Some((first, rest)) = steps.split_first() else { return };
+        let at = match self.next.iter().position(|(step, _)| step == first) {
+            Some(at) => at,
+            None => {
+                self.next.push((*first, Form::default()));
+                self.next.len() - 1
+            }
+        };
+        if let Some((_, form)) = self.next.get_mut(at) {
+            form.add(rest, test, tests, every);
+        }
+    }
+
+    /// Gathers what is behind each form.
+    fn close(&mut self, tests: usize) {
+        self.all = self.tests.clone().unwrap_or_else(|| Bits::new(tests));
+        for (step, form) in &mut self.next {
+            form.close(tests);
+            self.all.insert_all(&form.all);
+            for behind in std::iter::once(&*step).chain(&form.steps) {
+                if !self.steps.contains(behind) {
+                    self.steps.push(*behind);
+                }
+            }
+        }
+    }
+}

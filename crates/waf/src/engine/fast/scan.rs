@@ -1,0 +1,183 @@
+//! One scan for all tests: an automaton for the patterns and one for the phrases.
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind as PhraseMatch};
+use regex_automata::{
+    Input, MatchKind, PatternSet,
+    hybrid::dfa::{Cache, DFA},
+    nfa::thompson::{self, WhichCaptures},
+};
+use regex_syntax::{ParserBuilder, hir::Hir};
+
+use super::bits::{Bits, set};
+use crate::operator::Operator;
+
+/// What the automaton of all patterns may take before it is built while running, bytes: the Core Rule Set at its
+/// highest level takes a third.
+const MAX_NFA: usize = 48 << 20;
+/// What each thread may build of it, bytes.
+const MAX_CACHE: usize = 6 << 20;
+/// Up to this many bytes of phrases, their automaton is the fast kind that takes about a thousand times as many bytes.
+const MAX_FAST_PHRASES: usize = 8 << 10;
+
+/// The tests of many rules.
+#[derive(Debug)]
+pub(super) struct Scanner {
+    /// How many tests there are.
+    tests: usize,
+    patterns: Option<DFA>,
+    /// Pattern to test.
+    pattern_tests: Vec<usize>,
+    phrases: Option<AhoCorasick>,
+    /// Phrase to test.
+    phrase_tests: Vec<usize>,
+}
+
+/// What one thread keeps of a [`Scanner`].
+#[derive(Debug)]
+pub(super) struct ScanCache {
+    automaton: Option<Cache>,
+    found: PatternSet,
+}
+
+impl Scanner {
+    /// The scanner of these operators, and which of them it could not take.
+    pub(super) fn new(operators: &[&Operator]) -> (Self, Vec<usize>) {
+        let mut left_out = Vec::new();
+        let mut hirs: Vec<Hir> = Vec::new();
+        let mut scanner = Scanner {
+            tests: operators.len(),
+            patterns: None,
+            pattern_tests: Vec::new(),
+            phrases: None,
+            phrase_tests: Vec::new(),
+        };
+        let mut phrases: Vec<&[u8]> = Vec::new();
+        for (test, operator) in operators.iter().enumerate() {
+            if let Some(expression) = operator.expression() {
+                match parse(expression) {
+                    Some(hir) => {
+                        hirs.push(hir);
+                        scanner.pattern_tests.push(test);
+                    }
+                    None => left_out.push(test),
+                }
+            } else if let Some(list) = operator.phrases() {
+                phrases.extend(list.iter().map(|phrase| &**phrase));
+                scanner.phrase_tests.resize(phrases.len(), test);
+            } else {
+                left_out.push(test);
+            }
+        }
+        scanner.patterns = automaton(&hirs);
+        if scanner.patterns.is_none() {
+            left_out.append(&mut scanner.pattern_tests);
+        }
+        let small = phrases.iter().map(|phrase| phrase.len()).sum::<usize>() <= MAX_FAST_PHRASES;
+        let built = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(PhraseMatch::Standard)
+            .kind(small.then_some(AhoCorasickKind::DFA))
+            .build(&phrases);
+        match built {
+            Ok(built) if !phrases.is_empty() => scanner.phrases = Some(built),
+            Ok(_) => {}
+            Err(_) => {
+                scanner.phrase_tests.dedup();
+                left_out.append(&mut scanner.phrase_tests);
+            }
+        }
+        (scanner, left_out)
+    }
+
+    pub(super) fn cache(&self) -> ScanCache {
+        ScanCache {
+            automaton: self.patterns.as_ref().map(DFA::create_cache),
+            found: PatternSet::new(self.pattern_tests.len()),
+        }
+    }
+
+    /// Sets the bits of the tests that find something in `text`.
+    pub(super) fn scan(&self, text: &[u8], cache: &mut ScanCache, found: &mut [u64]) {
+        if let (Some(automaton), Some(states)) = (&self.patterns, &mut cache.automaton) {
+            cache.found.clear();
+            let whole = automaton.try_which_overlapping_matches(states, &Input::new(text), &mut cache.found);
+            if whole.is_ok() {
+                for pattern in cache.found.iter() {
+                    if let Some(test) = self.pattern_tests.get(pattern.as_usize()) {
+                        set(found, *test);
+                    }
+                }
+            } else {
+                // The text makes too many states: nothing is proved about it.
+                self.pattern_tests.iter().for_each(|test| set(found, *test));
+            }
+        }
+        if let Some(phrases) = &self.phrases {
+            for one in phrases.find_overlapping_iter(text) {
+                if let Some(test) = self.phrase_tests.get(one.pattern().as_usize()) {
+                    set(found, *test);
+                }
+            }
+        }
+    }
+
+    pub(super) fn words(&self) -> usize {
+        Bits::words(self.tests)
+    }
+}
+
+fn parse(expression: &str) -> Option<Hir> {
+    ParserBuilder::new().unicode(false).utf8(false).dot_matches_new_line(true).build().parse(expression).ok()
+}
+
+fn automaton(hirs: &[Hir]) -> Option<DFA> {
+    if hirs.is_empty() {
+        return None;
+    }
+    let nfa = thompson::Compiler::new()
+        .configure(
+            thompson::Config::new()
+                .utf8(false)
+                .which_captures(WhichCaptures::None)
+                .nfa_size_limit(Some(MAX_NFA)),
+        )
+        .build_many_from_hir(hirs)
+        .ok()?;
+    let config = DFA::config()
+        .match_kind(MatchKind::All)
+        .cache_capacity(MAX_CACHE)
+        .skip_cache_capacity_check(true)
+        .minimum_cache_clear_count(Some(8))
+        .minimum_bytes_per_state(Some(16));
+    DFA::builder().configure(config).build_from_nfa(nfa).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests assert")]
+    use super::*;
+    use crate::files::MemoryFiles;
+
+    #[test]
+    fn one_scan_answers_for_all_tests() {
+        let files = MemoryFiles::default();
+        let compile = |name, argument| Operator::compile(name, argument, &files).unwrap();
+        let operators = [
+            compile("rx", "(?i)^sel"),
+            compile("pm", "union select"),
+            compile("rx", "ect$"),
+            compile("pm", "zzz"),
+            compile("streq", "x"),
+        ];
+        let (scanner, left_out) = Scanner::new(&operators.iter().collect::<Vec<_>>());
+        assert_eq!(left_out, [4]);
+        let mut cache = scanner.cache();
+        for (text, expected) in
+            [("SELECT", 0b011), ("xselect", 0b110), ("nothing", 0), ("", 0), ("azzzb", 0b1000)]
+        {
+            let mut found = vec![0];
+            scanner.scan(text.as_bytes(), &mut cache, &mut found);
+            assert_eq!(found, [expected], "{text}");
+        }
+    }
+}
