@@ -1,6 +1,7 @@
 //! What reading bodies costs: bytes per second of usual ones, and milliseconds of those that are made to cost.
 //!
-//! Run it optimized: `cargo run --release -p bartizan-pattern --example bodies`.
+//! Run it optimized: `cargo run --release -p bartizan-pattern --example bodies [NAME]`, where only what has `NAME` in
+//! its name is measured.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for developers")]
 
 use std::{fmt::Write as _, hint::black_box, io::Write as _, time::Instant};
@@ -21,7 +22,15 @@ fn fastest(runs: usize, mut run: impl FnMut()) -> f64 {
     })
 }
 
+/// Whether this is to be measured.
+fn wanted(name: &str) -> bool {
+    std::env::args().nth(1).is_none_or(|part| name.contains(&part))
+}
+
 fn usual(name: &str, content_type: &str, body: &[u8]) {
+    if !wanted(name) {
+        return;
+    }
     let limits = BodyLimits { bytes: usize::MAX, ..BodyLimits::default() };
     let mut buffers = Buffers::new();
     let seconds = fastest(200, || {
@@ -34,6 +43,9 @@ fn usual(name: &str, content_type: &str, body: &[u8]) {
 }
 
 fn hostile(name: &str, content_type: &str, coding: &str, body: &[u8]) {
+    if !wanted(name) {
+        return;
+    }
     let limits = BodyLimits::default();
     let mut buffers = Buffers::new();
     // Each run begins without memory: the first body of a worker is the dearest.
