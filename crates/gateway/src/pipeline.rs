@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bartizan_guards::{Clearance, request_limits::RequestLimits};
 use bartizan_model::{
-    Answer, CanonicalRequest, Client, Denial, Finding, Mode, Phase, Severity, Stop, Transaction, Verdict,
-    transaction::Step,
+    Answer, CanonicalRequest, Client, Denial, Finding, Memory, Mode, Phase, Severity, Stop, Transaction,
+    Verdict, transaction::Step,
 };
 use bartizan_pattern::path::PathRules;
 use bartizan_policy::snapshot::{Api, Found, UnknownOperations};
@@ -160,6 +160,7 @@ pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts
             findings_dropped: 0,
             response_headers: HeaderMap::new(),
             consumed_headers: Vec::new(),
+            memory: Memory::default(),
             monitor_all: gateway.break_glass_at(started),
             probe: connection.mark().is_some(),
             scratch: connection.mark().map(|mark| mark.scratch()),

@@ -80,6 +80,13 @@ pub trait Guard: Sized + Send + Sync + 'static {
         std::future::ready(Outcome::Continue)
     }
 
+    /// How many bytes of the request body the guard has to see before it can decide, at most; asked after
+    /// [`Guard::request_headers`]. `None` leaves the body alone, and it is streamed.
+    fn needs_body(&self, transaction: &Transaction) -> Option<usize> {
+        let _ = transaction;
+        None
+    }
+
     /// Looks at, and may edit, the response head before it is sent. Also called for responses that the gateway makes.
     fn response_headers(&self, transaction: &Transaction, response: &mut ResponseHead) {
         let _ = (transaction, response);
@@ -117,8 +124,23 @@ impl<G> Clone for Mounted<G> {
 
 /// The proof that a guard was evaluated under its mode and did not stop the exchange.
 ///
-/// The field is private and only [`Mounted::request_headers`] fills it: it cannot be forged.
+/// The field is private and only [`Mounted::request_headers`] and [`Mounted::request_body`] fill it: it cannot be forged.
 pub struct Cleared<G>(PhantomData<fn() -> G>);
+
+/// A guard that has heard the request head and decides with the body. It is no proof: [`Mounted::request_body`] makes one
+/// of it.
+pub struct Open<G> {
+    needs_body: Option<usize>,
+    guard: PhantomData<fn() -> G>,
+}
+
+impl<G> Open<G> {
+    /// How many bytes of the body have to be held for it, at most; `None` where it decides without.
+    #[must_use]
+    pub fn needs_body(&self) -> Option<usize> {
+        self.needs_body
+    }
+}
 
 impl<G: Guard> Mounted<G> {
     /// A guard that the policy mounts.
@@ -172,24 +194,86 @@ impl<G: Guard> Mounted<G> {
             transaction.step(G::ID, Phase::RequestHeaders, self.mode, Step::Skipped);
             return Ok(Cleared(PhantomData));
         };
-        match guard.request_headers(transaction).await {
-            Outcome::Continue => {
-                transaction.step(G::ID, Phase::RequestHeaders, self.mode, Step::Continued);
-                Ok(Cleared(PhantomData))
-            }
+        let outcome = guard.request_headers(transaction).await;
+        if matches!(outcome, Outcome::Continue) {
+            transaction.step(G::ID, Phase::RequestHeaders, self.mode, Step::Continued);
+            return Ok(Cleared(PhantomData));
+        }
+        self.judge(transaction, Phase::RequestHeaders, outcome)?;
+        Ok(Cleared(PhantomData))
+    }
+
+    /// Runs a guard on the request head that decides with the body: what it answers is no proof yet.
+    ///
+    /// # Errors
+    /// As [`Mounted::request_headers`].
+    pub async fn open(&self, transaction: &mut Transaction) -> Result<Open<G>, Stop> {
+        let Some(guard) = self.active() else {
+            transaction.step(G::ID, Phase::RequestHeaders, self.mode, Step::Skipped);
+            return Ok(Open { needs_body: None, guard: PhantomData });
+        };
+        let outcome = guard.request_headers(transaction).await;
+        self.judge(transaction, Phase::RequestHeaders, outcome)?;
+        Ok(Open { needs_body: guard.needs_body(transaction), guard: PhantomData })
+    }
+
+    /// Runs the guard on the request body under its mode, also where there is none: `look` shows it what was read.
+    ///
+    /// # Errors
+    /// As [`Mounted::request_headers`].
+    pub fn request_body(
+        &self,
+        open: Open<G>,
+        transaction: &mut Transaction,
+        look: impl FnOnce(&G, &mut Transaction) -> Outcome<G::Reason>,
+    ) -> Result<Cleared<G>, Stop> {
+        let Open { .. } = open;
+        let Some(guard) = self.active() else { return Ok(Cleared(PhantomData)) };
+        let outcome = look(guard, transaction);
+        if matches!(outcome, Outcome::Continue) {
+            transaction.step(G::ID, Phase::RequestBody, self.mode, Step::Continued);
+        }
+        self.judge(transaction, Phase::RequestBody, outcome)?;
+        Ok(Cleared(PhantomData))
+    }
+
+    /// Runs the guard on a part of the response, `phase`, under its mode.
+    ///
+    /// # Errors
+    /// The response must not be sent.
+    pub fn response(
+        &self,
+        transaction: &mut Transaction,
+        phase: Phase,
+        look: impl FnOnce(&G, &mut Transaction) -> Outcome<G::Reason>,
+    ) -> Result<(), Stop> {
+        let Some(guard) = self.active() else { return Ok(()) };
+        let outcome = look(guard, transaction);
+        self.judge(transaction, phase, outcome)
+    }
+
+    /// Turns what a guard says into what happens, under its mode.
+    fn judge(
+        &self,
+        transaction: &mut Transaction,
+        phase: Phase,
+        outcome: Outcome<G::Reason>,
+    ) -> Result<(), Stop> {
+        match outcome {
+            Outcome::Continue => Ok(()),
             Outcome::Answer(answer) => {
-                transaction.step(G::ID, Phase::RequestHeaders, self.mode, Step::Answered);
+                transaction.step(G::ID, phase, self.mode, Step::Answered);
                 Err(Stop::Answer { guard: G::ID, answer: Box::new(answer) })
             }
             Outcome::Challenge(reason) | Outcome::Deny(reason) => {
                 let enforced = if transaction.monitor_all { Mode::Monitor } else { self.mode };
                 let denial = Denial::of(G::ID, &reason);
-                transaction.find(denial.finding(Phase::RequestHeaders, enforced));
+                transaction.find(denial.finding(phase, enforced));
                 if enforced == Mode::Monitor {
-                    transaction.step(G::ID, Phase::RequestHeaders, enforced, Step::Watched(denial.info.code));
-                    Ok(Cleared(PhantomData))
+                    transaction.step(G::ID, phase, enforced, Step::Watched(denial.info.code));
+                    Ok(())
                 } else {
-                    transaction.step(G::ID, Phase::RequestHeaders, enforced, Step::Refused(denial.info.code));
+                    transaction.step(G::ID, phase, enforced, Step::Refused(denial.info.code));
                     Err(Stop::Denial(Box::new(denial)))
                 }
             }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::{HeaderMap, Method, StatusCode, Version};
 use serde::Serialize;
 
-use crate::{Client, EventId, Finding, Mode, Phase, Principal, Timestamp, probe::Scratch};
+use crate::{Client, EventId, Finding, Memory, Mode, Phase, Principal, Timestamp, probe::Scratch};
 
 /// Findings kept per transaction; more are counted, not kept (a hostile request must not grow memory).
 pub const MAX_FINDINGS: usize = 64;
@@ -133,6 +133,8 @@ pub struct Transaction {
     pub response_headers: HeaderMap,
     /// Header fields that must not reach the upstream: credentials that were verified here.
     pub consumed_headers: Vec<http::HeaderName>,
+    /// What guards keep between phases.
+    pub memory: Memory,
     /// Break-glass: every refusal of a guard is a finding only.
     pub monitor_all: bool,
     /// A probe, or a question of `explain`: counts in no ban, limit or baseline.

@@ -214,6 +214,7 @@ mod tests {
             findings_dropped: 0,
             response_headers: HeaderMap::new(),
             consumed_headers: Vec::new(),
+            memory: bartizan_model::Memory::default(),
             monitor_all,
             probe: true,
             scratch: None,

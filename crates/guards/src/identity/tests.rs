@@ -278,6 +278,7 @@ fn transaction(token: &str, at: u64) -> Transaction {
         findings_dropped: 0,
         response_headers: HeaderMap::new(),
         consumed_headers: Vec::new(),
+        memory: bartizan_model::Memory::default(),
         monitor_all: false,
         probe: false,
         scratch: None,

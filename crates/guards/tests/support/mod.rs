@@ -217,6 +217,7 @@ pub fn transaction() -> Transaction {
         findings_dropped: 0,
         response_headers: HeaderMap::new(),
         consumed_headers: Vec::new(),
+        memory: bartizan_model::Memory::default(),
         monitor_all: false,
         probe: false,
         scratch: None,
