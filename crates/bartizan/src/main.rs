@@ -23,7 +23,7 @@ pub const EXIT_CONFIG: u8 = 78;
 #[derive(Parser)]
 #[command(name = "bartizan", version, propagate_version = true, max_term_width = 100)]
 #[command(
-    after_help = "Begin with:\n  bartizan run --upstream http://127.0.0.1:3000\n  bartizan init --upstream http://127.0.0.1:3000\n\nExit codes: 0 ok, 1 findings or failure, 2 usage, 78 bad configuration."
+    after_help = "Begin with:\n  bartizan demo\n  bartizan run --upstream http://127.0.0.1:3000\n  bartizan init --upstream http://127.0.0.1:3000\n\nExit codes: 0 ok, 1 findings or failure, 2 usage, 78 bad configuration."
 )]
 struct Cli {
     #[command(subcommand)]
