@@ -81,8 +81,9 @@ struct Recurring {
 impl Recurring {
     fn new(world: Arc<World>, kind: Kind, begin: Duration) -> Self {
         let plan = Plan::new(kind, 0);
-        // A demo has minutes: everybody hurries.
-        let plan = plan.clone().pace(plan.pace / 2);
+        // A demo has minutes: everybody hurries, and the first one most.
+        let haste = if ORDER.first() == Some(&kind) { 6 } else { 2 };
+        let plan = plan.clone().pace(plan.pace / haste);
         let now = world.attacker(plan.clone());
         Recurring { world, plan, now, wait: Some(begin), offset: 0, highest: 0 }
     }
