@@ -40,8 +40,16 @@ pub enum Deed {
         cents: u64,
         subject: u64,
     },
+    /// One that the person made, by its id.
+    TransferMade(u64),
+    /// What was sent and received.
+    History,
     Payees,
     Payee(u64),
+    RenamePayee {
+        id: u64,
+        name: u64,
+    },
     AddPayee {
         name: u64,
         to: u64,
@@ -66,6 +74,10 @@ pub enum Deed {
     HealthRecord,
     MakeReport(u64),
     Report(u64),
+    Webhooks,
+    AddWebhook(u64),
+    Deliveries(u64),
+    RemoveWebhook(u64),
     /// A bookmark of a payee (or document) that is gone.
     Stale(bool, u64),
 }
@@ -82,12 +94,16 @@ impl Deed {
                 | Deed::Transfer { .. }
                 | Deed::AddPayee { .. }
                 | Deed::Payee(_)
+                | Deed::RenamePayee { .. }
                 | Deed::RemovePayee(_)
                 | Deed::AddNote(_)
                 | Deed::Upload { .. }
                 | Deed::Document(_)
                 | Deed::RemoveDocument(_)
                 | Deed::MakeReport(_)
+                | Deed::AddWebhook(_)
+                | Deed::Deliveries(_)
+                | Deed::RemoveWebhook(_)
         )
     }
 }
@@ -143,8 +159,19 @@ pub fn request(person: &mut Person, deed: &Deed, now: Timestamp) -> Option<Plann
     let draft = match deed {
         Deed::SignIn { mistyped } => sign_in(person, *mistyped, now),
         Deed::SignOut | Deed::Me | Deed::ChangeMe(..) => profile(person, deed),
-        Deed::Transfers { .. } | Deed::Transfer { .. } | Deed::Search(_) => payments(person, deed),
-        Deed::Payees | Deed::Payee(_) | Deed::AddPayee { .. } | Deed::RemovePayee(_) => payees(deed),
+        Deed::Transfers { .. }
+        | Deed::Transfer { .. }
+        | Deed::TransferMade(_)
+        | Deed::History
+        | Deed::Search(_) => payments(person, deed),
+        Deed::Webhooks | Deed::AddWebhook(_) | Deed::Deliveries(_) | Deed::RemoveWebhook(_) => {
+            webhooks(person, deed)
+        }
+        Deed::Payees
+        | Deed::Payee(_)
+        | Deed::AddPayee { .. }
+        | Deed::RenamePayee { .. }
+        | Deed::RemovePayee(_) => payees(deed),
         Deed::Documents | Deed::Document(_) | Deed::Upload { .. } | Deed::RemoveDocument(_) => {
             documents(deed)
         }
@@ -172,15 +199,28 @@ fn sign_in(person: &mut Person, mistyped: bool, now: Timestamp) -> Draft {
             password.make_ascii_uppercase();
         }
     }
-    let mut body = json!({ "username": person.credentials.username, "password": password });
-    if let (Some(secret), Some(object)) = (&person.credentials.totp, body.as_object_mut()) {
-        object.insert("totp".to_owned(), totp(secret, now).into());
-        if !mistyped {
-            person.used_step = now.seconds() / 30;
-        }
+    let username = &person.credentials.username;
+    let code = person.credentials.totp.as_ref().map(|secret| totp(secret, now));
+    if code.is_some() && !mistyped {
+        person.used_step = now.seconds() / 30;
     }
-    let expected = if mistyped { 401 } else { 200 };
-    let draft = Draft::send("login", "POST", "/v1/login", expected).json(&body).on("/sign-in");
+    let of_program = person.connection.as_ref().is_some_and(|connection| connection.device.form == Form::Sdk);
+    let draft = if of_program {
+        // Programs speak OAuth 2.0. Nothing in names and passwords of the bank needs to be encoded.
+        let mut form = format!("grant_type=password&username={username}&password={password}");
+        if let Some(code) = code {
+            form.push_str("&totp=");
+            form.push_str(&code);
+        }
+        let draft = Draft::send("token", "POST", "/token", if mistyped { 400 } else { 200 });
+        Draft { body: Some(("application/x-www-form-urlencoded", form.into_bytes())), ..draft }
+    } else {
+        let mut body = json!({ "username": username, "password": password });
+        if let (Some(code), Some(object)) = (code, body.as_object_mut()) {
+            object.insert("totp".to_owned(), code.into());
+        }
+        Draft::send("login", "POST", "/v1/login", if mistyped { 401 } else { 200 }).json(&body).on("/sign-in")
+    };
     draft.about(format!("customer:{}", person.id))
 }
 
@@ -220,7 +260,34 @@ fn payments(person: &Person, deed: &Deed) -> Draft {
             Draft::get("listTransfers", format!("/v1/transfers?limit={limit}&offset={offset}"))
                 .on("/transfers")
         }
-        _ => Draft::get("listTransfers", "/v1/transfers"),
+        Deed::TransferMade(id) => {
+            let draft = Draft::get("getTransfer", format!("/v1/transfers/{id}"));
+            draft.about(format!("transfer:{id}")).on("/transfers")
+        }
+        _ => {
+            let draft =
+                Draft::get("customerTransfers", format!("/v1/customers/{}/transfers?limit=50", person.id));
+            draft.about(format!("customer:{}", person.id)).on("/transfers")
+        }
+    }
+}
+
+fn webhooks(person: &Person, deed: &Deed) -> Draft {
+    match deed {
+        Deed::AddWebhook(number) => {
+            let url = format!("https://hooks.customer-{}.example/bank/{number}", person.id);
+            let body = json!({ "url": url, "events": ["transfer.received"] });
+            Draft::send("addWebhook", "POST", "/v1/webhooks", 201).json(&body)
+        }
+        Deed::Deliveries(id) => {
+            let draft = Draft::get("listDeliveries", format!("/v1/webhooks/{id}/deliveries"));
+            draft.about(format!("webhook:{id}"))
+        }
+        Deed::RemoveWebhook(id) => {
+            let draft = Draft::send("removeWebhook", "DELETE", format!("/v1/webhooks/{id}"), 204);
+            draft.about(format!("webhook:{id}"))
+        }
+        _ => Draft::get("listWebhooks", "/v1/webhooks"),
     }
 }
 
@@ -229,6 +296,11 @@ fn payees(deed: &Deed) -> Draft {
         Deed::Payee(id) => Draft::get("getPayee", format!("/v1/payees/{id}")).about(format!("payee:{id}")),
         Deed::RemovePayee(id) => {
             Draft::send("removePayee", "DELETE", format!("/v1/payees/{id}"), 204).about(format!("payee:{id}"))
+        }
+        Deed::RenamePayee { id, name } => {
+            let body = json!({ "name": format!("{} {}", pick(&FIRST, *name), pick(&LAST, name / 16)) });
+            let draft = Draft::send("renamePayee", "PATCH", format!("/v1/payees/{id}"), 204).json(&body);
+            draft.about(format!("payee:{id}"))
         }
         Deed::AddPayee { name, to } => {
             let name = format!("{} {}", pick(&FIRST, *name), pick(&LAST, name / 16));
@@ -318,9 +390,8 @@ fn others(person: &Person, deed: &Deed) -> Draft {
 fn dress(person: &Person, draft: Draft) -> Option<Planned> {
     let connection = Arc::clone(person.connection.as_ref()?);
     let mut fields: Vec<(Cow<'static, str>, Cow<'static, str>)> = Vec::with_capacity(6);
-    if draft.operation != "login"
-        && let Some(token) = &person.token
-    {
+    let signs_in = matches!(draft.operation, "login" | "token");
+    if let Some(token) = person.token.as_ref().filter(|_| !signs_in) {
         fields.push(("Authorization".into(), format!("Bearer {}", token.text).into()));
     }
     if connection.device.form == Form::Browser {
@@ -329,7 +400,7 @@ fn dress(person: &Person, draft: Draft) -> Option<Planned> {
         if draft.method != "GET" {
             fields.push(("Origin".into(), site.into()));
         }
-        if let Some(cookie) = person.cookie.as_ref().filter(|_| draft.operation != "login") {
+        if let Some(cookie) = person.cookie.as_ref().filter(|_| !signs_in) {
             fields.push(("Cookie".into(), cookie.clone().into()));
         }
     }

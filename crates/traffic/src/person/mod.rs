@@ -28,10 +28,14 @@ const PRICES_PER_MINUTE: u64 = 100;
 /// What a person sends in one run at most, in cents: every account holds more at the beginning.
 const ALLOWANCE: u64 = 90_000;
 
-/// Payees, notes and documents that a person adds in one run at most; the bank takes a few more of each.
+/// Payees, notes, documents and webhooks that a person adds in one run at most; the bank takes a few more of each.
 const MOST_PAYEES: usize = 60;
 const MOST_NOTES: u64 = 100;
 const MOST_DOCUMENTS: usize = 8;
+const MOST_WEBHOOKS: usize = 4;
+
+/// Transfers whose ids a person remembers; the oldest goes.
+const MOST_TRANSFERS: usize = 20;
 
 /// Something to do, and how long the person takes before it.
 #[derive(Clone, Debug)]
@@ -73,6 +77,8 @@ pub struct Person {
     keys: u64,
     payees: Vec<u64>,
     documents: Vec<u64>,
+    transfers: Vec<u64>,
+    webhooks: Vec<u64>,
     prices_since: Timestamp,
     prices_read: u64,
 }
@@ -100,6 +106,8 @@ impl Person {
             keys: 0,
             payees: Vec::new(),
             documents: Vec::new(),
+            transfers: Vec::new(),
+            webhooks: Vec::new(),
             prices_since: Timestamp::default(),
             prices_read: 0,
             world,
@@ -163,6 +171,14 @@ impl Person {
             Deed::SignOut => self.token = None,
             Deed::AddPayee { .. } => self.payees.extend(created(answer)),
             Deed::Upload { .. } => self.documents.extend(created(answer)),
+            Deed::AddWebhook(_) => self.webhooks.extend(created(answer)),
+            Deed::Transfer { .. } => {
+                if self.transfers.len() >= MOST_TRANSFERS {
+                    self.transfers.remove(0);
+                }
+                self.transfers.extend(created(answer));
+            }
+            Deed::RemoveWebhook(id) => self.webhooks.retain(|kept| kept != id),
             Deed::RemovePayee(id) => self.payees.retain(|kept| kept != id),
             Deed::RemoveDocument(id) => self.documents.retain(|kept| kept != id),
             _ if answer.status == 401 && self.token.is_some() => {
@@ -182,6 +198,7 @@ impl Person {
             Deed::Transfer { cents, .. } => return self.sent_cents + cents > ALLOWANCE,
             Deed::AddNote(_) => return self.notes >= MOST_NOTES,
             Deed::AddPayee { .. } => return self.payees.len() >= MOST_PAYEES,
+            Deed::AddWebhook(_) => return self.webhooks.len() >= MOST_WEBHOOKS,
             Deed::Upload { .. } => return self.documents.len() >= MOST_DOCUMENTS,
             _ => return false,
         };

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use bartizan_model::Timestamp;
 
 use super::{Intent, Person, deed::Deed};
-use crate::{draw::Draw, request::Connection, rhythm::month_before};
+use crate::{device::Form, draw::Draw, request::Connection, rhythm::month_before};
 
 /// A page asks for several things at once.
 const SAME_PAGE: Duration = Duration::from_millis(60);
@@ -39,6 +39,10 @@ pub fn plan(person: &mut Person, now: Timestamp) -> VecDeque<Intent> {
             let stale = Deed::Stale(person.draw.below(2) == 0, 50_000_000 + person.draw.below(1_000_000));
             visit.add(&mut person.draw, READING, stale);
         }
+    }
+    let of_program = person.connection.as_ref().is_some_and(|connection| connection.device.form == Form::Sdk);
+    if of_program && person.draw.percent(50) {
+        visit.webhooks(person);
     }
     if person.draw.percent(35) {
         visit.add(&mut person.draw, READING, Deed::SignOut);
@@ -101,6 +105,24 @@ impl Visit {
         }
         if person.draw.percent(40) {
             self.read(&mut person.draw, Deed::Transfers { limit: 20, offset: 0 });
+        } else if person.draw.percent(15) {
+            self.read(&mut person.draw, Deed::History);
+        }
+    }
+
+    /// What only programs ask for.
+    fn webhooks(&mut self, person: &mut Person) {
+        self.add(&mut person.draw, SAME_PAGE, Deed::Webhooks);
+        match person.draw.some(&person.webhooks).copied() {
+            Some(id) if person.draw.percent(75) => {
+                let leaves = person.draw.percent(20);
+                let deed = if leaves { Deed::RemoveWebhook(id) } else { Deed::Deliveries(id) };
+                self.add(&mut person.draw, SAME_PAGE, deed);
+            }
+            _ => {
+                let number = person.draw.below(1_000);
+                self.add(&mut person.draw, SAME_PAGE, Deed::AddWebhook(number));
+            }
         }
     }
 
@@ -112,7 +134,11 @@ impl Visit {
             self.submit(&mut person.draw, Deed::AddPayee { name, to });
             self.add(&mut person.draw, SAME_PAGE, Deed::Payees);
         } else if let Some(id) = person.draw.some(&person.payees).copied() {
-            let deed = if person.draw.percent(30) { Deed::RemovePayee(id) } else { Deed::Payee(id) };
+            let deed = match person.draw.below(10) {
+                0..=2 => Deed::RemovePayee(id),
+                3..=4 => Deed::RenamePayee { id, name: person.draw.below(256) },
+                _ => Deed::Payee(id),
+            };
             self.read(&mut person.draw, deed);
         }
         if person.draw.percent(70) {
@@ -127,6 +153,11 @@ impl Visit {
             self.submit(&mut person.draw, transfer);
         }
         self.add(&mut person.draw, SAME_PAGE, Deed::Transfers { limit: 20, offset: 0 });
+        if let Some(id) = person.draw.some(&person.transfers).copied()
+            && person.draw.percent(25)
+        {
+            self.read(&mut person.draw, Deed::TransferMade(id));
+        }
         if person.draw.percent(30) {
             let word = person.draw.below(256);
             self.read(&mut person.draw, Deed::Search(word));

@@ -13,6 +13,8 @@ use crate::request::{Answer, Connection, Planned};
 
 /// Bytes of an answer's head at most.
 const MAX_HEAD: usize = 64 * 1024;
+/// Bytes that are read at a time.
+const READ: usize = 8 * 1024;
 /// Fields of an answer at most.
 const MAX_FIELDS: usize = 100;
 
@@ -149,6 +151,8 @@ impl Open {
 
     /// Reads more of what the server sends.
     async fn more(&mut self) -> Result<(), Broken> {
+        // A vector grows by as little as 64 bytes by itself: a system call for each would be slow.
+        self.ahead.reserve(READ);
         match self.stream.read_buf(&mut self.ahead).await {
             Ok(0) => Err(Broken::Closed),
             Ok(_) => Ok(()),
