@@ -243,7 +243,8 @@ fn refuse_references_to_come(node: &Node, path: &str, sources: &Sources, report:
             }
         }
         Value::Map(entries) => {
-            for entry in entries {
+            // `ip_access` says so itself, and what to write instead.
+            for entry in entries.iter().filter(|entry| entry.key != "ip_access") {
                 let below = if path.is_empty() { entry.key.clone() } else { format!("{path}.{}", entry.key) };
                 refuse_references_to_come(&entry.value, &below, sources, report);
             }

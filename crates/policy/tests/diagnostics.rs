@@ -92,7 +92,25 @@ fn features_to_come_are_refused_by_name() {
         );
     }
     let feed = bad(&format!("{API}    guards: {{ ip_access: {{ deny: [feed:drop] }} }}\n"));
-    assert_eq!(place(about(&feed, "`feed:` references are not available")), (4, 35));
+    assert_eq!(place(about(&feed, "`feed:` needs threat-intel feeds")), (4, 35));
+    let times = feed.0.iter().filter(|said| said.message.contains("feed:")).count();
+    assert_eq!(times, 1, "said once: {feed}");
+    let elsewhere = bad(&format!("trusted_proxies: ['feed:cdn']\n{API}"));
+    about(&elsewhere, "`feed:` references are not available");
+}
+
+#[test]
+fn a_missing_upstream_hides_nothing_else_of_its_api() {
+    let text = "apis:\n  - name: shop\n    operations: [{ match: PSOT }]\n    guards: { ip_access: { deny: [nonsense] } }\n";
+    let rejected = bad(text);
+    assert_eq!(place(about(&rejected, "`upstream` is missing here")), (2, 5));
+    about(&rejected, "does not name operations");
+    about(&rejected, "nonsense");
+    for unread in ["upstream: 5", "upstream: { backend: [x] }", "upstream: { backends: 5 }"] {
+        let rejected = bad(&format!("apis:\n  - name: shop\n    {unread}\n"));
+        let missing = rejected.0.iter().any(|said| said.message.contains("`upstream` is missing"));
+        assert!(!missing, "what is there is not missing: {rejected}");
+    }
 }
 
 #[test]

@@ -62,7 +62,13 @@ impl Compiler<'_> {
         let name: Arc<str> = Arc::from(settings.name.as_str());
         self.check_name(&name, &format!("{path}.name"));
         let hosts = self.hosts(&settings.hosts, &format!("{path}.hosts"));
-        let upstream = self.upstream(&name, &settings.upstream, path, own);
+        let upstream = match &settings.upstream {
+            Some(upstream) => self.upstream(&name, upstream, path, own),
+            None => {
+                self.miss_upstream(path);
+                None
+            }
+        };
         let contract =
             settings.contract.as_ref().map(|file| self.contract(file, &format!("{path}.contract")));
         let contract_given = contract.is_some();
@@ -257,6 +263,14 @@ impl Compiler<'_> {
                 }
                 None
             }
+        }
+    }
+
+    /// An `upstream` that could not be read has been told of already.
+    fn miss_upstream(&mut self, path: &str) {
+        let own = format!("{path}.upstream");
+        if !self.report.iter().any(|said| said.path.starts_with(&own)) {
+            self.error(path, "`upstream` is missing here", "add `upstream:`");
         }
     }
 

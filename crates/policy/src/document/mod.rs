@@ -310,7 +310,10 @@ pub(crate) struct ApiSettings {
     #[serde(default)]
     pub base_path: Option<String>,
     /// Where requests go: a URL, or a map of settings.
-    pub upstream: UpstreamText,
+    // Required all the same: compiling says so, after the rest of the API has been looked at.
+    #[serde(default)]
+    #[schemars(required)]
+    pub upstream: Option<UpstreamText>,
     /// The API's OpenAPI document, JSON or YAML (2.0, 3.0, 3.1, 3.2).
     #[serde(default)]
     pub contract: Option<FileReference>,
