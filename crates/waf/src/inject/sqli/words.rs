@@ -1,0 +1,179 @@
+//! The words of SQL and the fingerprints of injections, from the tables of libinjection.
+
+use std::sync::LazyLock;
+
+use libinjectionrs::sqli::sqli_data::SQL_KEYWORDS;
+
+/// No word is longer; what is longer is in no table.
+pub(super) const LONGEST: usize = 31;
+/// Places of the table of words; about a quarter is taken.
+const PLACES: usize = 4096;
+
+/// Bits of the sieve: eight for each fingerprint.
+const SIEVE: usize = 1 << 16;
+
+/// The kind of token that a word in the tables marks as a fingerprint.
+const FINGERPRINT: u8 = b'F';
+/// The kind of a token that is any word.
+const WORD: u8 = b'n';
+
+/// A word in capitals.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub word: &'static [u8],
+    /// Its kind.
+    pub kind: u8,
+    /// Whether the tables have it, and not only words that begin with it.
+    pub listed: bool,
+    /// Whether a longer word begins with it and a space.
+    pub begins: bool,
+}
+
+struct Tables {
+    /// Where in `words` the words of each hash begin, looked for place by place; 0 is an empty place.
+    places: Vec<u16>,
+    /// The first is none.
+    words: Vec<Entry>,
+    /// Fingerprints, each packed into a number, in order.
+    fingerprints: Vec<u64>,
+    /// A bit for the hash of each fingerprint: most texts have one that is in no table, and are done with here.
+    sieve: Vec<u64>,
+}
+
+static TABLES: LazyLock<Tables> = LazyLock::new(|| {
+    let mut tables = Tables {
+        places: vec![0; PLACES],
+        words: vec![Entry { word: b"", kind: 0, listed: false, begins: false }],
+        fingerprints: Vec::new(),
+        sieve: vec![0; SIEVE / 64],
+    };
+    for keyword in SQL_KEYWORDS {
+        let word = keyword.word.as_bytes();
+        match (keyword.token_type, word.split_first()) {
+            (FINGERPRINT, Some((_, letters))) => tables.fingerprints.push(pack(letters)),
+            _ => tables.insert(word, keyword.token_type),
+        }
+    }
+    tables.fingerprints.sort_unstable();
+    for packed in &tables.fingerprints {
+        let (word, bit) = sieve_bit(*packed);
+        if let Some(bits) = tables.sieve.get_mut(word) {
+            *bits |= bit;
+        }
+    }
+    tables
+});
+
+impl Tables {
+    /// Adds a word, and what it begins with up to each of its spaces.
+    fn insert(&mut self, word: &'static [u8], kind: u8) {
+        let entry = self.entry(word);
+        entry.kind = kind;
+        entry.listed = true;
+        for (at, byte) in word.iter().enumerate() {
+            if *byte == b' '
+                && let Some(beginning) = word.get(..at)
+            {
+                self.entry(beginning).begins = true;
+            }
+        }
+    }
+
+    /// The entry of a word, made where there is none.
+    fn entry(&mut self, word: &'static [u8]) -> &mut Entry {
+        let (place, index) = self.find(word);
+        let index = index.unwrap_or_else(|| {
+            let index = self.words.len();
+            if let (Some(slot), Ok(number)) = (self.places.get_mut(place), u16::try_from(index)) {
+                *slot = number;
+                self.words.push(Entry { word, kind: WORD, listed: false, begins: false });
+            }
+            index
+        });
+        // INVARIANT: there are fewer words than places and than 2^16; the first entry stands in for none.
+        let last = self.words.len() - 1;
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "INVARIANT: there is an entry from the start, and `last` is one"
+        )]
+        &mut self.words[index.min(last)]
+    }
+
+    /// The place of a word, and its entry, if it has one.
+    fn find(&self, word: &[u8]) -> (usize, Option<usize>) {
+        let mut place = hash(word) % PLACES;
+        loop {
+            let index = self.places.get(place).copied().map_or(0, usize::from);
+            if index == 0 {
+                return (place, None);
+            }
+            if self.words.get(index).is_some_and(|entry| entry.word.eq_ignore_ascii_case(word)) {
+                return (place, Some(index));
+            }
+            place = (place + 1) % PLACES;
+        }
+    }
+}
+
+/// FNV-1a over the letters in capitals.
+fn hash(word: &[u8]) -> usize {
+    let hash = word.iter().fold(0x811C_9DC5_u32, |hash, byte| {
+        (hash ^ u32::from(byte.to_ascii_uppercase())).wrapping_mul(0x0100_0193)
+    });
+    (hash ^ hash >> 15) as usize
+}
+
+fn pack(letters: &[u8]) -> u64 {
+    letters.iter().fold(0, |packed, letter| packed << 8 | u64::from(letter.to_ascii_uppercase()))
+}
+
+/// The word and the bit of a fingerprint in the sieve.
+const fn sieve_bit(packed: u64) -> (usize, u64) {
+    let hash = packed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+    let hash = hash as usize;
+    (hash / 64, 1 << (hash % 64))
+}
+
+/// A word of the tables, in any case.
+pub(super) fn look_up(word: &[u8]) -> Option<&'static Entry> {
+    // No word of the tables is shorter.
+    if word.len() < 2 || word.len() > LONGEST {
+        return None;
+    }
+    let tables = &*TABLES;
+    tables.find(word).1.and_then(|index| tables.words.get(index))
+}
+
+/// Whether the tables have a fingerprint. Letters compare in any case, as in libinjection.
+pub(super) fn is_injection(fingerprint: &[u8]) -> bool {
+    let packed = pack(fingerprint);
+    let (word, bit) = sieve_bit(packed);
+    let tables = &*TABLES;
+    tables.sieve.get(word).is_some_and(|bits| bits & bit != 0)
+        && tables.fingerprints.binary_search(&packed).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests assert")]
+    use super::*;
+
+    #[test]
+    fn the_tables_are_as_the_look_ups_take_them() {
+        let words = SQL_KEYWORDS.iter().filter(|keyword| keyword.token_type != FINGERPRINT);
+        for keyword in words {
+            let word = keyword.word.as_bytes();
+            assert!(word.len() >= 2 && word.len() <= LONGEST && !word.contains(&b'`'), "{}", keyword.word);
+            let found = look_up(keyword.word.to_lowercase().as_bytes()).unwrap();
+            assert_eq!((found.word, found.kind), (word, keyword.token_type));
+            assert!(found.listed);
+        }
+        assert!(look_up(b"lock in share").unwrap().begins);
+        assert!(!look_up(b"lock in share mode").unwrap().begins);
+        assert!(TABLES.words.len() < PLACES / 3);
+        assert_eq!(TABLES.fingerprints.len(), 8367);
+        assert!(TABLES.fingerprints.iter().all(|packed| *packed < 1 << 40));
+        assert!(look_up(b"selec").is_none());
+        assert!(is_injection(b"s&sos") && !is_injection(b"n") && !is_injection(b""));
+    }
+}
