@@ -18,15 +18,10 @@ use super::{
     Cors,
     origin::{Origin, OriginPattern},
 };
-use crate::{
-    rate_limit::table::LimitTable,
-    support::{self, FixedKeys, Sequence, StillClock, TestFiles},
-};
+use crate::support;
 
 fn compile(config: Value) -> Result<Cors, Diagnostics> {
-    let limits = Arc::new(LimitTable::new(0, &Sequence::new()));
-    let services = support::services(StillClock::new(), limits, FixedKeys::default());
-    support::compile(config, &services, &TestFiles::default())
+    support::compile_alone(config)
 }
 
 fn matches(pattern: &str, origin: &str) -> bool {

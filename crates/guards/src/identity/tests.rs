@@ -13,7 +13,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -22,18 +21,11 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
 };
 use bartizan_model::{
-    Client, Clock, CompileContext, Diagnostics, EventId, FileReference, Files, Guard, Outcome, Profile,
-    Reason, Redacted, Scheme, SecretReference, Services, Timestamp, TokenKey, Transaction,
+    Diagnostics, FileReference, Guard, Outcome, Reason, SecretReference, Services, Timestamp, Transaction,
     compile::{IssuerSpec, KeySource},
-    redacted::KeyedHash,
-    services::{
-        ApiKeyRecord, ApiKeys, BoxFuture, Document, DocumentSource, Documents, LimitDecision, LimitStore,
-        Quota, Random,
-    },
-    transaction::CanonicalRequest,
+    services::{BoxFuture, Document, DocumentSource, Documents},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, Method, Version};
 use serde_json::{Value, json};
 
 use super::{
@@ -42,6 +34,7 @@ use super::{
     claims::Lifetime,
     jwks::{KeySet, Symmetric},
 };
+use crate::support::{self, TestFiles};
 
 const NOW: u64 = 1_767_225_600;
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -49,7 +42,7 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// Everything that a guard gets from outside; only documents do anything.
 struct World {
     documents: Arc<Remote>,
-    files: BTreeMap<&'static str, String>,
+    files: TestFiles,
 }
 
 /// A key set that is replaced by the next one when it is fetched again.
@@ -88,86 +81,21 @@ impl Documents for Remote {
     }
 }
 
-struct Nothing;
-impl Clock for Nothing {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_seconds(NOW)
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
-impl LimitStore for Nothing {
-    fn take(&self, _: u128, _: Quota, _: u32, _: Duration) -> LimitDecision {
-        LimitDecision {
-            allowed: true,
-            remaining: 0,
-            retry_after: Duration::ZERO,
-            reset_after: Duration::ZERO,
-        }
-    }
-}
-impl ApiKeys for Nothing {
-    fn find(&self, _: &[u8; 32]) -> Option<Arc<ApiKeyRecord>> {
-        None
-    }
-    fn is_revoked(&self, _: &str) -> bool {
-        true
-    }
-    fn used(&self, _: &str, _: Timestamp) {}
-}
-impl Random for Nothing {
-    fn fill(&self, _: &mut [u8]) {}
-}
-impl KeyedHash for Nothing {
-    fn hash(&self, _: &[u8]) -> u64 {
-        0
-    }
-}
-
-impl Files for World {
-    fn read(&self, reference: &FileReference) -> Result<Arc<[u8]>, String> {
-        let text = self.files.get(reference.0.as_str()).ok_or("`gone` does not exist")?;
-        Ok(text.as_bytes().into())
-    }
-    fn secret(&self, reference: &SecretReference) -> Result<Redacted<String>, String> {
-        match reference {
-            SecretReference::File(name) => {
-                Ok(Redacted::new(self.files.get(name.as_str()).ok_or("`gone` does not exist")?.clone()))
-            }
-            SecretReference::Env(_) => Err("no environment here".to_owned()),
-        }
-    }
-}
-
 impl World {
     fn new() -> Self {
-        let files = BTreeMap::from([("secret", SECRET.to_owned())]);
-        World { documents: Arc::default(), files }
+        let mut world = World { documents: Arc::default(), files: TestFiles::default() };
+        world.file("secret", SECRET);
+        world
+    }
+
+    fn file(&mut self, name: &str, text: &str) {
+        self.files.given.insert(name.to_owned(), text.as_bytes().to_vec());
     }
 
     fn compile(&self, config: Value, issuers: &[IssuerSpec]) -> Result<Identity, Diagnostics> {
-        let config = serde_json::from_value(config)
-            .map_err(|error| bartizan_model::Diagnostic::error("", error.to_string()))?;
-        let services = Services {
-            clock: Arc::new(Nothing),
-            limits: Arc::new(Nothing),
-            documents: Arc::clone(&self.documents) as Arc<dyn Documents>,
-            api_keys: Arc::new(Nothing),
-            random: Arc::new(Nothing),
-            tokens: TokenKey::new(Arc::new(Nothing)),
-        };
-        let issuers = issuers.iter().map(|spec| (Arc::clone(&spec.name), Arc::new(spec.clone()))).collect();
-        let context = CompileContext {
-            api: "shop",
-            operation: None,
-            profile: Profile::Balanced,
-            issuers: &issuers,
-            services: &services,
-            files: self,
-            scope: &|_| "api:shop".to_owned(),
-        };
-        Identity::compile(config, &context)
+        let documents = Arc::clone(&self.documents) as Arc<dyn Documents>;
+        let services = Services { documents, ..support::idle_services() };
+        support::compile_with(config, &services, &self.files, &|_| "api:shop".to_owned(), issuers)
     }
 
     /// The errors of a configuration, as text.
@@ -251,52 +179,16 @@ fn claims() -> Value {
 }
 
 fn transaction(token: &str, at: u64) -> Transaction {
-    let mut headers = HeaderMap::new();
-    headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
-    let peer = "198.51.100.1:40000".parse::<std::net::SocketAddr>().unwrap();
-    let started = Timestamp::from_seconds(at);
-    Transaction {
-        id: EventId::new(started, 1),
-        started,
-        ticks: Duration::ZERO,
-        client: Client { ip: peer.ip(), peer },
-        request: CanonicalRequest {
-            method: Method::GET,
-            scheme: Scheme::Http,
-            host: "api.test".to_owned(),
-            port: None,
-            path: "/".to_owned(),
-            query: None,
-            headers,
-            version: Version::HTTP_11,
-            content_length: Some(0),
-        },
-        api: "shop".into(),
-        operation: "unknown".into(),
-        principal: None,
-        findings: Vec::new(),
-        findings_dropped: 0,
-        response_headers: HeaderMap::new(),
-        consumed_headers: Vec::new(),
-        memory: bartizan_model::Memory::default(),
-        monitor_all: false,
-        probe: false,
-        scratch: None,
-        trace: None,
-    }
-}
-
-fn run<F: Future>(future: F) -> F::Output {
-    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("nothing here waits"),
-    }
+    let mut transaction = support::transaction();
+    transaction.started = Timestamp::from_seconds(at);
+    transaction.request.headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+    transaction
 }
 
 /// `alice`, or the reason code and the detail of the refusal.
 fn outcome(guard: &Identity, token: &str, at: u64) -> Result<String, (&'static str, String)> {
     let mut transaction = transaction(token, at);
-    match run(guard.request_headers(&mut transaction)) {
+    match support::now(guard.request_headers(&mut transaction)) {
         Outcome::Continue => Ok(transaction.principal.unwrap().subject.to_string()),
         Outcome::Challenge(reason) | Outcome::Deny(reason) => {
             Err((reason.info().code, reason.detail().into_owned()))
@@ -383,7 +275,7 @@ fn a_remembered_token_is_judged_anew_each_time() {
     assert_eq!(code(&guard, &token, NOW), "identity.unknown_issuer");
 
     let mut changed = World::new();
-    changed.files.insert("secret", "another secret of more than 32 bytes".to_owned());
+    changed.file("secret", "another secret of more than 32 bytes");
     let guard = changed.compile(json!({ "accept": ["jwt"] }), &[issuer(secret(), &["HS256"])]).unwrap();
     assert_eq!(code(&guard, &token, NOW), "identity.signature", "another secret under the same name");
 }
@@ -439,7 +331,7 @@ fn the_principal_holds_what_the_claims_say() {
         set[name] = value;
     }
     let mut transaction = transaction(&hs256(&set), NOW);
-    assert!(matches!(run(guard.request_headers(&mut transaction)), Outcome::Continue));
+    assert!(matches!(support::now(guard.request_headers(&mut transaction)), Outcome::Continue));
     let principal = transaction.principal.unwrap();
     assert_eq!((&*principal.subject, &*principal.issuer), ("alice", "corp"));
     assert_eq!(principal.scopes, ["read".into(), "write".into()]);
@@ -473,11 +365,9 @@ fn details_name_what_is_configured_and_nothing_of_the_token() {
 #[test]
 fn wrong_settings_say_where_and_what_to_do() {
     let mut world = World::new();
-    world.files.insert("short", "too short".to_owned());
-    world.files.insert("html", "<html>".to_owned());
-    world
-        .files
-        .insert("certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned());
+    world.file("short", "too short");
+    world.file("html", "<html>");
+    world.file("certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     let good = || issuer(secret(), &["HS256"]);
     let file = |name: &str| KeySource::File(FileReference(name.to_owned()));
     let jwt = || json!({ "accept": [{ "jwt": { "issuers": ["corp"] } }] });
@@ -539,7 +429,7 @@ fn wrong_settings_say_where_and_what_to_do() {
 fn an_empty_block_lets_everybody_pass_unnamed() {
     let guard = World::new().compile(json!({}), &[]).unwrap();
     let mut transaction = transaction("whatever", NOW);
-    assert!(matches!(run(guard.request_headers(&mut transaction)), Outcome::Continue));
+    assert!(matches!(support::now(guard.request_headers(&mut transaction)), Outcome::Continue));
     assert!(transaction.principal.is_none());
 }
 
@@ -574,14 +464,15 @@ fn a_token_seen_again() {
     let guard = world.compile(json!({ "accept": ["jwt"] }), &[issuer(remote(), &["ES256"])]).unwrap();
     let token = signer.token();
     let mut transaction = transaction(&token, NOW);
-    let mut pass = || assert!(matches!(run(guard.request_headers(&mut transaction)), Outcome::Continue));
+    let mut pass =
+        || assert!(matches!(support::now(guard.request_headers(&mut transaction)), Outcome::Continue));
     let started = Instant::now();
     (0..200_000).for_each(|_| pass());
     let again = started.elapsed().as_nanos() / 200_000;
     let new: Vec<_> = (0..2_000).map(|_| self::transaction(&signer.token(), NOW)).collect();
     let started = Instant::now();
     for mut transaction in new {
-        assert!(matches!(run(guard.request_headers(&mut transaction)), Outcome::Continue));
+        assert!(matches!(support::now(guard.request_headers(&mut transaction)), Outcome::Continue));
     }
     let first = started.elapsed().as_nanos() / 2_000;
     println!(

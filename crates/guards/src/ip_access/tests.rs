@@ -7,23 +7,18 @@
     reason = "tests assert"
 )]
 
-use std::{fmt::Write as _, sync::Arc};
+use std::fmt::Write as _;
 
 use bartizan_model::{Diagnostics, Guard, Outcome};
 use serde_json::json;
 
 use super::{IpAccess, MAX_LIST_ERRORS};
-use crate::{
-    rate_limit::table::LimitTable,
-    support::{self, FixedKeys, Sequence, StillClock, TestFiles},
-};
+use crate::support::{self, TestFiles};
 
 fn compile(config: serde_json::Value, list: &str) -> Result<IpAccess, Diagnostics> {
-    let limits = Arc::new(LimitTable::new(0, &Sequence::new()));
-    let services = support::services(StillClock::new(), limits, FixedKeys::default());
     let mut files = TestFiles::default();
     files.given.insert("list.txt".to_owned(), list.as_bytes().to_vec());
-    support::compile(config, &services, &files)
+    support::compile(config, &support::idle_services(), &files)
 }
 
 fn decision(guard: &IpAccess, ip: &str) -> Option<&'static str> {

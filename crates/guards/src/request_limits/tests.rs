@@ -7,22 +7,15 @@
     reason = "tests assert"
 )]
 
-use std::sync::Arc;
-
 use bartizan_model::{Diagnostics, Guard, Outcome, Reason};
 use http::{HeaderValue, Method, header};
 use serde_json::json;
 
 use super::RequestLimits;
-use crate::{
-    rate_limit::table::LimitTable,
-    support::{self, FixedKeys, Sequence, StillClock, TestFiles},
-};
+use crate::support;
 
 fn compile(config: serde_json::Value) -> Result<RequestLimits, Diagnostics> {
-    let limits = Arc::new(LimitTable::new(0, &Sequence::new()));
-    let services = support::services(StillClock::new(), limits, FixedKeys::default());
-    support::compile(config, &services, &TestFiles::default())
+    support::compile_alone(config)
 }
 
 #[test]

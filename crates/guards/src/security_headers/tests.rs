@@ -7,22 +7,15 @@
     reason = "tests assert"
 )]
 
-use std::sync::Arc;
-
 use bartizan_model::{Diagnostics, Guard, ResponseHead};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::SecurityHeaders;
-use crate::{
-    rate_limit::table::LimitTable,
-    support::{self, FixedKeys, Sequence, StillClock, TestFiles},
-};
+use crate::support;
 
 fn compile(config: Value) -> Result<SecurityHeaders, Diagnostics> {
-    let limits = Arc::new(LimitTable::new(0, &Sequence::new()));
-    let services = support::services(StillClock::new(), limits, FixedKeys::default());
-    support::compile(config, &services, &TestFiles::default())
+    support::compile_alone(config)
 }
 
 fn response(config: Value, status: u16, content_type: Option<&'static str>) -> HeaderMap {

@@ -19,7 +19,10 @@ use bartizan_model::{
     Redacted, Scheme, SecretReference, Services, Timestamp, TokenKey, Transaction,
     compile::IssuerSpec,
     redacted::KeyedHash,
-    services::{ApiKeyRecord, ApiKeys, BoxFuture, Document, DocumentSource, Documents, LimitStore, Random},
+    services::{
+        ApiKeyRecord, ApiKeys, BoxFuture, Document, DocumentSource, Documents, LimitDecision, LimitStore,
+        Quota, Random,
+    },
     transaction::CanonicalRequest,
 };
 use http::{HeaderMap, Method, Version};
@@ -92,6 +95,20 @@ impl Documents for NoDocuments {
     }
 }
 
+/// Limits that are never reached.
+pub struct NoLimits;
+
+impl LimitStore for NoLimits {
+    fn take(&self, _: u128, quota: Quota, _: u32, _: Duration) -> LimitDecision {
+        LimitDecision {
+            allowed: true,
+            remaining: quota.burst,
+            retry_after: Duration::ZERO,
+            reset_after: Duration::ZERO,
+        }
+    }
+}
+
 /// API keys by their hash.
 #[derive(Default)]
 pub struct FixedKeys(pub HashMap<[u8; 32], Arc<ApiKeyRecord>>);
@@ -128,6 +145,11 @@ pub fn services(clock: Arc<StillClock>, limits: Arc<dyn LimitStore>, keys: Fixed
     }
 }
 
+/// Services of which a guard needs none.
+pub fn idle_services() -> Services {
+    services(StillClock::new(), Arc::new(NoLimits), FixedKeys::default())
+}
+
 /// Files given in memory, and below a directory.
 #[derive(Default)]
 pub struct TestFiles {
@@ -160,6 +182,11 @@ impl Files for TestFiles {
     }
 }
 
+/// Compiles one guard that needs nothing from outside.
+pub fn compile_alone<G: Guard>(config: serde_json::Value) -> Result<G, Diagnostics> {
+    compile(config, &idle_services(), &TestFiles::default())
+}
+
 /// Compiles one guard for the API `shop`.
 pub fn compile<G: Guard>(
     config: serde_json::Value,
@@ -176,9 +203,21 @@ pub fn compile_in<G: Guard>(
     files: &TestFiles,
     scope: &dyn Fn(&str) -> String,
 ) -> Result<G, Diagnostics> {
+    compile_with(config, services, files, scope, &[])
+}
+
+/// Compiles one guard where the document names these issuers.
+pub fn compile_with<G: Guard>(
+    config: serde_json::Value,
+    services: &Services,
+    files: &TestFiles,
+    scope: &dyn Fn(&str) -> String,
+    issuers: &[IssuerSpec],
+) -> Result<G, Diagnostics> {
     let config = serde_json::from_value(config)
         .map_err(|error| bartizan_model::Diagnostic::error("", error.to_string()))?;
-    let issuers: BTreeMap<Arc<str>, Arc<IssuerSpec>> = BTreeMap::new();
+    let issuers: BTreeMap<Arc<str>, Arc<IssuerSpec>> =
+        issuers.iter().map(|spec| (Arc::clone(&spec.name), Arc::new(spec.clone()))).collect();
     let context = CompileContext {
         api: "shop",
         operation: None,

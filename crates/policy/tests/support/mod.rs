@@ -1,82 +1,8 @@
 //! What the tests of policies share: services that do nothing, and short ways to compile.
 
-use std::{sync::Arc, time::Duration};
-
-use bartizan_model::{
-    Clock, Diagnostic, Diagnostics, Services, Timestamp, TokenKey,
-    redacted::KeyedHash,
-    services::{
-        ApiKeyRecord, ApiKeys, BoxFuture, Document, DocumentSource, Documents, LimitDecision, LimitStore,
-        Quota, Random,
-    },
-};
+use bartizan_model::{Diagnostic, Diagnostics};
+pub use bartizan_policy::offline::services;
 use bartizan_policy::{CompileOptions, Loaded, Rejected, Source};
-
-struct Nothing;
-
-impl Clock for Nothing {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_seconds(1_790_000_000)
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
-
-impl LimitStore for Nothing {
-    fn take(&self, _: u128, _: Quota, _: u32, _: Duration) -> LimitDecision {
-        LimitDecision {
-            allowed: true,
-            remaining: 1,
-            retry_after: Duration::ZERO,
-            reset_after: Duration::ZERO,
-        }
-    }
-}
-
-impl Documents for Nothing {
-    fn watch(&self, _: &DocumentSource) {}
-    fn latest(&self, _: &DocumentSource) -> Option<Document> {
-        None
-    }
-    fn refetch<'a>(&'a self, _: &'a DocumentSource) -> BoxFuture<'a, Option<Document>> {
-        Box::pin(std::future::ready(None))
-    }
-}
-
-impl ApiKeys for Nothing {
-    fn find(&self, _: &[u8; 32]) -> Option<Arc<ApiKeyRecord>> {
-        None
-    }
-    fn is_revoked(&self, _: &str) -> bool {
-        false
-    }
-    fn used(&self, _: &str, _: Timestamp) {}
-}
-
-impl Random for Nothing {
-    fn fill(&self, buffer: &mut [u8]) {
-        buffer.fill(7);
-    }
-}
-
-impl KeyedHash for Nothing {
-    fn hash(&self, input: &[u8]) -> u64 {
-        input.len() as u64
-    }
-}
-
-pub fn services() -> Services {
-    let nothing = Arc::new(Nothing);
-    Services {
-        clock: nothing.clone(),
-        limits: nothing.clone(),
-        documents: nothing.clone(),
-        api_keys: nothing.clone(),
-        random: nothing.clone(),
-        tokens: TokenKey::new(nothing),
-    }
-}
 
 /// Compiles a text called `bartizan.yaml`.
 pub fn compile(text: &str) -> Result<Loaded, Box<Rejected>> {
