@@ -15,6 +15,13 @@ use crate::{
 /// The bank fills its database before it listens.
 const START: Duration = Duration::from_secs(60);
 
+/// The bank's operations that nobody has a token for yet, as a line of a policy.
+pub const SIGN_IN: &str = "operations: [\
+    { match: POST /v1/login, identity: { anonymous: allow } }, \
+    { match: POST /token, identity: { anonymous: allow } }, \
+    { match: POST /v1/password/forgot, identity: { anonymous: allow } }, \
+    { match: POST /v1/password/reset, identity: { anonymous: allow } }]\n";
+
 /// The bank. Dropping it ends the process.
 pub struct Bank {
     process: Process,
@@ -64,6 +71,11 @@ impl Bank {
     #[must_use]
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// The process, to be ended by force.
+    pub fn process_mut(&mut self) -> &mut Process {
+        &mut self.process
     }
 
     /// What a customer signs in with, as JSON; `id` is not divisible by four, whose owners need a code.

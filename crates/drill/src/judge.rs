@@ -111,7 +111,7 @@ mod tests {
         Figures {
             attacks: 5,
             blocked: 5,
-            legitimate: Legitimate { requests: 9, succeeded: 9, micros: vec![1; 9] },
+            legitimate: Legitimate { requests: 9, succeeded: 9, micros: vec![1; 9], missed: Vec::new() },
             values: [("bytes", 0.0)].into(),
             ..Figures::default()
         }

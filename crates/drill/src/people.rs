@@ -138,6 +138,8 @@ fn crowd(stage: &Stage, way: &Way<'_>, least: usize, over: &AtomicBool) -> Resul
                 if outcome.is_as_expected() {
                     did.succeeded += 1;
                     did.micros.push(u64::try_from(outcome.latency.as_micros()).unwrap_or(u64::MAX));
+                } else {
+                    did.miss(missed(outcome.method, &outcome.target, outcome.status()));
                 }
                 if did.requests >= least as u64 && over.load(Ordering::SeqCst) {
                     break;
@@ -196,9 +198,13 @@ impl Person<'_> {
         if stream.is_none() {
             *stream = tls::connect(self.way.address, self.way.host, &self.config).ok();
         }
-        let Some(open) = stream else { return };
+        let Some(open) = stream else {
+            self.did.miss(missed("a connection of the four", "", None));
+            return;
+        };
         let reply = ask(open, bytes);
         if reply.status != 200 || !reply.whole {
+            self.did.miss(missed("one of the four", "", Some(reply.status)));
             *stream = None;
             return;
         }
@@ -209,4 +215,11 @@ impl Person<'_> {
         self.did.succeeded += 1;
         self.did.micros.push(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
     }
+}
+
+/// A person's request that did not succeed, without its query.
+fn missed(method: &str, target: &str, status: Option<u16>) -> String {
+    let path = target.split('?').next().unwrap_or_default();
+    let came = status.map_or_else(|| "not at all".to_owned(), |status| format!("with {status}"));
+    format!("a person's request, {}, was answered {came}", format!("{method} {path}").trim_end())
 }

@@ -131,7 +131,7 @@ impl From<&Figures> for Series {
             succeeded: figures.legitimate.succeeded,
             p99_ms: figures.legitimate.p99_micros().map(millis),
             values: figures.values.clone(),
-            notes: figures.notes.clone(),
+            notes: figures.notes.iter().chain(&figures.legitimate.missed).cloned().collect(),
         }
     }
 }

@@ -119,7 +119,12 @@ pub struct Legitimate {
     pub succeeded: u64,
     /// The time of each that succeeded, in microseconds.
     pub micros: Vec<u64>,
+    /// The first of those that did not succeed, for people: what was asked for, and what came.
+    pub missed: Vec<String>,
 }
+
+/// Requests that did not succeed and are told.
+const MISSES_TOLD: usize = 8;
 
 impl Legitimate {
     /// Takes in what other people did.
@@ -127,6 +132,16 @@ impl Legitimate {
         self.requests += other.requests;
         self.succeeded += other.succeeded;
         self.micros.extend(other.micros);
+        for missed in other.missed {
+            self.miss(missed);
+        }
+    }
+
+    /// Keeps what did not succeed, as far as it is told.
+    pub fn miss(&mut self, what: String) {
+        if self.missed.len() < MISSES_TOLD {
+            self.missed.push(what);
+        }
     }
 
     /// The time within which 99 % of those that succeeded were answered (nearest rank), in microseconds.

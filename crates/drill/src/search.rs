@@ -1,6 +1,11 @@
 //! Looking for secrets in whatever a process left: in every form that a careless sink could have given them.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use base64::{
     Engine,
@@ -10,8 +15,11 @@ use base64::{
 /// A piece of a secret this long is a find: shorter ones occur by chance.
 pub const PIECE: usize = 12;
 
-/// Bytes of one sink that are looked at. A core dump may be larger; what matters lies in its first part.
-pub const MOST: usize = 256 << 20;
+/// Bytes of one sink that are looked at at most; holes of a core dump do not count.
+const MOST: usize = 256 << 20;
+
+/// A file is read in blocks of this.
+const BLOCK: usize = 64 << 10;
 
 type Window = [u8; PIECE];
 
@@ -44,7 +52,6 @@ impl Search {
     /// The numbers of the secrets that are in these bytes as they are, in small letters or percent-decoded, sorted.
     #[must_use]
     pub fn find(&self, bytes: &[u8]) -> Vec<usize> {
-        let bytes = bytes.get(..MOST).unwrap_or(bytes);
         let mut found = Vec::new();
         self.look(bytes, &mut found);
         if bytes.iter().any(u8::is_ascii_uppercase) {
@@ -77,6 +84,27 @@ impl Search {
             }
         }
     }
+}
+
+/// What is in a file, without its blocks of zeros: a core dump is mostly holes.
+///
+/// # Errors
+/// It could not be read.
+pub fn contents(file: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(file)?;
+    let (mut block, zeros) = (vec![0; BLOCK], vec![0; BLOCK]);
+    let mut bytes = Vec::new();
+    while bytes.len() < MOST {
+        let read = file.read(&mut block)?;
+        if read == 0 {
+            break;
+        }
+        let read = block.get(..read).unwrap_or_default();
+        if Some(read) != zeros.get(..read.len()) {
+            bytes.extend_from_slice(read);
+        }
+    }
+    Ok(bytes)
 }
 
 /// The number of the first two bytes.

@@ -8,7 +8,7 @@ use bartizan_testkit::{Ca, Gateway, RawUpstream, ca::Leaf, free_port, process::l
 
 use crate::{
     Stage,
-    bank::Bank,
+    bank::{Bank, SIGN_IN},
     people::Way,
     relay::Relay,
     terminator::{IN_CLEAR, Stubborn, Terminator, hello_of_tls_1_1},
@@ -114,7 +114,7 @@ impl Site {
                 "  - name: {name}\n    hosts: [{host}]\n    upstream: {{ backends: [\"https://localhost:{port}\"], tls: {{ {trust} }} }}\n    \
                  contract: file:bank.json\n    unknown_operations: deny\n    hsts: true\n    \
                  identity: {{ accept: [{{ jwt: {{ issuers: [bank] }} }}], anonymous: deny }}\n    \
-                 operations: [{{ match: POST /v1/login, identity: {{ anonymous: allow }} }}]\n"
+                 {SIGN_IN}"
             )
         };
         let mut text = format!(

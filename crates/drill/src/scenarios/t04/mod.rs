@@ -7,7 +7,7 @@ mod send;
 mod sinks;
 mod site;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use anyhow::{Result, ensure};
 use bartizan_testkit::Gateway;
@@ -30,7 +30,8 @@ pub static SCENARIO: Scenario = Scenario {
     traffic: "each secret to APIs that let it through, refuse, limit, watch, fail and break off, at debug and at trace level; \
               configurations that are refused; an end by SIGKILL, and one by SIGABRT with a core dump allowed",
     truth: "each secret is made for its place from the seed; it is looked for in every form, whole or 12 characters of it; \
-            control marks, which may be recorded, show that the search sees what is there",
+            control marks, which may be recorded, show that the search sees what is there; a request leaks when its secret \
+            is found anywhere",
     bounds: Bounds { requests: 12_000, seconds: 300 },
     proofs: &[
         Criterion {
@@ -95,8 +96,12 @@ pub static SCENARIO: Scenario = Scenario {
         },
         Criterion { key: "in_problems", text: "secrets in refusals", rule: Rule::Exactly(0.0) },
         Criterion { key: "in_core", text: "secrets in core dumps", rule: Rule::Exactly(0.0) },
-        Criterion { key: "blocked_percent", text: "secrets kept, in percent", rule: Rule::Exactly(100.0) },
-        Criterion { key: "leaked", text: "secrets found", rule: Rule::Exactly(0.0) },
+        Criterion { key: "secrets_found", text: "secrets found anywhere", rule: Rule::Exactly(0.0) },
+        Criterion {
+            key: "blocked_percent",
+            text: "requests whose secret was found nowhere, in percent",
+            rule: Rule::Exactly(100.0),
+        },
         Criterion {
             key: "legitimate_requests",
             text: "requests of people meanwhile",
@@ -180,6 +185,8 @@ fn with(stage: &Stage) -> Result<Figures> {
     let mut figures = Figures::default();
     let mut planted = Planted::new(stage);
     let mut found = BTreeSet::new();
+    // How often each was sent: the gateway's own configuration holds one from the start.
+    let mut sent: Vec<u64> = vec![0; planted.secrets().count()];
     let levels: [(&str, &[&str]); 2] =
         [("debug", &["--log", "debug"]), ("trace", &["--log", "trace", "--trace"])];
     for (level, arguments) in levels {
@@ -192,16 +199,20 @@ fn with(stage: &Stage) -> Result<Figures> {
         let control = Search::new([mark.as_str()]);
         let least = if stage.options.short { 6 } else { 25 };
         let work = || {
+            let begun = Instant::now();
             let mut sender = Sender::new(stage, &site, &planted);
             sender.requests()?;
             sender.answers()?;
             ban(&site.gateway, &mark)?;
             let refused = sender.configurations()?;
             sender.explain()?;
-            Ok((sender.heard, refused))
+            let first = sender.first.map(|first| first.duration_since(begun));
+            Ok((sender.heard, sender.sent, refused, first))
         };
         let (done, people) = people::around(stage, &site.bank, &site.way(), least, work)?;
-        let (mut heard, refused) = done;
+        let (mut heard, times, refused, first) = done;
+        sent.iter_mut().zip(times).for_each(|(sum, times)| *sum += times);
+        figures.first_finding = figures.first_finding.or(first);
         figures.legitimate.merge(people);
         figures.add("refused_configurations", refused);
         site.settle(stage)?;
@@ -217,16 +228,19 @@ fn with(stage: &Stage) -> Result<Figures> {
         heard.push(Sink::new("output", output));
         for sink in &heard {
             judge(sink, level, &search, &mut found, &mut figures);
-            figures.add("sinks", 1);
+            figures.add("sinks", u64::from(!sink.bytes.is_empty()));
             figures.add("control_marks", u64::from(!control.find(&sink.bytes).is_empty()));
         }
         figures.add("levels", 1);
         stage.keep_gateway(level, &site.gateway)?;
     }
-    figures.attacks = planted.secrets().count() as u64;
-    figures.leaked = found.len() as u64;
+    // Every request that carried a secret which was found has leaked it.
+    let times = |number: &usize| sent.get(*number).copied().unwrap_or(0).max(1);
+    figures.attacks = (0..sent.len()).map(|number| times(&number)).sum();
+    figures.leaked = found.iter().map(times).sum();
     figures.blocked = figures.attacks - figures.leaked;
-    figures.count("planted", figures.attacks);
+    figures.count("planted", sent.len() as u64);
+    figures.count("secrets_found", found.len() as u64);
     for key in ["in_output", "in_state", "in_metrics", "in_traces", "in_problems", "in_core"] {
         figures.add(key, 0);
     }

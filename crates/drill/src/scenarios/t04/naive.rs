@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use bartizan_testkit::{RawUpstream, raw::raw_request};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{Planted, bytes_of, places::At};
+use super::{Planted, bytes_of, crash, places::At};
 use crate::{Figures, Stage, client::PATIENCE, search::Search, server::Server};
 
 /// The same requests through the naive proxy; what its two logs hold.
@@ -38,6 +38,8 @@ pub fn attack(stage: &Stage) -> Result<Figures> {
     figures.count("debug_log", in_debug);
     figures.leaked = in_debug.max(in_access).min(figures.attacks);
     figures.blocked = figures.attacks - figures.leaked;
+    let held = planted.secrets().next().unwrap_or_default();
+    figures.notes.push(format!("without the gateway, {}", crash::of_another(stage, held)?));
     Ok(figures)
 }
 

@@ -1,6 +1,10 @@
 //! Sending what is planted, and keeping what the gateway itself answers.
 
-use std::{fs, io::Write, time::Duration};
+use std::{
+    fs,
+    io::Write,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
 use bartizan_testkit::{
@@ -35,17 +39,25 @@ pub struct Sender<'a> {
     planted: &'a Planted,
     /// What the gateway said: refusals, and what it explained.
     pub heard: Vec<Sink>,
+    /// How often each place's secret was sent.
+    pub sent: Vec<u64>,
+    /// When the first refusal came.
+    pub first: Option<Instant>,
+    /// The place whose secret is being sent.
+    place: usize,
 }
 
 impl<'a> Sender<'a> {
     pub fn new(stage: &'a Stage, site: &'a Site, planted: &'a Planted) -> Self {
         let heard = vec![Sink::new("refusals", ""), Sink::new("explain", ""), Sink::new("/v1/reload", "")];
-        Sender { stage, site, planted, heard }
+        let sent = vec![0; planted.secrets().count()];
+        Sender { stage, site, planted, heard, sent, first: None, place: usize::MAX }
     }
 
     /// Every place of a request.
     pub fn requests(&mut self) -> Result<()> {
-        for (place, secret) in self.planted.each() {
+        for (number, (place, secret)) in self.planted.each().enumerate() {
+            self.place = number;
             match place.at {
                 At::Field(_) | At::Target(_) | At::Content(..) => {
                     for host in HOSTS {
@@ -59,7 +71,7 @@ impl<'a> Sender<'a> {
                 }
                 At::Inside(_) => self.inside("mirror.test", &bytes_of(place, secret, "mirror.test"))?,
                 At::Admin(text) => {
-                    self.stage.spend()?;
+                    self.spend()?;
                     let admin = self.site.gateway.admin;
                     let bytes = fill(text, secret, &admin.to_string());
                     self.hear(0, &raw_request(admin, bytes.as_bytes(), SHORT));
@@ -71,7 +83,7 @@ impl<'a> Sender<'a> {
                     for host in ["mirror.test", GUARDED] {
                         let (path, credential) = (fill(path, secret, host), fill(credential, secret, host));
                         // What passes comes back to who sent it, and frames do not tell whose words they carry.
-                        self.stage.spend()?;
+                        self.spend()?;
                         let bytes = http2_request("GET", host, &path, &credential, None);
                         let _ = raw_request(self.site.gateway.address, &bytes, SHORT);
                     }
@@ -91,6 +103,7 @@ impl<'a> Sender<'a> {
                 At::Answer(_) | At::Configuration(_) | At::InForce => {}
             }
         }
+        self.place = usize::MAX;
         // Another client, who planted nothing: what it is told must not be what others sent.
         for host in HOSTS {
             self.plain(format!("GET /v1/other HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes(), PATIENCE)?;
@@ -100,7 +113,8 @@ impl<'a> Sender<'a> {
 
     /// Every place of an answer. Its client is entitled to what its upstream says; everybody else is not.
     pub fn answers(&mut self) -> Result<()> {
-        for (place, secret) in self.planted.each() {
+        for (number, (place, secret)) in self.planted.each().enumerate() {
+            self.place = number;
             let At::Answer(text) = place.at else { continue };
             let bytes = fill(text, &written(secret, place.written), ANSWERS).into_bytes();
             self.site.answers.answer(vec![Step::Send(bytes), Step::Close]);
@@ -113,17 +127,19 @@ impl<'a> Sender<'a> {
     pub fn configurations(&mut self) -> Result<u64> {
         let good = fs::read_to_string(&self.site.configuration)?;
         let mut refused = 0;
-        for (place, secret) in self.planted.each() {
+        for (number, (place, secret)) in self.planted.each().enumerate() {
+            self.place = number;
             let At::Configuration(line) = place.at else { continue };
             let line = fill(line, &written(secret, place.written), "");
             fs::write(&self.site.configuration, format!("{good}{line}\n"))?;
-            self.stage.spend()?;
+            self.spend()?;
             let reply = self.site.gateway.ask("POST", "/v1/reload", None)?;
             refused += u64::from(reply.status >= 400);
             self.hear(2, &reply.body);
         }
+        self.place = usize::MAX;
         fs::write(&self.site.configuration, good)?;
-        self.stage.spend()?;
+        self.spend()?;
         let reply = self.site.gateway.ask("POST", "/v1/reload", None)?;
         ensure!(reply.status == 200, "the first configuration is not taken back: {}", reply.text());
         Ok(refused)
@@ -132,12 +148,13 @@ impl<'a> Sender<'a> {
     /// What `explain` tells of requests that carry a secret, as a command and over the admin API.
     pub fn explain(&mut self) -> Result<()> {
         let mut commands = EXPLAINED;
-        for (place, secret) in self.planted.each() {
+        for (number, (place, secret)) in self.planted.each().enumerate() {
+            self.place = number;
             if !matches!(place.at, At::Field(_) | At::Target(_) | At::Content(..)) {
                 continue;
             }
             let bytes = bytes_of(place, secret, GUARDED);
-            self.stage.spend()?;
+            self.spend()?;
             self.hear_explained(place, &bytes)?;
             if commands > 0 && matches!(place.at, At::Target(_)) {
                 commands -= 1;
@@ -152,8 +169,8 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
-    fn explain_command(&self, name: &str, form: &str) -> Result<String> {
-        self.stage.spend()?;
+    fn explain_command(&mut self, name: &str, form: &str) -> Result<String> {
+        self.spend()?;
         let output = std::process::Command::new(&self.stage.options.binary)
             .args(["explain", name, "--output", form])
             .current_dir(self.site.gateway.dir.path())
@@ -183,24 +200,33 @@ impl<'a> Sender<'a> {
 
     /// One request in clear; what the gateway itself answers is kept.
     fn plain(&mut self, bytes: &[u8], patience: Duration) -> Result<Reply> {
-        self.stage.spend()?;
+        self.spend()?;
         let answer = raw_request(self.site.gateway.address, bytes, patience);
         let reply = reply(&answer);
         // What passes is the upstream's answer, which repeats the request to who sent it.
         if reply.status == 0 || reply.header("content-type") == Some("application/problem+json") {
             self.hear(0, &answer);
+            self.first.get_or_insert_with(Instant::now);
         }
         Ok(reply)
     }
 
     /// One request over TLS, to whoever answers.
     fn inside(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.stage.spend()?;
+        self.spend()?;
         let config = tls::client(Trust::Anybody, &[&TLS13, &TLS12])?;
         let Ok(mut stream) = tls::connect(self.site.secure, name, &config) else { return Ok(()) };
         let _ = stream.write_all(bytes).and_then(|()| stream.flush());
         let _ = answer(&mut stream);
         Ok(())
+    }
+
+    /// Accounts for one request with the secret of the current place.
+    fn spend(&mut self) -> Result<()> {
+        if let Some(sent) = self.sent.get_mut(self.place) {
+            *sent += 1;
+        }
+        self.stage.spend()
     }
 
     fn hear(&mut self, which: usize, bytes: &[u8]) {

@@ -10,7 +10,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::site::Site;
-use crate::Stage;
+use crate::{Stage, search::contents};
 
 /// One sink and what is in it.
 pub struct Sink {
@@ -82,7 +82,7 @@ pub fn left(site: &Site) -> Result<Vec<Sink>> {
     for file in files(folder)? {
         let name = file.strip_prefix(folder).unwrap_or(&file).display().to_string();
         if !OURS.contains(&name.as_str()) && !name.ends_with(REQUEST) {
-            sinks.push(Sink::new(name, fs::read(&file)?));
+            sinks.push(Sink::new(name, contents(&file)?));
         }
     }
     Ok(sinks)

@@ -7,7 +7,12 @@ use bartizan_bank::CONTRACT;
 use bartizan_testkit::{Ca, Gateway, RawUpstream, free_port, process::loopback};
 use serde_json::Value;
 
-use crate::{Stage, bank::Bank, people::Way, terminator::Terminator};
+use crate::{
+    Stage,
+    bank::{Bank, SIGN_IN},
+    people::Way,
+    terminator::Terminator,
+};
 
 /// The bank, for people who attack nothing.
 pub const BANK: &str = "bank.test";
@@ -75,7 +80,7 @@ impl Site {
                 BANK,
                 &format!("\"http://{}\"", bank.address),
                 &format!(
-                    "    contract: file:bank.json\n    unknown_operations: deny\n{}    operations: [{{ match: POST /v1/login, identity: {{ anonymous: allow }} }}]\n",
+                    "    contract: file:bank.json\n    unknown_operations: deny\n{}    {SIGN_IN}",
                     identity("bank")
                 ),
             ),
@@ -106,7 +111,7 @@ impl Site {
         .concat();
         let text = format!(
             "listeners:\n  - {{ address: $LISTEN }}\n  - address: \"{secure}\"\n    tls: {{ certificates: [{{ cert: \"file:{}\", key: \"file:{}\" }}] }}\n\
-             admin: {{ address: $ADMIN }}\nbounds: {{ header_timeout: 1s }}\nissuers:\n  \
+             admin: {{ address: $ADMIN }}\nissuers:\n  \
              - {{ name: bank, issuer: \"http://{}\", audiences: [bank], algorithms: [ES256], max_lifetime: 15m }}\n  \
              - {{ name: other, issuer: \"https://other.test\", audiences: [other], algorithms: [ES256], jwks: \"http://{dead}/jwks?key={in_force}\" }}\n\
              apis:\n{apis}",
