@@ -15,8 +15,18 @@ const HOURS: [u64; 24] =
 /// How much of a working day there is on each day of the week, Monday first, in percent.
 const WEEKDAYS: [u64; 7] = [110, 105, 100, 100, 108, 72, 62];
 
-/// The time until the next visit of somebody who comes `visits` times a day on the average.
-pub fn until_next(draw: &mut Draw, now: Timestamp, visits: u32) -> Duration {
+/// How active a person is, in percent of the mean: Zipf's law with exponent 1 over a hundred classes, the most active at
+/// eight times the mean. Who comes more owns more of what people make.
+pub fn activity(seed: u64, id: u64) -> u64 {
+    /// 100 % of a hundred classes, over the sum of 1/1 to 1/100.
+    const FIRST: u64 = 1_928;
+    let class = Draw::of(seed, "activity", id).below(100) + 1;
+    (FIRST / class).min(800)
+}
+
+/// The time until the next visit of somebody who comes `visits` times a working day on the average, times an activity in
+/// percent.
+pub fn until_next(draw: &mut Draw, now: Timestamp, visits: u32, activity: u64) -> Duration {
     // One event of a Poisson process whose rate is that of the curve: a draw of the exponential distribution with mean 1,
     // in millionths, is used up hour by hour.
     let mut left = u64::try_from(draw.gap(Duration::from_secs(1)).as_micros()).unwrap_or_default();
@@ -24,7 +34,7 @@ pub fn until_next(draw: &mut Draw, now: Timestamp, visits: u32) -> Duration {
     // 60 days at most: somebody who comes never comes late.
     for _ in 0..24 * 60 {
         let hour = at / HOUR;
-        let rate = rate(hour) * u64::from(visits);
+        let rate = rate(hour) * u64::from(visits) * activity / 100;
         let rest = HOUR - at % HOUR;
         // Millionths of an event in the rest of this hour: the rate is in hundred-thousandths an hour.
         let here = u128::from(rate) * 10 * u128::from(rest) / u128::from(HOUR);
@@ -70,13 +80,22 @@ mod tests {
         let mut draw = Draw::of(1, "test", 1);
         let (mut now, mut by_day, mut visits) = (MONDAY, 0, 0);
         while now.since(MONDAY) < Duration::from_secs(28 * 86_400) {
-            now = now.plus(until_next(&mut draw, now, 5));
+            now = now.plus(until_next(&mut draw, now, 5, 100));
             visits += 1;
             by_day += u32::from((7..22).contains(&(now.seconds() / 3_600 % 24)));
         }
         // 28 days of 5 visits, at 94 % of a working day's on the average: 131.
         assert!((105..=160).contains(&visits), "{visits}");
         assert!(by_day * 100 > visits * 80, "{by_day} of {visits}");
+    }
+
+    #[test]
+    fn few_are_very_active_and_most_are_not() {
+        let all: Vec<u64> = (1..=5_000).map(|id| activity(1, id)).collect();
+        let mean = all.iter().sum::<u64>() / 5_000;
+        assert!((80..=105).contains(&mean), "{mean} %");
+        let below_half = all.iter().filter(|percent| **percent < 50).count();
+        assert!(all.contains(&800) && below_half > 2_500, "{below_half}");
     }
 
     #[test]

@@ -32,9 +32,9 @@ pub struct Settings {
 /// When people come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rhythm {
-    /// By hour of the day and day of the week (UTC), each person so often a day on the average.
+    /// By hour of the day and day of the week (UTC); few people come often, most rarely.
     Days {
-        /// Visits of one person in a day.
+        /// Visits of one person on a working day, on the average over everybody.
         visits: u32,
     },
     /// Without a pattern, each person this long after the last visit on the average: for demos and drills, which have

@@ -370,7 +370,7 @@ impl<B: Behaviour> Actor for Driven<B> {
         }
         if !self.waited {
             self.waited = true;
-            let pause = attacker.draw.gap(attacker.plan.pace * attacker.slowdown);
+            let pause = attacker.draw.gap(attacker.plan.pace.saturating_mul(attacker.slowdown));
             let wait = pause.max(attacker.hold.take().unwrap_or_default());
             if !wait.is_zero() {
                 return Step::Wait(wait);

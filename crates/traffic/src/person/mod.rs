@@ -117,7 +117,10 @@ impl Person {
     /// How long the person stays away; `None` for good.
     fn away(&mut self, now: Timestamp) -> Option<Duration> {
         match self.world.settings.rhythm {
-            Rhythm::Days { visits } => Some(rhythm::until_next(&mut self.draw, now, visits)),
+            Rhythm::Days { visits } => {
+                let activity = rhythm::activity(self.world.settings.seed, self.id.unsigned_abs());
+                Some(rhythm::until_next(&mut self.draw, now, visits, activity))
+            }
             Rhythm::Steady { pause } => Some(self.draw.gap(pause)),
             Rhythm::Once { within } if self.visits == 0 => {
                 let micros = u64::try_from(within.as_micros()).unwrap_or(u64::MAX);

@@ -42,7 +42,7 @@ pub struct Config {
     pub secure: Option<Secure>,
     /// Requests at most.
     pub max_requests: u64,
-    /// Time at most.
+    /// Time at most; more than a year is a year.
     pub max_time: Duration,
     /// Requests under way at most.
     pub max_in_flight: usize,
@@ -160,6 +160,9 @@ pub struct Played {
     pub ended: u64,
 }
 
+/// Longer than any run: a moment further on may be none that the clock knows.
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
 /// What the tasks of a run share.
 struct Run {
     config: Config,
@@ -196,7 +199,7 @@ pub async fn play(
         told: AtomicU64::new(0),
         full: Notify::new(),
         slots: Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
-        deadline: Instant::now() + config.max_time,
+        deadline: Instant::now() + config.max_time.min(YEAR),
         outcomes,
         config,
     });
