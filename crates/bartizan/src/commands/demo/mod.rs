@@ -37,6 +37,7 @@ use self::{
     stage::{POLICY, Plan, Stage},
     terminal::{Screen, Wish},
     view::{Facts, Look},
+    words::for_shell,
 };
 use crate::{
     EXIT_CONFIG,
@@ -189,12 +190,12 @@ async fn demo(args: &Args) -> Result<(), Failure> {
 
 fn facts(args: &Args, stage: &Stage, watched: bool) -> Facts {
     Facts {
-        program: std::env::args().next().unwrap_or_else(|| "bartizan".to_owned()),
+        program: for_shell(&std::env::args().next().unwrap_or_else(|| "bartizan".to_owned())),
         open: stage.open,
         bank: stage.bank,
         admin: stage.gateway.admin,
-        state: stage.state.clone(),
-        policy: stage.policy.clone(),
+        state: for_shell(&stage.state.display().to_string()),
+        policy: for_shell(&stage.policy.display().to_string()),
         generation: 1,
         problem: None,
         elapsed: Duration::ZERO,

@@ -39,9 +39,9 @@ impl Plain {
         if let Some(open) = facts.open {
             lines.push(format!("protected on http://{open}, unprotected on http://{}", facts.bank));
         }
-        lines.push(format!("policy       {}", facts.policy.display()));
+        lines.push(format!("policy       {}", facts.policy));
         lines.push(format!("metrics      curl -s http://{}/metrics", facts.admin));
-        lines.push(format!("explanation  {} why EVENT --state {}", facts.program, facts.state.display()));
+        lines.push(format!("explanation  {} why EVENT --state {}", facts.program, facts.state));
         lines
     }
 

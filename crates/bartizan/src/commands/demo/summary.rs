@@ -34,7 +34,7 @@ pub fn text(score: &Score, facts: &Facts, kept: bool) -> String {
     lines.push("Where to look next".to_owned());
     let Facts { program, state, .. } = facts;
     if kept {
-        lines.push(format!("  {program} why EVENT --state {}", state.display()));
+        lines.push(format!("  {program} why EVENT --state {}", state));
     } else {
         lines.push(format!("  {program} demo --state kept   # keeps events for `why`"));
     }

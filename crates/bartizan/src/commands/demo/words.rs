@@ -43,6 +43,15 @@ pub fn fit(text: &str, columns: usize) -> String {
     text.chars().take(columns.saturating_sub(1)).chain(['~']).take(columns).collect()
 }
 
+/// A word as a shell takes it: quoted where it would not be one word.
+pub fn for_shell(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +68,8 @@ mod tests {
         assert_eq!((percent(100.0), percent(99.987)), ("100%".into(), "99.99%".into()));
         assert_eq!((fit("accounts", 8), fit("accounts", 5)), ("accounts".into(), "acco~".into()));
         assert_eq!(fit("accounts", 0), "");
+        assert_eq!((for_shell("/tmp/a-1"), for_shell("my dir")), ("/tmp/a-1".into(), "'my dir'".into()));
+        assert_eq!(for_shell("it's"), r"'it'\''s'");
         assert_eq!(clock(Duration::from_secs(3_665)), "61:05");
     }
 }

@@ -1,6 +1,6 @@
 //! The parts of the view as lines of text: each fits the columns that it is given.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use bartizan_traffic::Kind;
 use ratatui::text::{Line, Span};
@@ -15,7 +15,7 @@ use crate::commands::demo::{
 /// What the view tells beside the score.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// How this program was called, for commands to copy.
+    /// How this program was called, as a shell takes it.
     pub program: String,
     /// Where anybody may call.
     pub open: Option<SocketAddr>,
@@ -23,10 +23,10 @@ pub struct Facts {
     pub bank: SocketAddr,
     /// Where the admin API answers.
     pub admin: SocketAddr,
-    /// The gateway's state.
-    pub state: PathBuf,
-    /// The policy's file.
-    pub policy: PathBuf,
+    /// The gateway's state, as a shell takes it.
+    pub state: String,
+    /// The policy's file, as a shell takes it.
+    pub policy: String,
     /// The policy in force.
     pub generation: u64,
     /// Why the newest policy is not in force.
@@ -302,14 +302,13 @@ fn narrow(refusal: &Refusal, look: Look, width: usize) -> Vec<Line<'static>> {
 pub fn closer(score: &Score, facts: &Facts, look: Look, width: usize, height: usize) -> Vec<Line<'static>> {
     let keys = if facts.held { "space goes on, q ends" } else { "space holds, q ends" };
     let mut lines = vec![look.rule("Look closer, in another terminal", keys, width)];
-    let why = score
-        .example()
-        .map(|id| [format!("{} why {id}", facts.program), format!("--state {}", facts.state.display())]);
+    let why =
+        score.example().map(|id| [format!("{} why {id}", facts.program), format!("--state {}", facts.state)]);
     let metrics = [format!("curl -s http://{}/metrics", facts.admin), "| grep refusals".to_owned()];
     let call = facts
         .open
         .map(|open| [format!("curl -i http://{open}/v1/accounts"), "# be refused yourself".to_owned()]);
-    let change = [format!("vi {}", facts.policy.display()), "# what is saved is in force at once".to_owned()];
+    let change = [format!("vi {}", facts.policy), "# what is saved is in force at once".to_owned()];
     for [first, rest] in [why, Some(metrics), call, Some(change)].into_iter().flatten() {
         let rows = if first.chars().count() + rest.chars().count() + 3 <= width {
             vec![format!("  {first} {rest}")]

@@ -1,7 +1,7 @@
 //! The view at the sizes that matter, from a score that is always the same.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests assert")]
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use bartizan_model::{EventId, Timestamp};
 use bartizan_traffic::{Kind, Part};
@@ -52,8 +52,8 @@ fn facts() -> Facts {
         open: Some(([127, 0, 0, 1], 8080).into()),
         bank: ([127, 0, 0, 1], 41_233).into(),
         admin: ([127, 0, 0, 1], 9440).into(),
-        state: PathBuf::from("/var/folders/q4/bartizan-Xy12Z"),
-        policy: PathBuf::from("/var/folders/q4/bartizan-Xy12Z/policy.yaml"),
+        state: "/var/folders/q4/bartizan-Xy12Z".to_owned(),
+        policy: "/var/folders/q4/bartizan-Xy12Z/policy.yaml".to_owned(),
         generation: 1,
         problem: None,
         elapsed: Duration::from_secs(42),
