@@ -93,8 +93,12 @@ impl Boundary {
             if parameter.spaced {
                 self.flags.set(MultipartFlag::BoundaryWhitespace);
             }
-            if parameter.quoted {
+            if parameter.quoted && parameter.value.is_ok() {
                 self.flags.set(MultipartFlag::BoundaryQuoted);
+            }
+            if parameter.padded {
+                // Some readers take the space for a part of the boundary.
+                self.note(MultipartProblem::BoundaryCharacters);
             }
             *boundary = Some(match boundary {
                 Some(_) => Err(MultipartProblem::BoundaryDuplicate),
@@ -135,6 +139,8 @@ struct Parameter<'a> {
     quoted: bool,
     /// White space is around the equals sign.
     spaced: bool,
+    /// It is behind the equals sign.
+    padded: bool,
     rest: &'a [u8],
 }
 
@@ -145,7 +151,8 @@ impl<'a> Parameter<'a> {
         let equals = behind.trim_ascii_start();
         let written = equals.strip_prefix(b"=")?;
         let value = written.trim_ascii_start();
-        let spaced = equals.len() < behind.len() || value.len() < written.len();
+        let padded = value.len() < written.len();
+        let spaced = equals.len() < behind.len() || padded;
         if let Some(inner) = value.strip_prefix(b"\"") {
             let end = memchr::memchr(b'"', inner);
             let (value, rest) = match end {
@@ -153,13 +160,13 @@ impl<'a> Parameter<'a> {
                 None => (Err(()), b"".as_slice()),
             };
             let value = value.map_err(|()| MultipartProblem::BoundaryQuote);
-            return Some(Parameter { name, value, quoted: true, spaced, rest });
+            return Some(Parameter { name, value, quoted: true, spaced, padded, rest });
         }
         let end = memchr::memchr(b';', value).unwrap_or(value.len());
         let (value, rest) = value.split_at_checked(end)?;
         let value = value.trim_ascii_end();
         let value = if value.contains(&b'"') { Err(MultipartProblem::BoundaryQuote) } else { Ok(value) };
-        Some(Parameter { name, value, quoted: false, spaced, rest })
+        Some(Parameter { name, value, quoted: false, spaced, padded, rest })
     }
 }
 

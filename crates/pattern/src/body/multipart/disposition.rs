@@ -54,6 +54,9 @@ impl Reader<'_> {
                 }
             }
             self.skip_while(is_space);
+            if self.peek().is_none() {
+                return Some(valid);
+            }
             valid &= self.parameter(form)?;
         }
     }
@@ -123,7 +126,12 @@ impl Reader<'_> {
         Some((text, true))
     }
 
+    /// In double quotes an apostrophe is a character like others.
     fn note_apostrophe(&mut self, text: Text) {
+        let before = (text.start.saturating_sub(self.base) as usize).checked_sub(1);
+        if before.and_then(|at| self.value.get(at)) == Some(&b'"') {
+            return;
+        }
         let range =
             text.start.saturating_sub(self.base) as usize..text.end.saturating_sub(self.base) as usize;
         if self.value.get(range).is_some_and(|text| text.contains(&b'\'')) {

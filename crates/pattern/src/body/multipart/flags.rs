@@ -16,15 +16,15 @@ pub enum MultipartFlag {
     DataAfter,
     /// A header field goes on in a second line.
     HeaderFolding,
-    /// A boundary or header line ends with a bare line feed.
+    /// A boundary or header line, or one right before a boundary, ends with a bare line feed.
     LfLine,
-    /// Some boundary and header lines end with CRLF and some with a bare line feed.
+    /// Some of these lines end with CRLF and some with a bare line feed.
     CrlfLfLines,
     /// No semicolon stands before the boundary in `Content-Type`.
     MissingSemicolon,
-    /// A name or file name is in single quotes, or has one inside.
+    /// A name or file name is in single quotes, or has one inside and no double quotes around it.
     InvalidQuoting,
-    /// A part has no name.
+    /// A part has no name, a `Content-Disposition` that is not valid, or no line of data.
     InvalidPart,
     /// A header field goes on in a line that does not begin with a space or tab.
     InvalidHeaderFolding,
@@ -197,6 +197,8 @@ pub enum MultipartProblem {
     Disposition,
     /// A part of a form has no name, or an empty one.
     NameMissing,
+    /// A part ends inside its header, or right behind it: no line of data is before the boundary.
+    BodyMissing,
     /// There are too many parts.
     TooManyParts,
     /// The body has 4 GiB or more, which spans cannot say.
@@ -231,6 +233,7 @@ impl MultipartProblem {
             MultipartProblem::DispositionMissing => "multipart.disposition_missing",
             MultipartProblem::Disposition => "multipart.disposition",
             MultipartProblem::NameMissing => "multipart.name_missing",
+            MultipartProblem::BodyMissing => "multipart.body_missing",
             MultipartProblem::TooManyParts => "multipart.too_many_parts",
             MultipartProblem::BodyTooLong => "multipart.body_too_long",
         }
@@ -273,6 +276,7 @@ impl MultipartProblem {
             MultipartProblem::DispositionMissing => "a part has no `Content-Disposition`",
             MultipartProblem::Disposition => "a part's `Content-Disposition` is not valid",
             MultipartProblem::NameMissing => "a part has no name",
+            MultipartProblem::BodyMissing => "a part ends without a line of data",
             MultipartProblem::TooManyParts => "there are too many parts",
             MultipartProblem::BodyTooLong => "the body is too long",
         }

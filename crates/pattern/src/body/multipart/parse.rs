@@ -134,14 +134,14 @@ impl Parser<'_> {
             }
             return Line::Other;
         };
-        if self.boundaries > 0 {
+        if self.boundaries > 0 && line.ends_with(b"\n") {
             self.outcome.unmatched_boundary = 2;
         }
         let last = behind.starts_with(b"--");
         let ending = if last { behind.get(2..).unwrap_or_default() } else { behind };
         match ending {
             b"\r\n" | b"\n" => self.line_end(ending),
-            b"" if last => {}
+            b"" if last && self.boundaries > 0 => {}
             b"" => return Line::Other,
             // Padding is allowed by RFC 2046 and not known to every reader.
             _ if ending.ends_with(b"\n") && ending.trim_ascii().is_empty() => {
@@ -180,26 +180,29 @@ impl Parser<'_> {
 
     /// Ends the part before a boundary line at `at`, or before the end of the body.
     fn close(&mut self, at: usize) {
-        if self.part.as_ref().is_some_and(|part| part.in_headers) {
+        let in_headers = self.part.as_ref().is_some_and(|part| part.in_headers);
+        if in_headers {
             self.end_headers(at, at);
+        }
+        // RFC 2046 lets a part end with its header; readers disagree on whether the empty line's end begins the boundary.
+        let ends_early = self.part.as_ref().is_some_and(|part| part.record.data.0 as usize == at);
+        if ends_early && (in_headers || self.form) {
+            self.fail(at, MultipartProblem::BodyMissing);
             self.invalid_part();
         }
+        // The line end before a boundary belongs to it (RFC 2046 section 5.1.1), and is CRLF.
+        let before = self.bytes.get(..at).unwrap_or_default();
+        let line_end = match before {
+            _ if at == self.bytes.len() => 0,
+            [.., b'\r', b'\n'] => 2,
+            [.., b'\n'] => {
+                self.part_flag(MultipartFlag::LfLine);
+                1
+            }
+            _ => 0,
+        };
         let Some(Open { mut record, .. }) = self.part.take() else { return };
-        let data = self.bytes.get(record.data.0 as usize..at).unwrap_or_default();
-        if at < self.bytes.len() {
-            // The line end before a boundary belongs to it (RFC 2046 section 5.1.1), and is CRLF.
-            let end = match data {
-                [.., b'\r', b'\n'] => 2,
-                [.., b'\n'] => {
-                    record.flags.set(MultipartFlag::LfLine);
-                    1
-                }
-                _ => 0,
-            };
-            record.data.1 = offset(at - end);
-        } else {
-            record.data.1 = offset(at);
-        }
+        record.data.1 = offset(at - line_end).max(record.data.0);
         self.outcome.flags.add(record.flags);
         self.buffer.parts.push(record);
     }
@@ -308,6 +311,7 @@ impl Parser<'_> {
         let named = found.name.is_some_and(|text| text.start < text.end);
         if !found.valid {
             self.fail(start, MultipartProblem::Disposition);
+            self.invalid_part();
         }
         if self.form && !named {
             self.fail(start, MultipartProblem::NameMissing);
