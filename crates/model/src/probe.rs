@@ -35,12 +35,30 @@ pub struct Probe {
     pub edits: Vec<Edit>,
     /// What must happen.
     pub expect: Expect,
+    /// What to do where it does not, if the settings are to blame; otherwise the gateway is.
+    pub remedy: Option<Cow<'static, str>>,
 }
 
 impl Probe {
     /// A request that must be refused.
     pub fn refused(name: impl Into<Cow<'static, str>>, edits: Vec<Edit>) -> Self {
-        Probe { name: name.into(), edits, expect: Expect::Refused }
+        Probe { name: name.into(), edits, expect: Expect::Refused, remedy: None }
+    }
+
+    /// A response that must have each of these fields with this value, or, with `None`, lack it.
+    pub fn answered(
+        name: impl Into<Cow<'static, str>>,
+        edits: Vec<Edit>,
+        fields: Vec<(HeaderName, Option<HeaderValue>)>,
+    ) -> Self {
+        Probe { name: name.into(), edits, expect: Expect::Fields(fields), remedy: None }
+    }
+
+    /// The same, with what to do where it goes wrong.
+    #[must_use]
+    pub fn mended_by(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
     }
 }
 

@@ -18,6 +18,7 @@ mod configuration;
 mod connections;
 mod demo;
 mod explaining;
+mod doctor;
 mod drills;
 mod faults;
 mod first_hour;

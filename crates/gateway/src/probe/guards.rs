@@ -1,6 +1,9 @@
 //! What guards are asked: a benign request for each set of them, and for each one the hostile ones that it offers.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use bartizan_model::{
     Mode,
@@ -34,14 +37,25 @@ impl Run {
         }
         let mut seen: HashSet<(usize, Part)> = HashSet::new();
         let mut lowered = Vec::new();
+        let mut behind = Behind::new();
         for target in targets {
             for (place, part) in target.parts.iter().enumerate() {
                 if part.instance != 0 && seen.insert((place, *part)) {
-                    lowered.extend(self.hostile(api, targets, place, *part, rows).await);
+                    lowered.extend(self.hostile(api, targets, place, *part, rows, &mut behind).await);
                 }
             }
         }
         self.modes(api, targets, lowered);
+        for ((guard, reason), unreached) in behind {
+            let names: Vec<String> = unreached.iter().map(|guard| format!("`{guard}`")).collect();
+            let what = format!(
+                "not all probes of {} could be sent: they stand behind `{guard}`, and nothing that is made here passes it ({reason})",
+                names.join(", ")
+            );
+            let remedy = "nothing, if that is meant: what comes so far is refused, and that was probed";
+            let remark = Remark::new(Level::Note, "not_probed", what, remedy);
+            self.remark(Remark { guards: unreached.into_iter().collect(), ..remark.of(&api.name, guard) });
+        }
     }
 
     /// One request that no guard should have anything against.
@@ -138,6 +152,7 @@ impl Run {
                     "ask again; if it stays so, see whether the process is starved of processor time",
                 );
                 return self.remark(Remark {
+                    unready: true,
                     api: Some(Arc::clone(&api.name)),
                     ..remark.exchange(request.told(), answer.told())
                 });
@@ -160,6 +175,7 @@ impl Run {
         place: usize,
         part: Part,
         rows: &mut Rows,
+        behind: &mut Behind,
     ) -> Option<Lowered> {
         let target = targets.iter().find(|target| target.has(place, part))?;
         let offer = self.offer(target, part)?;
@@ -169,12 +185,11 @@ impl Run {
         }
         self.doubts(api, targets, place, part);
         let mut watched = false;
-        let mut unreachable = false;
         for probe in &offer.probes.hostile {
             let request = match self.aim(api, targets, place, part, probe) {
                 Aim::At(request) => *request,
-                Aim::Behind => {
-                    unreachable = true;
+                Aim::Behind(guard, reason) => {
+                    behind.entry((guard, reason)).or_default().insert(part.guard);
                     continue;
                 }
                 Aim::Nowhere => continue,
@@ -198,33 +213,20 @@ impl Run {
                 }
             }
         }
-        if unreachable {
-            let labels = targets.iter().filter(|target| target.has(place, part)).flat_map(|t| &t.labels);
-            let guard = part.guard;
-            let remark = Remark::new(
-                Level::Note,
-                "not_probed",
-                format!(
-                    "`{guard}` stands behind a guard that lets no probe pass: no credential of a foreign issuer can be made here"
-                ),
-                "nothing; requests without a credential do not come so far, and that was probed",
-            );
-            self.remark(remark.of(&api.name, guard).on(labels));
-        }
         (watched && part.mode == Mode::Monitor).then_some(Lowered { place, part })
     }
 
     /// A request that finds an operation with this guard, past the guards before it.
     fn aim(&mut self, api: &Api, targets: &[Target], place: usize, part: Part, probe: &Probe) -> Aim {
-        let mut behind = false;
+        let mut behind = None;
         for target in targets.iter().filter(|target| target.has(place, part)) {
             // What guards do to responses shows on refusals, too.
             let enforced = |guard: &str| {
                 target.parts.iter().any(|part| part.guard == guard && part.mode == Mode::Enforce)
             };
-            let stopped = self.unmet(target, place).iter().any(|(guard, _)| enforced(guard));
-            if probe.expect == Expect::Refused && stopped {
-                behind = true;
+            let stopped = self.unmet(target, place).into_iter().find(|(guard, _)| enforced(guard));
+            if probe.expect == Expect::Refused && stopped.is_some() {
+                behind = stopped;
                 continue;
             }
             for sample in &target.samples {
@@ -237,7 +239,7 @@ impl Run {
                 }
             }
         }
-        if behind { Aim::Behind } else { Aim::Nowhere }
+        behind.map_or(Aim::Nowhere, |(guard, reason)| Aim::Behind(guard, reason))
     }
 
     #[expect(clippy::too_many_arguments, reason = "all that a reader of the remark is told")]
@@ -256,7 +258,9 @@ impl Run {
             Level::Error,
             code,
             format!("{why}: {}", probe.name),
-            "keep traffic away and report it with this output: the gateway does not do what its policy says",
+            probe.remedy.as_deref().unwrap_or(
+                "keep traffic away and report it with this output: the gateway does not do what its policy says",
+            ),
         );
         let labels = targets.iter().filter(|target| target.has(place, part)).flat_map(|t| &t.labels);
         let blocks = api.operations.blocks_of(&request.method, &request.path);
@@ -278,8 +282,7 @@ impl Run {
                 Weight::Note => Level::Note,
                 Weight::Open => Level::Finding,
                 Weight::WholeApi if whole => Level::Finding,
-                // What single operations may have is nothing to speak of.
-                Weight::WholeApi => continue,
+                Weight::WholeApi => Level::Note,
             };
             let blocks = target.samples.first().map(|(method, path)| api.operations.blocks_of(method, path));
             let detailed = format!("{}.{}", part.guard, doubt.code);
@@ -294,12 +297,15 @@ impl Run {
     }
 }
 
+/// Guards of which not every probe could be sent, by the guard before them and its reason.
+type Behind = BTreeMap<(&'static str, &'static str), BTreeSet<&'static str>>;
+
 /// Where a hostile probe is sent.
 enum Aim {
     /// There.
     At(Box<Request>),
-    /// Every operation that has the guard has another before it that no probe passes.
-    Behind,
+    /// Every operation that has the guard has this one before it, whose demand no probe can meet.
+    Behind(&'static str, &'static str),
     /// No request of this shape finds such an operation.
     Nowhere,
 }

@@ -24,13 +24,13 @@ pub(super) fn hostile(guard: &'static str, mode: Mode, expect: &Expect, answer: 
     }
     let glass = answer.observed.as_ref().is_some_and(|observed| observed.monitor_all);
     let enforced = mode == Mode::Enforce && !glass;
+    let found = answer.observed.as_ref().is_some_and(|observed| observed.found(guard));
     match expect {
+        // Whatever stopped it later on, or did not.
+        Expect::Refused if !enforced && found => Judgement::Watched,
         Expect::Refused if !answer.echoed && answer.status >= 400 => Judgement::Blocked,
         Expect::Refused if enforced => {
             Judgement::Broken(format!("`{guard}` is to enforce, and lets through what it says it refuses"))
-        }
-        Expect::Refused if answer.observed.as_ref().is_some_and(|observed| observed.found(guard)) => {
-            Judgement::Watched
         }
         Expect::Refused => Judgement::Broken(format!(
             "`{guard}` is to watch, and leaves no finding of what it says it refuses"

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use bartizan_guards::registry::Parts;
 use bartizan_model::{Mode, diagnostic::Place, probe::Part};
 use bartizan_policy::snapshot::{Api, Found};
 use http::Method;
@@ -19,7 +20,7 @@ pub(super) struct Lowered {
 }
 
 /// The guards that everything has which no contract and no single block names: those of the API as a whole.
-pub(super) fn whole(api: &Api) -> Option<[Part; 7]> {
+pub(super) fn whole(api: &Api) -> Option<Parts> {
     match api.operations.find(&Method::GET, &api.operations.undeclared_path()) {
         Found::Operation(operation) => Some(operation.guards.parts()),
         Found::MethodNotAllowed { operation, .. } => operation.map(|operation| operation.guards.parts()),
@@ -53,13 +54,38 @@ impl Run {
             let labels: BTreeSet<Arc<str>> =
                 targets.iter().flat_map(|target| &target.labels).cloned().collect();
             let at = place.as_ref().map(|place| (place.file.clone(), place.line, place.column));
-            let group = groups.entry((code, (!everywhere).then_some(labels), at)).or_default();
-            group.0.push(guard);
+            // What the API itself says concerns all of it, also where a block says more of the guard.
+            let own = format!("{guard}.mode");
+            let by_api = [own.as_str(), "mode"].iter().any(|key| {
+                let written = self.active.snapshot.places.written(&api.name, &[], key);
+                code != "not_mounted" && written.is_some() && written == place.as_ref()
+            });
+            let group = groups.entry((code, (!everywhere && !by_api).then_some(labels), at)).or_default();
+            if !group.0.contains(&guard) {
+                group.0.push(guard);
+            }
             group.1 = place;
         }
+        self.anonymous(api, whole.as_ref());
         for ((code, labels, _), (guards, place)) in groups {
             self.remark(lowered_remark(api, code, labels, guards, place));
         }
+    }
+
+    /// Nobody is asked who calls: no guard says that it asks, and whoever meant to have it asked should know.
+    fn anonymous(&mut self, api: &Arc<Api>, whole: Option<&Parts>) {
+        let mounted = |part: &Part| part.guard == "identity" && part.instance != 0;
+        if whole.is_some_and(|parts| parts.iter().any(mounted)) {
+            return;
+        }
+        let remark = Remark::new(
+            Level::Note,
+            "no_identity",
+            "callers are not identified, except where a block says so",
+            "add `identity: { accept: [..] }`, unless the API is for everybody",
+        );
+        let place = self.active.snapshot.places.setting(&api.name, &[], &[]).cloned();
+        self.remark(remark.of(&api.name, "identity").at(place.as_ref()));
     }
 
     fn lowered_at(

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use bartizan_guards::registry::Parts;
 use bartizan_model::probe::Part;
 use bartizan_pattern::ip::IpSet;
 use bartizan_policy::snapshot::{Api, Found, Operation};
@@ -27,7 +28,7 @@ pub(super) struct Target {
     /// One of them.
     pub operation: Arc<Operation>,
     /// Their guards.
-    pub parts: [Part; 7],
+    pub parts: Parts,
     /// Requests that find one of them: method and canonical path.
     pub samples: Vec<(Method, String)>,
     /// The names of all.
@@ -52,10 +53,10 @@ impl Target {
 
 /// The sets of guards of an API, and how many could not be reached by a request that is known here.
 pub(super) fn targets(api: &Arc<Api>, active: &Active) -> (Vec<Target>, usize) {
-    let mut missing: HashSet<[Part; 7]> =
+    let mut missing: HashSet<Parts> =
         api.operations.all().map(|operation| operation.guards.parts()).collect();
     let mut targets: Vec<Target> = Vec::new();
-    let mut index: HashMap<[Part; 7], usize> = HashMap::new();
+    let mut index: HashMap<Parts, usize> = HashMap::new();
     let host = host(api);
     // Every single operation is looked up; pairs only as long as a set of guards is still missing.
     let singles = api.operations.singles();
@@ -99,27 +100,39 @@ pub(super) fn host(api: &Api) -> String {
     }
 }
 
-/// Addresses for documentation (RFC 5737, RFC 3849): nobody's proxies.
-const NOBODY: [IpAddr; 4] = [
+/// Addresses for documentation, one of each network (RFC 5737).
+const NOBODY_V4: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66)),
     IpAddr::V4(Ipv4Addr::new(198, 51, 100, 66)),
     IpAddr::V4(Ipv4Addr::new(203, 0, 113, 66)),
-    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x66)),
 ];
 
-/// Somebody whom no trusted proxy should speak for: where one is trusted after all, that one.
+/// The same of IPv6 (RFC 3849, RFC 9637).
+const NOBODY_V6: [IpAddr; 2] = [
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x66)),
+    IpAddr::V6(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0x66)),
+];
+
+/// Somebody whom no proxy should speak for: where strangers are trusted after all, one of them. Whoever trusts one network
+/// of documentation follows an example; whoever trusts all of them trusts everybody.
 pub(super) fn strangers(trusted: &IpSet) -> Vec<IpAddr> {
-    // A sixteenth of a public block of this size is more than any provider's proxies.
-    let whole = |first: u8| {
+    let all = |addresses: &[IpAddr]| addresses.iter().all(|ip| trusted.contains(*ip));
+    // A whole block of this size is more than any provider's proxies.
+    let block = |first: u8| {
         let at = |second: u8| IpAddr::V4(Ipv4Addr::new(first, second, 85, 85));
-        (0..16).map(|step| step * 16 + 5).all(|second| trusted.contains(at(second))).then(|| at(85))
+        (0..16).all(|step| trusted.contains(at(step * 16 + 5))).then(|| at(85))
     };
-    let public = (1..=223).filter(|first| !matches!(first, 10 | 127));
-    let mut found: Vec<IpAddr> = NOBODY.into_iter().filter(|ip| trusted.contains(*ip)).collect();
-    if found.is_empty() {
-        found.extend(public.filter_map(whole).next());
+    if all(&NOBODY_V4) {
+        return NOBODY_V4.to_vec();
     }
-    if found.is_empty() { NOBODY.to_vec() } else { found }
+    if all(&NOBODY_V6) {
+        return NOBODY_V6.to_vec();
+    }
+    let public = (1..=223).filter(|first| !matches!(first, 10 | 127));
+    if let Some(trusted) = public.filter_map(block).next() {
+        return vec![trusted];
+    }
+    NOBODY_V4.into_iter().chain(NOBODY_V6).filter(|ip| !trusted.contains(*ip)).collect()
 }
 
 #[cfg(test)]
@@ -139,8 +152,7 @@ mod tests {
         {
             assert!(trusts_a_stranger(open), "{open:?}");
         }
-        for sound in
-            [&[][..], &["10.0.0.0/8", "127.0.0.0/8", "fd00::/8"], &["104.16.0.0/12", "172.64.0.0/13"]]
+        for sound in [&[][..], &["10.0.0.0/8", "127.0.0.0/8", "fd00::/8"], &["104.16.0.0/12", "192.0.2.0/24"]]
         {
             assert!(!trusts_a_stranger(sound), "{sound:?}");
         }

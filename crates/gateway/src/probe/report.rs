@@ -149,6 +149,23 @@ impl Remark {
         self
     }
 
+    /// Whether the other says the same, perhaps of other operations.
+    pub(super) fn says_what(&self, other: &Remark) -> bool {
+        self.code == other.code
+            && self.level == other.level
+            && self.api == other.api
+            && self.what == other.what
+    }
+
+    /// Adds the operations of a remark that says the same.
+    pub(super) fn also_on(&mut self, other: Remark) {
+        let new = other.operations.into_iter().filter(|label| !self.operations.contains(label));
+        let new: Vec<Arc<str>> = new.collect();
+        self.operations_in_all += new.len();
+        self.operations.extend(new);
+        self.operations.truncate(NAMED);
+    }
+
     pub(super) fn exchange(mut self, sent: String, came_back: String) -> Self {
         (self.sent, self.came_back) = (Some(sent), Some(came_back));
         self

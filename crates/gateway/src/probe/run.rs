@@ -127,13 +127,10 @@ impl Run {
         ApiReport { name: Arc::clone(&api.name), guards: rows.finish(&targets) }
     }
 
-    /// Keeps a remark, unless it was made before or there are too many.
+    /// Keeps a remark, unless there are too many; one that was made before learns of more operations.
     pub fn remark(&mut self, remark: Remark) {
-        let same = |other: &Remark| {
-            other.code == remark.code && other.api == remark.api && other.what == remark.what
-        };
-        if self.remarks.iter().any(same) {
-            return;
+        if let Some(known) = self.remarks.iter_mut().find(|known| known.says_what(&remark)) {
+            return known.also_on(remark);
         }
         if self.remarks.len() < MAX_REMARKS {
             self.remarks.push(remark);
@@ -254,9 +251,12 @@ impl Run {
             Arc::new(Counters::new(&*self.gateway.services.random, request.spent));
         let api_keys: Arc<dyn ApiKeys> = Arc::<OneKey>::clone(&self.key);
         let mark = Mark::new(Scratch { limits, api_keys }, request.reply.clone());
-        let answer =
-            wire::send(&self.gateway, &mark, request.peer, self.scheme, bytes, self.bounds.answer).await;
+        let unfinished = request.content_length.is_some_and(|length| length > 0);
+        let (peer, patience) = (request.peer, self.bounds.answer);
+        let answer = wire::send(&self.gateway, &mark, peer, self.scheme, bytes, unfinished, patience).await;
         let generation = self.active.snapshot.generation;
+        // A run has no need to wait for anything: whoever shares the thread is let in between.
+        tokio::task::yield_now().await;
         self.superseded |= answer.observed.as_ref().is_some_and(|seen| seen.generation != generation);
         Some(answer)
     }

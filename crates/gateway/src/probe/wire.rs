@@ -105,13 +105,15 @@ impl Answer {
     }
 }
 
-/// Sends `bytes` as if they came from `peer`, through everything that an accepted connection goes through.
+/// Sends `bytes` as if they came from `peer`, through everything that an accepted connection goes through. An `unfinished`
+/// request has a body that is announced and not sent.
 pub(super) async fn send(
     gateway: &Arc<Gateway>,
     mark: &Arc<Mark>,
     peer: IpAddr,
     scheme: Scheme,
     bytes: &[u8],
+    unfinished: bool,
     patience: Duration,
 ) -> Answer {
     let (mut ours, theirs) = tokio::io::duplex(ROOM);
@@ -121,6 +123,10 @@ pub(super) async fn send(
         let asking = async {
             // A refusal may come before everything is written.
             let _ = ours.write_all(bytes).await;
+            if unfinished {
+                // The body that was announced never comes: nobody shall wait for it.
+                let _ = ours.shutdown().await;
+            }
             read(&mut ours, bytes.starts_with(b"HEAD ")).await
         };
         tokio::pin!(serving, asking);

@@ -1,6 +1,6 @@
 //! What `cors` can be probed with: an origin that the policy does not name, and a preflight for a method that it does not.
 
-use bartizan_model::probe::{Doubt, Edit, Expect, Probe, Probes, Weight};
+use bartizan_model::probe::{Doubt, Edit, Probe, Probes, Weight};
 use http::{HeaderName, HeaderValue, Method, header};
 
 use super::{
@@ -28,11 +28,11 @@ pub(super) fn offer(guard: &Cors) -> Probes {
         } else {
             // An upstream that answers every origin must not be believed.
             let careless = HeaderValue::from_static("*");
-            Probe {
-                name: "an upstream's permission for an origin that `origins` does not name".into(),
-                edits: vec![origin, Edit::Reply(header::ACCESS_CONTROL_ALLOW_ORIGIN, careless)],
-                expect: Expect::Fields(vec![(header::ACCESS_CONTROL_ALLOW_ORIGIN, None)]),
-            }
+            Probe::answered(
+                "an upstream's permission for an origin that `origins` does not name",
+                vec![origin, Edit::Reply(header::ACCESS_CONTROL_ALLOW_ORIGIN, careless)],
+                vec![(header::ACCESS_CONTROL_ALLOW_ORIGIN, None)],
+            )
         });
     }
     let other = [Method::DELETE, Method::PATCH, Method::PUT, Method::POST, Method::GET];

@@ -113,7 +113,8 @@ fn tokens(guard: &Identity, issuer: &Issuer, now: Timestamp) -> Vec<Probe> {
             let Some(signature) = key.sign(algorithm, input.as_bytes()) else { continue };
             let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature));
             let text = format!("a token of `{name}` signed with a published key, {}", key.name);
-            probes.push(Probe::refused(text, bearer(&token)));
+            let remedy = "have the issuer sign with another key: everybody can sign with this one";
+            probes.push(Probe::refused(text, bearer(&token)).mended_by(remedy));
         }
     }
     probes

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bartizan_model::probe::{Edit, Probe, Probes};
+use bartizan_model::probe::{Doubt, Edit, Probe, Probes, Weight};
+use bartizan_pattern::ip::IpSet;
 use http::{HeaderName, HeaderValue};
 
 use super::IpAccess;
@@ -43,8 +44,18 @@ pub(super) fn offer(guard: &IpAccess) -> Probes {
         hostile.push(from(outside, "an address outside `allow`"));
         hostile.extend(guests.first().map(|guest| claiming(outside, *guest, "an address outside `allow`")));
     }
+    let allow = guard.allow.as_ref();
+    let both = allow.iter().flat_map(|allow| allow.edges(GUESTS)).find(|ip| guard.deny.contains(*ip));
+    hostile.extend(both.map(|ip| from(ip, "an address of both `allow` and `deny`")));
+    let everybody = |allow: &&IpSet| NOBODY.iter().filter(|ip| ip.is_ipv4()).all(|ip| allow.contains(*ip));
+    let doubts = allow.filter(everybody).map(|_| Doubt {
+        code: "allow_everybody",
+        weight: Weight::Open,
+        what: "`allow` names the whole of IPv4: it keeps nobody out".into(),
+        remedy: "list the networks that may come, or remove `allow`".into(),
+    });
     let unmet = guests.is_empty().then_some("ip_access.denied");
-    Probes { pass: vec![Edit::Peers(guests)], unmet, hostile, doubts: Vec::new() }
+    Probes { pass: vec![Edit::Peers(guests)], unmet, hostile, doubts: Vec::from_iter(doubts) }
 }
 
 /// Addresses that may come.

@@ -119,6 +119,8 @@ impl Guard for RateLimits {
 /// The limits of one of the two places, in the order of the document.
 struct Limits {
     limits: Vec<CompiledLimit>,
+    /// The list limits addresses, too.
+    by_address: bool,
     store: Arc<dyn LimitStore>,
     hasher: KeyHasher,
 }
@@ -143,8 +145,9 @@ impl Limits {
     ) -> Result<Self, Diagnostics> {
         let store = Arc::clone(&context.services.limits);
         let hasher = KeyHasher::new(store.seeds());
-        let limits = config
-            .checked()?
+        let checked = config.checked()?;
+        let by_address = checked.iter().any(|limit| limit.key == Key::Ip);
+        let limits = checked
             .into_iter()
             .enumerate()
             .filter(|(_, limit)| mine(&limit.key))
@@ -162,7 +165,7 @@ impl Limits {
                 }
             })
             .collect();
-        Ok(Limits { limits, store, hasher })
+        Ok(Limits { limits, by_address, store, hasher })
     }
 
     fn take(&self, transaction: &mut Transaction) -> Outcome<Why> {

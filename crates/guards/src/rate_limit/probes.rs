@@ -19,6 +19,18 @@ pub(super) fn offer(limits: &Limits, identified: bool) -> Probes {
         }
         let name = format!("one request more than the limit `{}` allows", limit.name);
         probes.hostile.push(Probe::refused(name, edits));
+        if let (Key::Header(header), false) = (&limit.key, limits.by_address) {
+            probes.doubts.push(Doubt {
+                code: "limit_by_choice",
+                weight: Weight::Open,
+                what: format!(
+                    "the limit `{}` counts by `{header}`, which callers choose: who changes it is never limited",
+                    limit.name
+                )
+                .into(),
+                remedy: "add a limit with `key: ip` beside it".into(),
+            });
+        }
         let most = in_first_second(limit);
         if most >= NEVER {
             probes.doubts.push(Doubt {

@@ -44,17 +44,20 @@ impl OperationTable {
     /// pairs that one path can match, then one that nothing names. Which operation each finds is for [`Self::find`] to
     /// say.
     pub fn samples(&self) -> impl Iterator<Item = (Method, String)> {
-        let contract = || {
-            self.contract.iter().flat_map(|(method, router)| {
-                router.iter().map(move |(template, _)| (method, template.as_str()))
-            })
-        };
+        let mut contract: Vec<(&Method, &str)> = self
+            .contract
+            .iter()
+            .flat_map(|(method, router)| router.iter().map(move |(template, _)| (method, template.as_str())))
+            .collect();
+        contract.sort_unstable_by_key(|(method, text)| (*text, method.as_str()));
         let blocks = || self.blocks.iter().map(|(pattern, (_, block))| (pattern, block));
         let singles =
-            contract().map(|(method, text)| (method.clone(), filled(text))).chain(blocks().map(
-                |(pattern, block)| (block.method.clone().unwrap_or(Method::GET), filled(pattern.as_str())),
-            ));
-        let declared_pairs = contract().flat_map(move |(method, text)| {
+            contract.clone().into_iter().map(|(method, text)| (method.clone(), filled(text))).chain(
+                blocks().map(|(pattern, block)| {
+                    (block.method.clone().unwrap_or(Method::GET), filled(pattern.as_str()))
+                }),
+            );
+        let declared_pairs = contract.into_iter().flat_map(move |(method, text)| {
             let path = PathPattern::parse(&text.replace('*', "%2A")).ok();
             blocks().filter(move |(_, block)| block.covers(method)).filter_map(move |(pattern, _)| {
                 let both = path.as_ref().is_some_and(|path| pattern.overlaps(path));
