@@ -169,6 +169,9 @@ fn a_policy_of_ones_own_is_used_and_a_saved_change_is_in_force() {
     wait_for(&process, |log| log.contains("is in force"));
     fs::write(&policy, "apis: [{ nam: bank }]\n").unwrap();
     wait_for(&process, |log| log.contains("the newest configuration was refused"));
+    let second = demo(dir.path(), &args).output().unwrap();
+    assert_eq!(second.status.code(), Some(78), "one gateway at a time uses a directory");
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another gateway uses"));
     ended(&mut process, Signal::TERM);
     let mut kept = left(dir.path());
     kept.sort();

@@ -98,6 +98,8 @@ impl Stage {
             Some(file) => file.to_owned(),
             None => {
                 let file = state.join("policy.yaml");
+                // What an earlier demo's policy was changed to is not lost.
+                let _ = fs::rename(&file, state.join("policy.yaml.before"));
                 write(&file, &filled_in(POLICY, &variables))?;
                 file
             }
@@ -169,11 +171,14 @@ fn listeners(policy: &Snapshot) -> Result<(Option<SocketAddr>, SocketAddr), Fail
     Ok((open.map(|listener| listener.address), proxied.address))
 }
 
-/// A policy with the demo's own variables replaced: other commands can read it.
+/// A policy with the demo's own variables replaced: other commands can read it. Values stand in double quotes or are
+/// plain, so that they are escaped as JSON is.
 fn filled_in(policy: &str, variables: &BTreeMap<String, String>) -> String {
-    variables
-        .iter()
-        .fold(policy.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
+    variables.iter().fold(policy.to_owned(), |text, (name, value)| {
+        let escaped = serde_json::Value::String(value.clone()).to_string();
+        let escaped = escaped.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+        text.replace(&format!("${{{name}}}"), escaped)
+    })
 }
 
 /// The address that was asked for; without one, the usual one or, where that is taken, a free one.
@@ -223,6 +228,7 @@ impl Directory {
             Some(path) => {
                 let told = |error| Failure::other(&format!("cannot make `{}`: {error}", path.display()));
                 fs::create_dir_all(path).map_err(told)?;
+                refuse_used(path)?;
                 std::path::absolute(path).map(Directory::Kept).map_err(told)
             }
             None => tempfile::Builder::new()
@@ -246,6 +252,18 @@ impl Directory {
             let _ = directory.close();
         }
     }
+}
+
+/// A directory that a gateway uses is not touched: it would reload what is written there.
+fn refuse_used(directory: &Path) -> Result<(), Failure> {
+    let lock = fs::File::open(directory.join("gateway.lock"));
+    if lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock))) {
+        return Err(Failure::config(&format!(
+            "another gateway uses `{}`; name another directory with `--state`",
+            directory.display()
+        )));
+    }
+    Ok(())
 }
 
 /// The bank, running.
@@ -293,4 +311,36 @@ async fn answers(address: SocketAddr) -> io::Result<()> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
     if answer.starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests assert")]
+    use super::*;
+
+    #[test]
+    fn the_demos_policy_compiles_wherever_its_places_are() {
+        for (state, listen) in [("/tmp/a b #1/it's", "[::1]:8080"), (r#"/tmp/"c"\d"#, "127.0.0.1:8080")] {
+            let value = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+            let variables = BTreeMap::from([
+                value("BANK", "http://127.0.0.1:3000"),
+                value("LISTEN", listen),
+                value("TRAFFIC", "127.0.0.1:8081"),
+                value("ADMIN", "127.0.0.1:9440"),
+                value("STATE", state),
+            ]);
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("bank.json"), CONTRACT).unwrap();
+            let text = filled_in(POLICY, &variables);
+            let contract = text.lines().find(|line| line.contains("contract:")).unwrap().to_owned();
+            // The contract is the one file that compiling reads.
+            let text = text.replace(&contract, "    contract: file:bank.json");
+            let source = Source { base: Some(dir.path().to_owned()), ..Source::inline("policy", text) };
+            let policy = look(&source).unwrap_or_else(|failure| panic!("{}", failure.text));
+            assert_eq!(policy.state.directory, Path::new(state));
+            let (open, traffic) = listeners(&policy).unwrap_or_else(|failure| panic!("{}", failure.text));
+            assert_eq!((open, traffic), (Some(listen.parse().unwrap()), "127.0.0.1:8081".parse().unwrap()));
+            assert_eq!(policy.warnings.0.len(), 0, "{:?}", policy.warnings);
+        }
+    }
 }
