@@ -7,6 +7,7 @@ use bartizan_testkit::{
     Gateway, Process, RawUpstream, free_port, gateway::run_to_end, process::loopback, raw_request, reply,
     token::epoch_seconds,
 };
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::{BINARY, policy};
@@ -181,6 +182,22 @@ fn a_full_disk_is_one_error() {
     let (code, log) = run(dir.path(), &["simulate", "--out", "a.jsonl", "--requests", "5000"]);
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("a.jsonl") && log.contains("No space left") && log.lines().count() == 1, "{log}");
+}
+
+#[test]
+fn an_interrupted_file_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(BINARY);
+    command.current_dir(dir.path()).args(["simulate", "--out", "a.har", "--requests", "50000000"]);
+    let mut process = Process::start("bartizan simulate", &mut command).unwrap();
+    let file = dir.path().join("a.har");
+    process.wait_until(SECONDS, || fs::metadata(&file).is_ok_and(|file| file.len() > 1_000_000)).unwrap();
+    process.signal(Signal::INT).unwrap();
+    assert!(process.wait(SECONDS).is_some_and(|status| status.success()), "{}", process.log());
+    let har: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    let labels = fs::read_to_string(dir.path().join("a.labels.jsonl")).unwrap();
+    let entries = har["log"]["entries"].as_array().unwrap().len();
+    assert!(entries > 100 && entries == labels.lines().count(), "{entries}");
 }
 
 #[test]
