@@ -14,7 +14,7 @@ use crate::{
 
 /// What was decided about one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Judgement {
     /// It went through.
     Passed,
     /// It was refused, challenged or held back.
@@ -50,22 +50,22 @@ pub struct Tally {
 pub struct Score {
     /// Counts by kind; people are one of them.
     pub kinds: BTreeMap<Kind, Tally>,
-    /// Labels for which there was no verdict. They are in no count.
+    /// Labels for which there was no judgement. They are in no count.
     pub unjudged: u64,
 }
 
 impl Score {
-    /// The score of a label file (`*.labels.jsonl`), where `verdict` knows what was decided about a request by its number.
+    /// The score of a label file (`*.labels.jsonl`), where `judged` knows what was decided about a request by its number.
     ///
     /// # Errors
     /// The file could not be read, or a line is no label.
-    pub fn of(labels: impl BufRead, mut verdict: impl FnMut(u64) -> Option<Verdict>) -> io::Result<Score> {
+    pub fn of(labels: impl BufRead, mut judged: impl FnMut(u64) -> Option<Judgement>) -> io::Result<Score> {
         let mut score = Score::default();
         for (at, line) in labels.lines().enumerate() {
             let truth: Truth = serde_json::from_str(&line?)
                 .map_err(|error| io::Error::other(format!("line {} is no label: {error}", at + 1)))?;
-            match verdict(truth.id) {
-                Some(verdict) => score.add(truth.kind, truth.part, verdict),
+            match judged(truth.id) {
+                Some(judgement) => score.add(truth.kind, truth.part, judgement),
                 None => score.unjudged += 1,
             }
         }
@@ -73,9 +73,9 @@ impl Score {
     }
 
     /// Counts one request.
-    pub fn add(&mut self, kind: Kind, part: Part, verdict: Verdict) {
+    pub fn add(&mut self, kind: Kind, part: Part, judgement: Judgement) {
         let tally = self.kinds.entry(kind).or_default();
-        let stopped = u64::from(verdict == Verdict::Stopped);
+        let stopped = u64::from(judgement == Judgement::Stopped);
         if part == Part::Groundwork {
             tally.groundwork += 1;
             tally.groundwork_stopped += stopped;
@@ -93,7 +93,7 @@ impl Score {
             Part::Use => outcome.is_as_expected(),
             Part::Groundwork | Part::Attack => outcome.result.as_ref().is_ok_and(crate::Answer::is_success),
         };
-        self.add(kind, part, if went_through { Verdict::Passed } else { Verdict::Stopped });
+        self.add(kind, part, if went_through { Judgement::Passed } else { Judgement::Stopped });
     }
 
     /// Of the attack requests (of one kind, or of all), the share that was stopped; `None` where there was none.

@@ -15,7 +15,7 @@ use std::{
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use bartizan_traffic::{
-    Exchange, Kind, Mix, Part, Score, Settings, Simulation, Verdict, World,
+    Exchange, Kind, Mix, Part, Score, Settings, Simulation, Judgement, World,
     record::{Format, Recorder},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -184,7 +184,7 @@ fn a_score_counts_by_kind() {
             Some("use") => id.is_multiple_of(100),
             _ => true,
         };
-        (id != 17).then_some(if stops { Verdict::Stopped } else { Verdict::Passed })
+        (id != 17).then_some(if stops { Judgement::Stopped } else { Judgement::Passed })
     };
     let score = Score::of(labels.as_slice(), verdict).unwrap();
     assert_eq!(score.unjudged, 1);
