@@ -37,6 +37,9 @@ pub struct Guards {
     pub security_headers: Mounted<SecurityHeaders>,
 }
 
+/// The places of the pipeline, as one operation has them.
+pub type Parts = [Part; 7];
+
 /// The proof that every guard was evaluated under its mode: forwarding takes it by value.
 pub struct Clearance {
     /// Which addresses may come.
@@ -100,7 +103,7 @@ impl Guards {
 
     /// Each place of the pipeline as this operation has it: equal for operations that share all their guards.
     #[must_use]
-    pub fn parts(&self) -> [Part; 7] {
+    pub fn parts(&self) -> Parts {
         let Guards {
             ip_access,
             address_limits,
