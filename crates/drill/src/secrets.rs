@@ -43,6 +43,8 @@ pub enum Written {
     Base64,
     /// As text of JSON.
     InJson,
+    /// Inside the header and the claims of a JWT, `{s}` in each standing for it.
+    InToken(&'static str, &'static str),
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014).
@@ -125,6 +127,15 @@ pub fn written(secret: &str, how: Written) -> String {
         Written::Twice => percent(percent(secret.as_bytes()).as_bytes()),
         Written::Basic => STANDARD.encode(format!("user:{secret}")),
         Written::Base64 => STANDARD.encode(secret),
+        Written::InToken(header, claims) => {
+            let part = |text: &str| URL_SAFE_NO_PAD.encode(text.replace("{s}", secret));
+            format!(
+                "{}.{}.{}",
+                part(header),
+                part(claims),
+                part("no signature, but as long as one: 64 bytes in all")
+            )
+        }
         Written::InJson => serde_json::Value::from(secret).to_string().trim_matches('"').to_owned(),
     }
 }

@@ -35,6 +35,8 @@ pub enum At {
     Admin(&'static str),
     /// Bytes of an upstream's answer.
     Answer(&'static str),
+    /// The debug data of a GOAWAY of an upstream over HTTP/2 (RFC 9113 section 6.8).
+    Goaway,
     /// A line of a configuration that is refused.
     Configuration(&'static str),
     /// A line of a configuration that is in force.
@@ -49,12 +51,32 @@ const fn place(name: &'static str, shape: Shape, written: Written, at: At) -> Pl
 
 use At::{Answer, Configuration, Content, Field, Http2, Inside, Raw, Target};
 use Shape::{Card, Hex, Jwt, Key, Password, Token, Uuid, Words};
-use Written::{Base64, Basic, EveryByte, InJson, InUrl, Plainly, Twice};
+use Written::{Base64, Basic, EveryByte, InJson, InToken, InUrl, Plainly, Twice};
+
+/// A JWT's parts that are as they should be.
+const HEADER: &str = "{\"alg\":\"ES256\",\"typ\":\"JWT\",\"kid\":\"1\"}";
+const CLAIMS: &str = "{\"iss\":\"https://known.test\",\"aud\":\"known\",\"sub\":\"x\",\"exp\":4102444800}";
+const BEARER: At = Field("Authorization: Bearer {s}");
 
 /// The places. A secret each: what is found names where it came from.
 pub static PLACES: &[Place] = &[
     place("bearer token", Token, Plainly, Field("Authorization: Bearer {s}")),
     place("JWT", Jwt, Plainly, Field("Authorization: Bearer {s}")),
+    place(
+        "key id of a JWT",
+        Token,
+        InToken("{\"alg\":\"ES256\",\"typ\":\"JWT\",\"kid\":\"{s}\"}", CLAIMS),
+        BEARER,
+    ),
+    place("algorithm of a JWT", Token, InToken("{\"alg\":\"{s}\",\"typ\":\"JWT\"}", CLAIMS), BEARER),
+    place("type of a JWT", Token, InToken("{\"alg\":\"ES256\",\"typ\":\"{s}\"}", CLAIMS), BEARER),
+    place("issuer of a JWT", Token, InToken(HEADER, "{\"iss\":\"https://{s}\",\"sub\":\"x\"}"), BEARER),
+    place(
+        "subject of a JWT",
+        Token,
+        InToken(HEADER, "{\"iss\":\"https://known.test\",\"aud\":\"known\",\"sub\":\"{s}\"}"),
+        BEARER,
+    ),
     place("basic password", Password, Basic, Field("Authorization: Basic {s}")),
     place("digest response", Hex, Plainly, Field("Authorization: Digest username=\"u\", response=\"{s}\"")),
     place("unknown scheme", Key, Plainly, Field("Authorization: ApiKey {s}")),
@@ -186,6 +208,12 @@ pub static PLACES: &[Place] = &[
         Plainly,
         Raw("GET http://u:{s}@{h}/ HTTP/1.1\r\nHost: {h}\r\n\r\n"),
     ),
+    place(
+        "PROXY header",
+        Token,
+        Plainly,
+        Raw("PROXY TCP4 {s} 127.0.0.1 1 2\r\nGET / HTTP/1.1\r\nHost: {h}\r\n\r\n"),
+    ),
     place("no HTTP at all", Token, Plainly, Raw("LOGIN u {s}\n")),
     place("head that never ends", Token, Plainly, Raw("GET / HTTP/1.1\r\nHost: {h}\r\nCookie: s={s}")),
     place("over-long field", Token, Plainly, Raw("GET / HTTP/1.1\r\nHost: {h}\r\nX-Long: {long}\r\n\r\n")),
@@ -265,6 +293,7 @@ pub static PLACES: &[Place] = &[
         Answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{s}\r\n"),
     ),
     place("answer that is no HTTP", Token, Plainly, Answer("ERROR password {s} is wrong\r\n\r\n")),
+    place("farewell of an HTTP/2 upstream", Token, Plainly, At::Goaway),
     place(
         "secret of a refused configuration",
         Token,

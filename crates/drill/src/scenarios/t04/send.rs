@@ -17,7 +17,7 @@ use super::{
     Planted, bytes_of,
     places::{At, Place, fill},
     sinks::{REQUEST, Sink},
-    site::{ANSWERS, GUARDED, HOSTS, Site},
+    site::{ANSWERS, FAREWELL, GUARDED, HOSTS, Site},
 };
 use crate::{
     Stage,
@@ -100,7 +100,7 @@ impl<'a> Sender<'a> {
                         );
                     }
                 }
-                At::Answer(_) | At::Configuration(_) | At::InForce => {}
+                At::Answer(_) | At::Goaway | At::Configuration(_) | At::InForce => {}
             }
         }
         self.place = usize::MAX;
@@ -115,10 +115,15 @@ impl<'a> Sender<'a> {
     pub fn answers(&mut self) -> Result<()> {
         for (number, (place, secret)) in self.planted.each().enumerate() {
             self.place = number;
-            let At::Answer(text) = place.at else { continue };
-            let bytes = fill(text, &written(secret, place.written), ANSWERS).into_bytes();
+            let (host, bytes) = match place.at {
+                At::Answer(text) => {
+                    (ANSWERS, fill(text, &written(secret, place.written), ANSWERS).into_bytes())
+                }
+                At::Goaway => (FAREWELL, goaway(secret)),
+                _ => continue,
+            };
             self.site.answers.answer(vec![Step::Send(bytes), Step::Close]);
-            self.plain(format!("GET /v1/things HTTP/1.1\r\nHost: {ANSWERS}\r\n\r\n").as_bytes(), PATIENCE)?;
+            self.plain(format!("GET /v1/things HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes(), PATIENCE)?;
         }
         Ok(())
     }
@@ -235,4 +240,16 @@ impl<'a> Sender<'a> {
             sink.bytes.push(b'\n');
         }
     }
+}
+
+/// The settings of an HTTP/2 server and its farewell, with debug data: last stream 0, PROTOCOL_ERROR.
+fn goaway(secret: &str) -> Vec<u8> {
+    let length = u8::try_from(secret.len() + 8).unwrap_or_default();
+    let frames: [&[u8]; 4] = [
+        &[0, 0, 0, 4, 0, 0, 0, 0, 0],
+        &[0, 0, length, 7, 0, 0, 0, 0, 0],
+        &[0, 0, 0, 0, 0, 0, 0, 1],
+        secret.as_bytes(),
+    ];
+    frames.concat()
 }

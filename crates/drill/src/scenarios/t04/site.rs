@@ -4,7 +4,7 @@ use std::{fs, net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use bartizan_bank::CONTRACT;
-use bartizan_testkit::{Ca, Gateway, RawUpstream, free_port, process::loopback};
+use bartizan_testkit::{Ca, Gateway, RawUpstream, Signer, free_port, process::loopback};
 use serde_json::Value;
 
 use crate::{
@@ -19,6 +19,9 @@ pub const BANK: &str = "bank.test";
 
 /// The name whose upstream answers what the drill says.
 pub const ANSWERS: &str = "answers.test";
+
+/// The name whose upstream speaks HTTP/2, in clear.
+pub const FAREWELL: &str = "farewell.test";
 
 /// The name that demands a token or an API key.
 pub const GUARDED: &str = "guarded.test";
@@ -89,7 +92,7 @@ impl Site {
             api(
                 GUARDED,
                 &upstream,
-                &format!("{}    guards: {{ cors: {{ origins: [\"https://app.test\"], block_other_origins: true }} }}\n", identity("bank")),
+                &format!("{}    guards: {{ cors: {{ origins: [\"https://app.test\"], block_other_origins: true }} }}\n", identity("bank, known")),
             ),
             api("other.test", &upstream, &identity("other")),
             api("denied.test", &upstream, deny),
@@ -107,12 +110,14 @@ impl Site {
             api("dead.test", &format!("\"http://{dead}\""), ""),
             api("impostor.test", &format!("\"https://localhost:{}\"", impostor.address().port()), ""),
             api(ANSWERS, &answers.url(), ""),
+            api(FAREWELL, &format!("{{ backends: [\"{}\"], protocol: http2 }}", answers.url()), ""),
         ]
         .concat();
         let text = format!(
             "listeners:\n  - {{ address: $LISTEN }}\n  - address: \"{secure}\"\n    tls: {{ certificates: [{{ cert: \"file:{}\", key: \"file:{}\" }}] }}\n\
              admin: {{ address: $ADMIN }}\nissuers:\n  \
              - {{ name: bank, issuer: \"http://{}\", audiences: [bank], algorithms: [ES256], max_lifetime: 15m }}\n  \
+             - {{ name: known, issuer: \"https://known.test\", audiences: [known], algorithms: [ES256], jwks: \"file:jwks.json\" }}\n  \
              - {{ name: other, issuer: \"https://other.test\", audiences: [other], algorithms: [ES256], jwks: \"http://{dead}/jwks?key={in_force}\" }}\n\
              apis:\n{apis}",
             front.cert.display(),
@@ -121,6 +126,7 @@ impl Site {
         );
         let gateway = Gateway::with_arguments(&stage.binary(), &text, more, |folder| {
             fs::write(folder.join("paths.json"), PATHS)?;
+            fs::write(folder.join("jwks.json"), Signer::new("1")?.jwks()?)?;
             Ok(fs::write(folder.join("bank.json"), CONTRACT)?)
         })?;
         let configuration = gateway.dir.path().join("bartizan.yaml");
