@@ -252,6 +252,38 @@ fn people_renew_tokens_and_use_each_code_once() {
 }
 
 #[test]
+fn people_ask_for_nothing_that_they_have_removed() {
+    let (mut next, mut removals) = (1_000_u64, 0);
+    for id in 1..60 {
+        let mut there = BTreeSet::<String>::new();
+        drive(world().person(id), 1_500, |request, _| {
+            let answer = foreseen(request);
+            let (place, name) = request.target.rsplit_once('/').unwrap();
+            match (request.method, request.label.expected) {
+                ("POST", Some(201)) => {
+                    next += 1;
+                    there.insert(format!("{}/{next}", request.target.split('?').next().unwrap()));
+                    return Some(with_body(201, &json!({ "id": next })));
+                }
+                (_, Some(404)) => {}
+                _ if ["/v1/payees", "/v1/documents", "/v1/webhooks"].contains(&place)
+                    && name.parse::<u64>().is_ok() =>
+                {
+                    assert!(there.contains(&request.target), "{} {}", request.method, request.target);
+                    if request.method == "DELETE" {
+                        there.remove(&request.target);
+                        removals += 1;
+                    }
+                }
+                _ => {}
+            }
+            Some(answer)
+        });
+    }
+    assert!(removals > 100, "{removals}");
+}
+
+#[test]
 fn people_sign_in_again_where_their_session_has_ended() {
     let mut count = 0;
     let (sent, _) = drive(world().person(7), 300, |request, _| {

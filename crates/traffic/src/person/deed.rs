@@ -180,7 +180,7 @@ pub fn request(person: &mut Person, deed: &Deed, now: Timestamp) -> Option<Plann
     let mut planned = dress(person, draft)?;
     if let Deed::Transfer { key, cents, .. } = deed {
         person.sent_cents += cents;
-        let name = format!("\"{}-{}-{key}\"", person.world.settings.seed, person.id);
+        let name = format!("\"{}-{key}\"", person.id);
         planned.fields.push(("Idempotency-Key".into(), name.into()));
     }
     if let Deed::AddNote(_) = deed {

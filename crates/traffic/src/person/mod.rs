@@ -74,7 +74,8 @@ pub struct Person {
     used_step: u64,
     sent_cents: u64,
     notes: u64,
-    keys: u64,
+    /// The last idempotency key.
+    last_key: u64,
     payees: Vec<u64>,
     documents: Vec<u64>,
     transfers: Vec<u64>,
@@ -103,7 +104,7 @@ impl Person {
             used_step: 0,
             sent_cents: 0,
             notes: 0,
-            keys: 0,
+            last_key: 0,
             payees: Vec::new(),
             documents: Vec::new(),
             transfers: Vec::new(),
@@ -181,14 +182,21 @@ impl Person {
                 }
                 self.transfers.extend(created(answer));
             }
-            Deed::RemoveWebhook(id) => self.webhooks.retain(|kept| kept != id),
-            Deed::RemovePayee(id) => self.payees.retain(|kept| kept != id),
-            Deed::RemoveDocument(id) => self.documents.retain(|kept| kept != id),
             _ if answer.status == 401 && self.token.is_some() => {
                 // The session has ended early: a person signs in again and goes on.
                 self.token = None;
                 visit::sign_in(self, Duration::from_secs(3));
             }
+            _ => {}
+        }
+    }
+
+    /// What was removed, or may have been where no answer came, is not asked for again.
+    fn forget(&mut self, deed: &Deed) {
+        match deed {
+            Deed::RemovePayee(id) => self.payees.retain(|kept| kept != id),
+            Deed::RemoveDocument(id) => self.documents.retain(|kept| kept != id),
+            Deed::RemoveWebhook(id) => self.webhooks.retain(|kept| kept != id),
             _ => {}
         }
     }
@@ -202,6 +210,12 @@ impl Person {
             Deed::AddNote(_) => return self.notes >= MOST_NOTES,
             Deed::AddPayee { .. } => return self.payees.len() >= MOST_PAYEES,
             Deed::AddWebhook(_) => return self.webhooks.len() >= MOST_WEBHOOKS,
+            // Chosen when the visit began, and gone by now.
+            Deed::Payee(id) | Deed::RenamePayee { id, .. } | Deed::RemovePayee(id) => {
+                return !self.payees.contains(id);
+            }
+            Deed::Document(id) | Deed::RemoveDocument(id) => return !self.documents.contains(id),
+            Deed::Deliveries(id) | Deed::RemoveWebhook(id) => return !self.webhooks.contains(id),
             Deed::Upload { .. } => return self.documents.len() >= MOST_DOCUMENTS,
             _ => return false,
         };
@@ -246,6 +260,7 @@ impl Actor for Person {
     fn next(&mut self, now: Timestamp, cue: Cue<'_>) -> Step {
         if let Some(deed) = self.under_way.take() {
             self.waited = false;
+            self.forget(&deed);
             match cue {
                 Cue::Answer(answer) => self.hear(&deed, answer, now),
                 // A person reloads the page, on a new connection.

@@ -25,7 +25,7 @@ pub fn plan(person: &mut Person, now: Timestamp) -> VecDeque<Intent> {
     for _ in 0..subjects {
         match person.draw.below(100) {
             0..=27 => visit.balance(person),
-            28..=47 => visit.payments(person),
+            28..=47 => visit.payments(person, now),
             48..=58 => visit.statements(person, now),
             59..=73 => visit.prices(person),
             74..=79 => visit.support(person),
@@ -126,7 +126,7 @@ impl Visit {
         }
     }
 
-    fn payments(&mut self, person: &mut Person) {
+    fn payments(&mut self, person: &mut Person, now: Timestamp) {
         self.read(&mut person.draw, Deed::Payees);
         if person.draw.percent(25) {
             let name = person.draw.below(256);
@@ -142,9 +142,10 @@ impl Visit {
             self.read(&mut person.draw, deed);
         }
         if person.draw.percent(70) {
-            person.keys += 1;
+            // Never the same again, also not in another run against the same bank.
+            person.last_key = now.0.max(person.last_key + 1);
             let transfer = Deed::Transfer {
-                key: person.keys,
+                key: person.last_key,
                 savings: person.draw.percent(15),
                 to: person.world.popular_account(&mut person.draw),
                 cents: person.draw.between(100, 12_000),
