@@ -236,7 +236,9 @@ impl Directory {
                 .rand_bytes(5)
                 .tempdir()
                 .map(Directory::Temporary)
-                .map_err(|error| Failure::other(&format!("cannot make a temporary directory: {error}"))),
+                .map_err(|error| Failure::other(&format!(
+                    "cannot make a temporary directory: {error}; set `TMPDIR` to a directory that can be written"
+                ))),
         }
     }
 
