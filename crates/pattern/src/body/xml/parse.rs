@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use quick_xml::{
     Reader,
     errors::{Error, IllFormedError},
-    events::{BytesDecl, BytesStart, Event},
+    events::{BytesStart, Event},
 };
 
 use super::{
@@ -114,7 +114,7 @@ impl Parser<'_> {
                 Event::CData(_) if !self.in_root => return fail(start, XmlProblem::OutsideRoot),
                 Event::CData(_) => self.inner(XmlKind::CData, start, end, "<![CDATA[".len(), "]]>".len())?,
                 Event::Comment(_) => self.inner(XmlKind::Comment, start, end, "<!--".len(), "-->".len())?,
-                Event::Decl(declaration) => self.declaration(&declaration, start)?,
+                Event::Decl(_) => self.declaration(start, end)?,
                 Event::PI(instruction) => {
                     let target = instruction.target();
                     if !is_name(target) || target.eq_ignore_ascii_case("xml") {
@@ -134,14 +134,32 @@ impl Parser<'_> {
         }
     }
 
-    fn declaration(&mut self, declaration: &BytesDecl<'_>, start: usize) -> Result<(), XmlError> {
-        if start != 0 {
-            return fail(start, XmlProblem::Declaration);
+    /// `<?xml version="1.0"`, then an encoding and `standalone` where they are given (section 2.8).
+    fn declaration(&self, start: usize, end: usize) -> Result<(), XmlError> {
+        let text = self.text.get(start..end).and_then(|text| text.strip_prefix("<?xml")?.strip_suffix("?>"));
+        let Some(mut rest) = text.filter(|_| start == 0) else { return fail(start, XmlProblem::Declaration) };
+        let mut given = [None; 3];
+        for (slot, name) in given.iter_mut().zip(["version", "encoding", "standalone"]) {
+            if let Some((value, behind)) = pseudo_attribute(rest, name) {
+                *slot = Some(value);
+                rest = behind;
+            }
         }
-        match declaration.version() {
-            Ok(version) if version == "1.0" => Ok(()),
-            Ok(_) => fail(start, XmlProblem::Version),
-            Err(_) => fail(start, XmlProblem::Declaration),
+        let [version, encoding, standalone] = given;
+        let is_encoding = |name: &str| {
+            name.starts_with(|first: char| first.is_ascii_alphabetic())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        };
+        match version {
+            Some(version) if version != "1.0" => fail(start, XmlProblem::Version),
+            Some(_)
+                if rest.trim_matches(SPACE).is_empty()
+                    && encoding.is_none_or(is_encoding)
+                    && standalone.is_none_or(|value| matches!(value, "yes" | "no")) =>
+            {
+                Ok(())
+            }
+            _ => fail(start, XmlProblem::Declaration),
         }
     }
 
@@ -192,6 +210,10 @@ impl Parser<'_> {
             let Some(value_start) = self.place(value) else { return fail(offset, XmlProblem::Attribute) };
             if !is_name(name) {
                 return fail(offset, XmlProblem::Name);
+            }
+            let before = offset.checked_sub(1).and_then(|at| self.text.as_bytes().get(at));
+            if !before.is_some_and(|byte| SPACE.contains(&char::from(*byte))) {
+                return fail(offset, XmlProblem::Attribute);
             }
             if self.buffer.nodes.len() - first >= self.limits.attributes as usize {
                 return fail(offset, XmlProblem::TooManyAttributes);
@@ -355,11 +377,41 @@ fn error_position(reader: &Reader<&[u8]>) -> usize {
     usize::try_from(reader.error_position()).unwrap_or(usize::MAX)
 }
 
-/// `Name` of section 2.3, with every character beyond ASCII let through.
+/// White space of section 2.3.
+const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+
+/// White space and `name="value"`: the value and what is behind it.
+fn pseudo_attribute<'a>(text: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
+    let rest = text.trim_start_matches(SPACE);
+    let rest = if rest.len() < text.len() { rest.strip_prefix(name)? } else { return None };
+    let value = rest.trim_start_matches(SPACE).strip_prefix('=')?.trim_start_matches(SPACE);
+    let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+    value.get(1..)?.split_once(quote)
+}
+
+/// `Name` of section 2.3.
 fn is_name(name: &str) -> bool {
-    let starts = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':' | 0x80..);
-    let goes_on = |byte: u8| starts(byte) || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-    name.bytes().next().is_some_and(starts) && name.bytes().all(goes_on)
+    if name.is_ascii() {
+        let first = name.bytes().next();
+        return first.is_some_and(|byte| starts_name(byte.into()))
+            && name.bytes().all(|byte| continues_name(byte.into()));
+    }
+    name.starts_with(starts_name) && name.chars().all(continues_name)
+}
+
+/// `NameStartChar`.
+fn starts_name(character: char) -> bool {
+    matches!(character, 'a'..='z' | 'A'..='Z' | '_' | ':' | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}')
+        || matches!(character, '\u{f8}'..='\u{2ff}' | '\u{370}'..='\u{37d}' | '\u{37f}'..='\u{1fff}')
+        || matches!(character, '\u{200c}' | '\u{200d}' | '\u{2070}'..='\u{218f}' | '\u{2c00}'..='\u{2fef}')
+        || matches!(character, '\u{3001}'..='\u{d7ff}' | '\u{f900}'..='\u{fdcf}' | '\u{fdf0}'..='\u{fffd}')
+        || matches!(character, '\u{10000}'..='\u{effff}')
+}
+
+/// `NameChar`.
+fn continues_name(character: char) -> bool {
+    starts_name(character)
+        || matches!(character, '0'..='9' | '-' | '.' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')
 }
 
 /// An offset or count: both are below 2^32, which is checked at the start.

@@ -55,6 +55,16 @@ fn a_document_is_read_with_every_place() {
 }
 
 #[test]
+fn names_may_be_of_any_script() {
+    for name in ["é", "日本語", "a\u{b7}b", "a\u{301}", "_x-1.y", "x:y"] {
+        let text = format!("<{name} {name}='1'/>");
+        let mut buffer = XmlBuffer::new();
+        let xml = Xml::parse(text.as_bytes(), &XmlLimits::default(), &mut buffer).expect(&text);
+        assert_eq!(xml.root().unwrap().name(), name.as_bytes());
+    }
+}
+
+#[test]
 fn line_ends_are_read_as_xml_reads_them() {
     let text = "<a b='1\r\n2\n3\t4\r5'>x\r\ny\rz\n<![CDATA[1\r\n2]]></a>";
     let mut buffer = XmlBuffer::new();
@@ -89,10 +99,13 @@ fn what_is_no_document_is_refused_by_name() {
         ("<a b='<'/>", Attribute, 6),
         ("<a b=c/>", Attribute, 0),
         ("<a b/>", Attribute, 0),
+        ("<a b='1'c='2'/>", Attribute, 8),
         ("<a b='1' b='2'/>", DuplicateAttribute, 9),
         ("<a 1='1'/>", Name, 3),
         ("< a/>", Name, 0),
         ("<1/>", Name, 0),
+        ("<\u{85}/>", Name, 0),
+        ("<a \u{d7}='1'/>", Name, 3),
         ("<a>]]></a>", Markup, 3),
         ("<a><!-- -- --></a>", Markup, 8),
         ("<a", Markup, 0),
@@ -103,6 +116,10 @@ fn what_is_no_document_is_refused_by_name() {
         (" <?xml version='1.0'?><a/>", Declaration, 1),
         ("<?xml version='1.1'?><a/>", Version, 0),
         ("<?xml encoding='utf-8'?><a/>", Declaration, 0),
+        ("<?xml encoding='utf-8' version='1.0'?><a/>", Declaration, 0),
+        ("<?xml version='1.0' standalone='maybe'?><a/>", Declaration, 0),
+        ("<?xml version='1.0' x='y'?><a/>", Declaration, 0),
+        ("<?xml version='1.0' encoding=' '?><a/>", Declaration, 0),
         ("<a><?xml version='1.0'?></a>", Declaration, 3),
         ("<!DOCTYPE a><a/>", Dtd, 0),
         ("<!doctype a><a/>", Dtd, 0),
