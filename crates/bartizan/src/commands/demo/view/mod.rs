@@ -46,7 +46,8 @@ pub fn draw(frame: &mut Frame<'_>, score: &Score, facts: &Facts, look: Look) {
 /// Attacks left; reasons and commands right; refusals over the whole width below.
 fn beside(mut page: Page<'_, '_>, score: &Score, facts: &Facts, look: Look) {
     page.gap(40);
-    let height = attack_lines(facts, page.rest.height, 8);
+    // Reasons and commands need lines, too, where there are no attacks.
+    let height = attack_lines(facts, page.rest.height, 8).max(10);
     let block = page.take(height);
     let left = Rect { width: LEFT.min(block.width), ..block };
     let right =

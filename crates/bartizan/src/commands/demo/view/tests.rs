@@ -145,8 +145,12 @@ fn a_refused_policy_and_a_demo_without_attacks_are_told() {
     let problem = "the newest configuration was refused".to_owned();
     let told = text(80, 24, &Facts { problem: Some(problem.clone()), ..facts() }, LOOK);
     assert!(told.contains("the changed policy is refused") && told.contains(&problem), "{told}");
-    let calm = text(80, 24, &Facts { cast: Vec::new(), ..facts() }, LOOK);
-    assert!(calm.contains("no attackers") && calm.contains("--no-attacks"), "{calm}");
+    for (width, height) in [(80, 24), (200, 24), (200, 50)] {
+        let calm = text(width, height, &Facts { cast: Vec::new(), ..facts() }, LOOK);
+        for part in ["no attackers", "--no-attacks", "identity.signature", "curl -s http", "why 0"] {
+            assert!(calm.contains(part), "{part}\n{calm}");
+        }
+    }
 }
 
 #[test]
