@@ -182,7 +182,16 @@ impl AdminClient {
     /// # Errors
     /// The connection fails, or the admin API refuses.
     pub fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> Result<Value, AdminError> {
-        let (status, body) = self.exchange(method, target, body)?;
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.send(method, target, "application/json", body.as_bytes())
+    }
+
+    /// As [`AdminClient::ask`], with any body.
+    ///
+    /// # Errors
+    /// The connection fails, or the admin API refuses.
+    pub fn send(&self, method: &str, target: &str, kind: &str, body: &[u8]) -> Result<Value, AdminError> {
+        let (status, body) = self.exchange(method, target, kind, body)?;
         let body: Value = serde_json::from_slice(&body).map_err(|_| AdminError::Garbled(self.address))?;
         if (200..300).contains(&status) {
             return Ok(body);
@@ -195,22 +204,22 @@ impl AdminClient {
         &self,
         method: &str,
         target: &str,
-        body: Option<&Value>,
+        kind: &str,
+        body: &[u8],
     ) -> Result<(u16, Vec<u8>), AdminError> {
         let fail = |error| AdminError::Connection(self.address, error);
         let mut stream = TcpStream::connect_timeout(&self.address, CONNECT_TIMEOUT).map_err(fail)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(fail)?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT)).map_err(fail)?;
-        let body = body.map(Value::to_string).unwrap_or_default();
         // HTTP/1.0: the answer is never chunked and ends with the connection.
         let request = format!(
-            "{method} {target} HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+            "{method} {target} HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: {kind}\r\n\
+             Content-Length: {}\r\n\r\n",
             self.address,
             self.token.expose(),
             body.len()
         );
-        stream.write_all(request.as_bytes()).map_err(fail)?;
+        stream.write_all(request.as_bytes()).and_then(|()| stream.write_all(body)).map_err(fail)?;
         let mut answer = Vec::new();
         stream.take(MAX_ANSWER).read_to_end(&mut answer).map_err(fail)?;
         split(&answer).ok_or(AdminError::Garbled(self.address))

@@ -93,11 +93,13 @@ pub(crate) fn events(connection: &Connection, filter: &EventFilter) -> Result<Ve
     statement.query_map(params![filter.api, filter.verdict, limit], |row| row.get(0))?.collect()
 }
 
-/// What was refused, throttled, challenged or failed, newest first.
+/// What was refused, throttled, challenged or failed, newest first. Ids tell milliseconds apart, times microseconds.
 pub(crate) fn refusals(connection: &Connection, limit: usize) -> Result<Vec<String>> {
     let mut statement = connection.prepare_cached(
-        "SELECT json FROM events WHERE verdict IN ('deny', 'challenge', 'throttle', 'error')
-         ORDER BY id DESC LIMIT ?1",
+        "SELECT json FROM (
+           SELECT json, time FROM events WHERE verdict IN ('deny', 'challenge', 'throttle', 'error')
+           ORDER BY id DESC LIMIT ?1 + 1000)
+         ORDER BY time DESC LIMIT ?1",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     statement.query_map([limit], |row| row.get(0))?.collect()

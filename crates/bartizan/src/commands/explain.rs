@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::{
     EXIT_CONFIG,
-    admin_client::{Output, fail, say},
+    admin_client::{AdminError, Output, Place, fail, say},
     terminal::look,
 };
 
@@ -41,12 +41,18 @@ pub struct Args {
     /// As if the request came over TLS.
     #[arg(long)]
     pub tls: bool,
+    /// Ask the gateway that runs with this configuration, which has its issuers' keys, its API keys and its bans.
+    #[arg(long, conflicts_with_all = ["environment", "client", "tls"])]
+    pub running: bool,
+    /// The state directory of that gateway, where the configuration does not tell.
+    #[arg(long, value_name = "DIR", requires = "running")]
+    pub state: Option<PathBuf>,
     /// How to answer.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }
 
-/// Bytes of a request at most: heads are bounded far below, bodies are not looked at.
+/// Bytes of a request at most: more than any policy holds of a body.
 const MAX_REQUEST: u64 = 16 * 1024 * 1024;
 
 /// Runs the command: 0 when the request would be forwarded or answered, 1 when not.
@@ -55,6 +61,13 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(raw) => raw,
         Err(error) => return fail(&error),
     };
+    if args.running {
+        return match running(args, &raw) {
+            Ok(told) => tell(args, &told),
+            Err(AdminError::Refused(400, detail)) => fail(&format!("`{}`, {detail}", args.request.display())),
+            Err(error) => fail(&error),
+        };
+    }
     let services = bartizan_policy::offline::services();
     let mut options = CompileOptions::new(&services);
     options.environment.clone_from(&args.environment);
@@ -82,14 +95,23 @@ pub fn run(args: &Args) -> ExitCode {
     });
     match result {
         Err(error) => fail(&format!("`{}`, {error}", args.request.display())),
-        Ok(told) => {
-            match args.output {
-                Output::Json => say(&told.to_string()),
-                Output::Text => say(explain_value(&told, &look()).trim_end()),
-            }
-            ExitCode::from(u8::from(told.get("verdict").and_then(Value::as_str) != Some("allow")))
-        }
+        Ok(told) => tell(args, &told),
     }
+}
+
+fn tell(args: &Args, told: &Value) -> ExitCode {
+    match args.output {
+        Output::Json => say(&told.to_string()),
+        Output::Text => say(explain_value(told, &look()).trim_end()),
+    }
+    ExitCode::from(u8::from(told.get("verdict").and_then(Value::as_str) != Some("allow")))
+}
+
+/// The answer of the gateway that runs.
+fn running(args: &Args, raw: &[u8]) -> Result<Value, AdminError> {
+    let config = args.state.is_none().then(|| args.config.clone());
+    let place = Place { state: args.state.clone(), config };
+    place.admin()?.send("POST", "/v1/explain", "message/http", raw)
 }
 
 /// The request's text.
@@ -106,10 +128,9 @@ fn read(args: &Args) -> Result<Vec<u8>, String> {
             "cannot read `{}`: {error}; name a file with the request as text, or `-` for standard input",
             args.request.display()
         )),
-        Ok(_) if raw.len() as u64 > MAX_REQUEST => Err(format!(
-            "`{}` is larger than 16 MiB; leave the body out, it is not looked at",
-            args.request.display()
-        )),
+        Ok(_) if raw.len() as u64 > MAX_REQUEST => {
+            Err(format!("`{}` is larger than 16 MiB; shorten its body", args.request.display()))
+        }
         Ok(_) => Ok(raw),
     }
 }

@@ -29,6 +29,9 @@ const SETTLED: Duration = Duration::from_millis(150);
 const LISTED: &str = "20";
 const MAX_LISTED: usize = 1_000;
 
+/// The admin API sorts by id, which does not tell what came within a millisecond.
+const SAME_MOMENT: usize = 100;
+
 /// Characters of an id, and those that suffice to find a recent refusal.
 const FULL_ID: usize = 26;
 const MIN_END: usize = 6;
@@ -180,15 +183,16 @@ fn refusals(place: &Place, count: usize) -> Result<Vec<Value>, String> {
     }
     let admin = place.admin().map_err(|error| error.to_string())?;
     let mut found = Vec::new();
+    let asked = (count + SAME_MOMENT).min(MAX_LISTED);
     for verdict in ["deny", "challenge", "throttle", "error"] {
         let answer = admin
-            .ask("GET", &format!("/v1/events?verdict={verdict}&limit={count}"), None)
+            .ask("GET", &format!("/v1/events?verdict={verdict}&limit={asked}"), None)
             .map_err(|error| error.to_string())?;
         found.extend(answer.get("events").and_then(Value::as_array).cloned().unwrap_or_default());
     }
-    // Ids begin with the time.
-    let id = |event: &Value| event.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-    found.sort_by_key(|event| std::cmp::Reverse(id(event)));
+    // RFC 3339 text of one length: its order is that of the times.
+    let time = |event: &Value| event.get("time").and_then(Value::as_str).unwrap_or_default().to_owned();
+    found.sort_by_key(|event| std::cmp::Reverse(time(event)));
     found.truncate(count);
     Ok(found)
 }

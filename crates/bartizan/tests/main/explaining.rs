@@ -207,3 +207,36 @@ fn the_answer_has_the_documented_members() {
     let (told, _) = asked(dir.path(), &policy, "GET /items/4 HTTP/1.1\nHost: a\nHost: b\n");
     assert!(told.as_object().unwrap().keys().all(|member| documented.contains(&member.as_str())), "{told}");
 }
+
+/// What only the gateway that runs knows: its bans, and keys that were issued.
+#[test]
+fn the_gateway_that_runs_is_asked_with_what_it_knows() {
+    let upstream = RawUpstream::echo().unwrap();
+    let gateway = gateway(&upstream);
+    let dir = gateway.dir.path();
+    let ask = |address: &str, more: &[&str]| {
+        let request = format!("GET /items/1 HTTP/1.1\nHost: shop.example\nX-Forwarded-For: {address}\n");
+        std::fs::write(dir.join("request.http"), request).unwrap();
+        run(dir, &[&["explain", "--running", "request.http"], more].concat())
+    };
+    let (code, told) = ask("203.0.113.9", &[]);
+    assert!(
+        code == Some(1) && told.contains("ip_access.denied") && told.contains("bartizan.yaml:12:7"),
+        "{told}"
+    );
+    for _ in 0..3 {
+        let (_, told) = ask("198.51.100.7", &["--state", "var"]);
+        assert!(told.contains("identity.missing"), "a question does not count: {told}");
+    }
+    assert_eq!(
+        run(dir, &["ban", "198.51.100.7", "--reason", "test", "--config", "bartizan.yaml"]).0,
+        Some(0)
+    );
+    let (code, told) = ask("198.51.100.7", &[]);
+    assert!(code == Some(1) && told.contains("`bartizan unban 198.51.100.7`"), "{told}");
+    std::fs::write(dir.join("request.http"), "{}").unwrap();
+    let (_, told) = run(dir, &["explain", "--running", "request.http"]);
+    assert!(told.contains("`request.http`, line 1: this is JSON"), "{told}");
+    let (code, told) = run(dir, &["explain", "--running", "--state", "absent", "request.http"]);
+    assert!(code == Some(1) && told.contains("no gateway runs on the state directory `absent`"), "{told}");
+}

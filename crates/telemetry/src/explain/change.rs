@@ -98,8 +98,8 @@ fn identity(value: &Value, finding: &Value, reason: &str) -> Change {
             Change::caller("send `Authorization: Bearer` and a token").or_policy(nothing)
         }
         "keys_unavailable" if is_question(value) => Change::policy(
-            "this question fetches no keys: give the issuer `jwks: file:..` for it, or send the request to the running \
-             gateway and ask `bartizan why --last`",
+            "ask the gateway that runs, by `bartizan explain --running`; where it says the same, see that it can fetch the \
+             issuer's key set",
         ),
         "keys_unavailable" => Change::policy("see that the issuer's key set can be fetched from here"),
         "token_too_large" => Change::caller("have the issuer put less into its tokens: 8 KiB at most"),
