@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -21,11 +21,15 @@ const MAX_LOG: usize = 4 << 20;
 /// The time that a child has between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// The time that the last of its output has to be read once it has ended; what it started may hold its output open.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// A running child. Dropping it sends SIGTERM, and SIGKILL three seconds later.
 pub struct Process {
     name: String,
     child: Child,
     log: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -41,13 +45,10 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start `{name}`"))?;
         let log = Arc::new(Mutex::new(String::new()));
-        if let Some(out) = child.stdout.take() {
-            capture(out, Arc::clone(&log));
-        }
-        if let Some(err) = child.stderr.take() {
-            capture(err, Arc::clone(&log));
-        }
-        Ok(Process { name: name.to_owned(), child, log })
+        let out = child.stdout.take().map(|out| capture(out, Arc::clone(&log)));
+        let err = child.stderr.take().map(|err| capture(err, Arc::clone(&log)));
+        let readers = out.into_iter().chain(err).collect();
+        Ok(Process { name: name.to_owned(), child, log, readers })
     }
 
     /// Its process id.
@@ -111,7 +112,10 @@ impl Process {
         loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => {
-                    thread::sleep(Duration::from_millis(30));
+                    let last = Instant::now() + LAST_WORDS;
+                    while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < last {
+                        thread::sleep(Duration::from_millis(1));
+                    }
                     return Some(status);
                 }
                 Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
@@ -133,7 +137,7 @@ impl Drop for Process {
     }
 }
 
-fn capture(stream: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
+fn capture(stream: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut lines = BufReader::new(stream);
         let mut line = Vec::new();
@@ -144,7 +148,7 @@ fn capture(stream: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
             }
             line.clear();
         }
-    });
+    })
 }
 
 /// Whether something accepts connections on a loopback port.
