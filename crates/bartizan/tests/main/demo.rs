@@ -187,9 +187,12 @@ fn what_cannot_be_used_is_told_before_anything_begins() {
     let taken = taken.local_addr().unwrap().to_string();
     let file = policy.to_str().unwrap();
     let shop = "apis: [{ name: shop, upstream: \"${BANK}\" }]\n";
+    let untrusted = "trusted_proxies: [10.0.0.1]\nlisteners: [{ address: \"${TRAFFIC}\", proxy_protocol: true }]\n\
+                     apis: [{ name: shop, upstream: \"${BANK}\" }]\n";
     for (text, args, code, told) in [
         ("apis: [{ nam: shop }]\n", vec!["--policy", file], 78, "mine.yaml:1"),
         (shop, vec!["--policy", file], 78, "proxy_protocol: true"),
+        (untrusted, vec!["--policy", file], 78, "trusted_proxies: [127.0.0.1]"),
         (
             "listeners: [{ address: 0.0.0.0:8080 }]\napis: [{ name: a, upstream: \"${BANK}\" }]\n",
             vec!["--policy", file],

@@ -157,10 +157,13 @@ fn listeners(policy: &Snapshot) -> Result<(Option<SocketAddr>, SocketAddr), Fail
             listener.address
         )));
     }
-    let proxied = policy
-        .listeners
-        .iter()
-        .find(|listener| listener.proxy_protocol && listener.tls.is_none() && listener.address.port() != 0);
+    let proxied = policy.listeners.iter().find(|listener| {
+        let (plain, ip) = (listener.tls.is_none(), listener.address.ip());
+        listener.proxy_protocol
+            && plain
+            && listener.address.port() != 0
+            && policy.trusted_proxies.contains(ip)
+    });
     let Some(proxied) = proxied else {
         return Err(Failure::config(
             "the policy has no listener for the demo's people and attackers; add \
