@@ -5,12 +5,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bartizan_control::{BackendStatus, ListenerStatus, MonitorUntil, Operations, ReloadReport, StatusReport};
 use bartizan_gateway::{
     Fetcher, Gateway, Listeners, explain,
-    probe::{self, Bounds, Level, SelfProof},
+    probe::{self, Bounds, Interrupted, Level, SelfProof},
 };
-use bartizan_model::{
-    Event, EventKind, Scheme, Timestamp,
-    services::BoxFuture,
-};
+use bartizan_model::{Event, EventKind, Scheme, Timestamp, services::BoxFuture};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -18,6 +15,9 @@ use crate::reload::Reloader;
 
 /// What the policy leaves open that `/readyz` tells; `bartizan doctor` tells all.
 const MAX_OPEN: usize = 8;
+
+/// Policies that may follow each other while one doctor asks.
+const SUPERSEDED: usize = 3;
 
 /// Implements the admin API's view over the gateway.
 pub struct Running {
@@ -128,8 +128,15 @@ impl Operations for Running {
     fn doctor(&self) -> BoxFuture<'_, Result<Value, String>> {
         Box::pin(async {
             let _one = self.doctors.lock().await;
-            let report = probe::run(&self.gateway, Bounds::DOCTOR).await.map_err(|why| why.to_string())?;
-            serde_json::to_value(report).map_err(|error| error.to_string())
+            let mut ran = probe::run(&self.gateway, Bounds::DOCTOR).await;
+            // A saved file and a command may both reload: the last policy is the one that is asked about.
+            for _ in 0..SUPERSEDED {
+                if !matches!(ran, Err(Interrupted::Superseded)) {
+                    break;
+                }
+                ran = probe::run(&self.gateway, Bounds::DOCTOR).await;
+            }
+            serde_json::to_value(ran.map_err(|why| why.to_string())?).map_err(|error| error.to_string())
         })
     }
 }

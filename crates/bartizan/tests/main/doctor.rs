@@ -193,7 +193,7 @@ fn each_way_to_break_enforcement_is_named() {
                 "guards: { rate_limit: off }",
             )],
             "off",
-            &["`rate_limit`", "POST /login", "bartizan.yaml:27:19"],
+            &["`rate_limit`", "POST /login", "bartizan.yaml:26:19"],
         ),
         (
             &[(
@@ -201,7 +201,7 @@ fn each_way_to_break_enforcement_is_named() {
                 "        mode: monitor",
             )],
             "monitor",
-            &["POST /login", "bartizan.yaml:27:9"],
+            &["POST /login", "bartizan.yaml:26:9"],
         ),
         (
             &[(
@@ -373,7 +373,7 @@ fn readiness_follows_the_probes_of_the_policy_in_force() {
         "{status}: {problem}"
     );
     // The policy is in force all the same: what the operator wrote is what decides.
-    assert_eq!(gateway.ask("GET", "/v1/status", None).unwrap().json()["generation"], 2);
+    assert!(gateway.ask("GET", "/v1/status", None).unwrap().json()["generation"].as_u64() >= Some(2));
     let log = gateway.process.shared_log();
     gateway
         .process

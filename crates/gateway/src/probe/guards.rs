@@ -289,7 +289,10 @@ impl Run {
             let active = Arc::clone(&self.active);
             let keys = [detailed.as_str(), part.guard];
             let place_of = active.snapshot.places.setting(&api.name, &blocks.unwrap_or_default(), &keys);
-            let remark = Remark::new(level, doubt.code, doubt.what.clone(), doubt.remedy.clone());
+            let single = doubt.weight == Weight::WholeApi && !whole;
+            let remedy =
+                if single { "nothing, if everybody may use them".into() } else { doubt.remedy.clone() };
+            let remark = Remark::new(level, doubt.code, doubt.what.clone(), remedy);
             let remark = remark.of(&api.name, part.guard).at(place_of);
             let labels = targets.iter().filter(|target| target.has(place, part)).flat_map(|t| &t.labels);
             self.remark(if whole { remark } else { remark.on(labels) });
