@@ -76,6 +76,20 @@ kinds! {
     OTHER = 28;
 }
 
+impl ByteSet {
+    /// No kind.
+    pub(super) const NOTHING: Self = Self(0);
+    /// Every kind.
+    pub(super) const ANY: Self = Self((1 << 29) - 1);
+    /// No kind of byte: what every value has, the empty one too.
+    pub(super) const ALWAYS: Self = Self(1 << 31);
+
+    /// This set without the kinds of another.
+    pub(super) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
 const KINDS: [u32; 256] = table();
 
 #[expect(
@@ -130,6 +144,7 @@ const fn kind(byte: u8) -> ByteSet {
 
 impl ByteSet {
     /// The kinds of the bytes of `value`.
+    #[inline]
     #[must_use]
     pub fn of(value: &[u8]) -> Self {
         Self(

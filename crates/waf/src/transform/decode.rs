@@ -124,18 +124,30 @@ fn decode_entity(text: &[u8]) -> Result<(u8, usize), usize> {
     Ok((byte, prefix + digits.len()))
 }
 
-/// The bits of a letter of base 64.
-fn base64_bits(letter: u8, url: bool) -> Option<u32> {
-    Some(u32::from(match letter {
-        b'A'..=b'Z' => letter - b'A',
-        b'a'..=b'z' => letter - b'a' + 26,
-        b'0'..=b'9' => letter - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        b'-' if url => 62,
-        b'_' if url => 63,
-        _ => return None,
-    }))
+/// The bits of each letter of base 64, in the forms of RFC 4648, sections 4 and 5; 64 for what is no letter.
+const BASE64_BITS: [u8; 256] = base64_bits();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "INVARIANT: the index is below 256, evaluated at compile time"
+)]
+const fn base64_bits() -> [u8; 256] {
+    let mut bits = [64; 256];
+    let mut index = 0;
+    while index < 256 {
+        let byte = index as u8;
+        bits[index] = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => 64,
+        };
+        index += 1;
+    }
+    bits
 }
 
 /// Base 64. Strictly: up to the first byte that is neither a letter of it nor a line break. Forgiving: what is no
@@ -145,13 +157,14 @@ pub(super) fn base64(input: &[u8], out: &mut Vec<u8>, forgiving: bool) -> bool {
     let mut bits = 0_u32;
     let mut letters = 0;
     for &byte in input {
-        let Some(value) = base64_bits(byte, forgiving) else {
+        let value = BASE64_BITS.get(usize::from(byte)).copied().unwrap_or(64);
+        if value == 64 || !forgiving && matches!(byte, b'-' | b'_') {
             if forgiving || matches!(byte, b'\r' | b'\n') {
                 continue;
             }
             break;
-        };
-        bits = bits << 6 | value;
+        }
+        bits = bits << 6 | u32::from(value);
         letters += 1;
         if letters == 4 {
             let [_, group @ ..] = bits.to_be_bytes();

@@ -184,43 +184,51 @@ impl Transformation {
 
     /// Whether a value of these kinds of bytes can come out changed. `false` is a proof that it cannot; `true` is
     /// none that it will.
+    #[inline]
     #[must_use]
-    pub const fn may_change(self, bytes: &ByteSet) -> bool {
+    pub fn may_change(self, bytes: &ByteSet) -> bool {
+        let needed = NEEDED.get(self as usize).copied().unwrap_or([ByteSet::ANY; 2]);
+        needed.iter().all(|needed| bytes.with(ByteSet::ALWAYS).any(*needed))
+    }
+
+    /// What a value must have for the transformation to change it: a kind of each of the two sets.
+    const fn needed(self) -> [ByteSet; 2] {
         use ByteSet as B;
         const BLANK: ByteSet = B::SPACE.with(B::BREAK);
-        match self {
-            Self::None => false,
-            Self::Lowercase => bytes.any(B::UPPER),
-            Self::Uppercase => bytes.any(B::LOWER),
-            Self::UrlDecode | Self::UrlDecodeUni => bytes.any(B::PERCENT.with(B::PLUS)),
-            Self::HtmlEntityDecode => bytes.any(B::AMPERSAND),
-            Self::JsDecode | Self::CssDecode | Self::EscapeSeqDecode => bytes.any(B::BACKSLASH),
-            Self::RemoveNulls | Self::ReplaceNulls => bytes.any(B::NUL),
-            Self::RemoveWhitespace => bytes.any(BLANK.with(B::NBSP)),
-            Self::CompressWhitespace | Self::Trim | Self::TrimLeft | Self::TrimRight => bytes.any(BLANK),
-            Self::ReplaceComments => bytes.any(B::SLASH) && bytes.any(B::STAR),
+        const MARKS: ByteSet = B::DASH.with(B::HASH);
+        const ALPHANUMERIC: ByteSet = B::UPPER.with(B::LOWER).with(B::DIGIT).with(B::ZERO);
+        let one = match self {
+            Self::None => B::NOTHING,
+            Self::Lowercase => B::UPPER,
+            Self::Uppercase => B::LOWER,
+            Self::UrlDecode | Self::UrlDecodeUni => B::PERCENT.with(B::PLUS),
+            Self::HtmlEntityDecode => B::AMPERSAND,
+            Self::JsDecode | Self::CssDecode | Self::EscapeSeqDecode => B::BACKSLASH,
+            Self::RemoveNulls | Self::ReplaceNulls => B::NUL,
+            Self::RemoveWhitespace => BLANK.with(B::NBSP),
+            Self::CompressWhitespace | Self::Trim | Self::TrimLeft | Self::TrimRight => BLANK,
+            Self::ReplaceComments => return [B::SLASH, B::STAR],
             Self::RemoveComments | Self::RemoveCommentsChar => {
-                bytes.any(B::DASH.with(B::HASH)) || bytes.any(B::SLASH) && bytes.any(B::STAR)
+                return [MARKS.with(B::SLASH), MARKS.with(B::STAR)];
             }
-            Self::CmdLine => bytes.any(B::UPPER.with(B::QUOTE).with(B::BACKSLASH).with(B::COMMA).with(BLANK)),
-            Self::NormalisePath => bytes.any(B::SLASH.with(B::DOT)),
-            Self::NormalisePathWin => bytes.any(B::SLASH.with(B::DOT).with(B::BACKSLASH)),
-            Self::Utf8ToUnicode => bytes.any(B::HIGH.with(B::NBSP).with(B::NUL)),
-            Self::ParityZero7Bit => bytes.any(B::HIGH.with(B::NBSP)),
-            Self::SqlHexDecode => bytes.any(B::ZERO) && bytes.any(B::UPPER.with(B::LOWER)),
-            Self::PhpArgsNames => bytes.any(B::SPACE.with(B::DOT).with(B::BRACKET).with(B::EQUALS)),
-            Self::UrlEncode => {
-                !bytes.within(B::UPPER.with(B::LOWER).with(B::DIGIT).with(B::ZERO).with(B::STAR))
-            }
+            Self::CmdLine => B::UPPER.with(B::QUOTE).with(B::BACKSLASH).with(B::COMMA).with(BLANK),
+            Self::NormalisePath => B::SLASH.with(B::DOT),
+            Self::NormalisePathWin => B::SLASH.with(B::DOT).with(B::BACKSLASH),
+            Self::Utf8ToUnicode => B::HIGH.with(B::NBSP).with(B::NUL),
+            Self::ParityZero7Bit => B::HIGH.with(B::NBSP),
+            Self::SqlHexDecode => return [B::ZERO, B::UPPER.with(B::LOWER)],
+            Self::PhpArgsNames => B::SPACE.with(B::DOT).with(B::BRACKET).with(B::EQUALS),
+            Self::UrlEncode => B::ANY.without(ALPHANUMERIC.with(B::STAR)),
             Self::Base64Decode
             | Self::Base64DecodeExt
             | Self::Base64Encode
             | Self::HexDecode
             | Self::HexEncode
             | Self::ParityEven7Bit
-            | Self::ParityOdd7Bit => !bytes.is_empty(),
-            Self::Length | Self::Md5 | Self::Sha1 => true,
-        }
+            | Self::ParityOdd7Bit => B::ANY,
+            Self::Length | Self::Md5 | Self::Sha1 => B::ALWAYS,
+        };
+        [one, one]
     }
 
     /// The most bytes that one byte of input becomes; an output is never longer than this many times its input, or
@@ -234,6 +242,23 @@ impl Transformation {
             _ => 1,
         }
     }
+}
+
+/// [`Transformation::needed`] of each transformation, in the order of their declaration.
+const NEEDED: [[ByteSet; 2]; Transformation::ALL.len()] = needed();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "INVARIANT: the index is below both lengths, evaluated at compile time"
+)]
+const fn needed() -> [[ByteSet; 2]; Transformation::ALL.len()] {
+    let mut needed = [[ByteSet::NOTHING; 2]; Transformation::ALL.len()];
+    let mut index = 0;
+    while index < needed.len() {
+        needed[index] = Transformation::ALL[index].needed();
+        index += 1;
+    }
+    needed
 }
 
 /// The transformations of a rule, in order.

@@ -1,8 +1,28 @@
 //! The normal form of a path: no repeated slashes, no `.`, no `..` that can be resolved.
 
+use memchr::{memchr, memchr_iter};
+
 /// Normalises `input`; with `win` a backslash is a slash. The meaning, odd corners included, is that of
 /// `normalize_path_inplace` in `ModSecurity`: a segment that merely ends in `..` counts as a back reference too.
 pub(super) fn normalise(input: &[u8], out: &mut Vec<u8>, win: bool) -> bool {
+    // Only an empty segment, one that ends in a dot, and a backslash are ever changed.
+    let settled = |slash: usize| {
+        slash
+            .checked_sub(1)
+            .and_then(|before| input.get(before))
+            .is_none_or(|byte| !matches!(byte, b'/' | b'.'))
+    };
+    if !input.ends_with(b".")
+        && memchr_iter(b'/', input).all(settled)
+        && !(win && memchr(b'\\', input).is_some())
+    {
+        return false;
+    }
+    resolve(input, out, win)
+}
+
+/// Takes the path apart.
+pub(super) fn resolve(input: &[u8], out: &mut Vec<u8>, win: bool) -> bool {
     let slash = |byte: u8| byte == b'/' || win && byte == b'\\';
     let at = |index: usize| input.get(index).map_or(0, |byte| if slash(*byte) { b'/' } else { *byte });
     let (Some(first), Some(last)) = (input.first(), input.last()) else { return false };

@@ -27,11 +27,21 @@ pub(super) fn remove(input: &[u8], out: &mut Vec<u8>, unwanted: impl Fn(u8) -> b
     true
 }
 
+/// The first byte that `changes` names, given the byte after it: what comes before stays as it is.
+fn first_change(input: &[u8], changes: impl Fn(u8, u8) -> bool) -> Option<(&[u8], &[u8])> {
+    let next = input.iter().skip(1).chain(std::iter::once(&b'x'));
+    let first = input.iter().zip(next).position(|(byte, next)| changes(*byte, *next))?;
+    input.split_at_checked(first)
+}
+
 /// Runs of white space to one space.
 pub(super) fn compress_whitespace(input: &[u8], out: &mut Vec<u8>) -> bool {
+    let change = first_change(input, |byte, next| is_space(byte) && (byte != b' ' || is_space(next)));
+    let Some((same, rest)) = change else { return false };
     out.clear();
+    out.extend_from_slice(same);
     let mut blank = false;
-    for &byte in input {
+    for &byte in rest {
         let space = is_space(byte);
         if !space {
             out.push(byte);
@@ -68,9 +78,19 @@ pub(super) fn trim(input: &[u8], out: &mut Vec<u8>, left: bool, right: bool) -> 
 
 /// What a shell reads: without quotes, carets and backslashes, with separators folded.
 pub(super) fn command_line(input: &[u8], out: &mut Vec<u8>) -> bool {
+    let change = first_change(input, |byte, next| match byte {
+        b' ' => matches!(
+            next,
+            b' ' | b',' | b';' | b'\t' | b'\r' | b'\n' | b'/' | b'(' | b'"' | b'\'' | b'\\' | b'^'
+        ),
+        b'"' | b'\'' | b'\\' | b'^' | b',' | b';' | b'\t' | b'\r' | b'\n' => true,
+        _ => byte.is_ascii_uppercase(),
+    });
+    let Some((same, rest)) = change else { return false };
     out.clear();
+    out.extend_from_slice(same);
     let mut space = false;
-    for &byte in input {
+    for &byte in rest {
         match byte {
             b'"' | b'\'' | b'\\' | b'^' => {}
             b' ' | b',' | b';' | b'\t' | b'\r' | b'\n' => {

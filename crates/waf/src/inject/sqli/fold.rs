@@ -213,6 +213,13 @@ impl<'a> Folder<'a> {
 
     /// The rules for two tokens.
     fn two(&mut self) -> Step {
+        // Most texts are words and numbers, for which there is no rule.
+        if let (Some(left), Some(right)) = (self.tokens.get(self.left), self.tokens.get(self.left + 1))
+            && matches!((left.kind, right.kind), (kind::WORD | kind::NUMBER, kind::WORD | kind::NUMBER))
+            && !left.begins
+        {
+            return Step::On;
+        }
         let (left, right) = (self.at(self.left), self.at(self.left + 1));
         match (left.kind, right.kind) {
             (kind::STRING, kind::STRING) | (kind::SEMICOLON, kind::SEMICOLON) => {
@@ -328,6 +335,9 @@ impl<'a> Folder<'a> {
             COMMA, EXPRESSION, FUNCTION, GROUP, KEYWORD, LOGIC, NUMBER, OPEN, OPERATOR, STRING, VARIABLE,
             WORD,
         };
+        if matches!((self.kind(self.left), self.kind(self.left + 1)), (WORD | NUMBER, WORD | NUMBER)) {
+            return false;
+        }
         let (left, middle, right) = (self.at(self.left), self.at(self.left + 1), self.at(self.left + 2));
         let unary = is_unary(&middle);
         match (left.kind, middle.kind, right.kind) {

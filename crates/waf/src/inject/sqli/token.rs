@@ -49,7 +49,7 @@ pub(super) struct Token<'a> {
     /// How many `@` stand before the name of a variable.
     at_signs: u8,
     /// Whether a keyword of several words begins with it.
-    begins: bool,
+    pub begins: bool,
     /// Whether several words were merged into it.
     merged: bool,
     /// At most the first 31 bytes; of several words that were merged, the keyword that they are.
@@ -130,24 +130,45 @@ pub(super) struct Tokenizer<'a> {
     pub ambiguous: bool,
 }
 
-const fn is_white(byte: u8) -> bool {
-    matches!(byte, 0 | b'\t'..=b'\r' | b' ' | 0xA0)
-}
-
+/// What a byte is to the tokenizer, in bits.
+const CLASSES: [u8; 256] = classes();
+/// White space.
+const WHITE: u8 = 1;
 /// What ends a word.
-const fn ends_word(byte: u8) -> bool {
-    matches!(
-        byte,
-        0 | b'\t'..=b'\r' | b' '..=b'#' | b'%'..=b'-' | b'/' | b':'..=b'@' | b'[' | b'\\' | b']' | b'^' | b'{'..=b'~' | 0xA0
-    )
+const ENDS_WORD: u8 = 2;
+/// What ends the name of a variable.
+const ENDS_VARIABLE: u8 = 4;
+/// What a keyword may end at within a word.
+const SPLITS_WORD: u8 = 8;
+
+#[expect(clippy::indexing_slicing, reason = "INVARIANT: the index is below 256, evaluated at compile time")]
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        let byte = index as u8;
+        classes[index] = match byte {
+            0 | b'\t'..=b'\r' | b' ' => WHITE | ENDS_WORD | ENDS_VARIABLE,
+            0xA0 => WHITE | ENDS_WORD,
+            b'!'..=b'#' | b'%'..=b'-' | b'/' | b':'..=b'@' | b'\\' | b'^' | b'|' | b'~' => {
+                ENDS_WORD | ENDS_VARIABLE
+            }
+            b'[' | b']' | b'{' | b'}' => ENDS_WORD,
+            b'`' => ENDS_VARIABLE | SPLITS_WORD,
+            b'.' => SPLITS_WORD,
+            _ => 0,
+        };
+        index += 1;
+    }
+    classes
 }
 
-/// What ends the name of a variable.
-const fn ends_variable(byte: u8) -> bool {
-    matches!(
-        byte,
-        0 | b'\t'..=b'\r' | b' '..=b'#' | b'%'..=b'-' | b'/' | b':'..=b'@' | b'\\' | b'^' | b'`' | b'|' | b'~'
-    )
+fn class(byte: u8) -> u8 {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+fn is_white(byte: u8) -> bool {
+    class(byte) & WHITE != 0
 }
 
 impl<'a> Tokenizer<'a> {
@@ -375,12 +396,13 @@ impl<'a> Tokenizer<'a> {
         let start = self.at;
         if start >= self.word_end {
             let rest = self.rest(start);
-            self.word_end = start + rest.iter().position(|byte| ends_word(*byte)).unwrap_or(rest.len());
+            self.word_end =
+                start + rest.iter().position(|byte| class(*byte) & ENDS_WORD != 0).unwrap_or(rest.len());
         }
         let word = self.slice(start, self.word_end);
         // A keyword before a dot or a backtick is a token of its own.
         for (length, byte) in word.iter().enumerate().take(KEPT + 1) {
-            if matches!(byte, b'.' | b'`')
+            if class(*byte) & SPLITS_WORD != 0
                 && let Some(found) = words::look_up(word.get(..length).unwrap_or_default())
                 && found.kind != kind::WORD
             {
@@ -413,7 +435,8 @@ impl<'a> Tokenizer<'a> {
             Some(quote @ (b'\'' | b'"')) => self.string(start + 1, quote, quote),
             _ => {
                 let rest = self.rest(start);
-                let length = rest.iter().position(|byte| ends_variable(*byte)).unwrap_or(rest.len());
+                let length =
+                    rest.iter().position(|byte| class(*byte) & ENDS_VARIABLE != 0).unwrap_or(rest.len());
                 self.at = start;
                 self.take(length, kind::VARIABLE)
             }

@@ -30,8 +30,9 @@ pub(super) struct Entry {
 }
 
 struct Tables {
-    /// Where in `words` the words of each hash begin, looked for place by place; 0 is an empty place.
-    places: Vec<u16>,
+    /// For each hash, the place of a word in `words` and more bits of its hash above; 0 is an empty place, and where a
+    /// place is taken by another word, the next one is looked at.
+    places: Vec<u32>,
     /// The first is none.
     words: Vec<Entry>,
     /// Fingerprints, each packed into a number, in order.
@@ -85,12 +86,11 @@ impl Tables {
         let index = index.unwrap_or_else(|| {
             let index = self.words.len();
             if let (Some(slot), Ok(number)) = (self.places.get_mut(place), u16::try_from(index)) {
-                *slot = number;
+                *slot = hash(word) & TAG | u32::from(number);
                 self.words.push(Entry { word, kind: WORD, listed: false, begins: false });
             }
             index
         });
-        // INVARIANT: there are fewer words than places and than 2^16; the first entry stands in for none.
         let last = self.words.len() - 1;
         #[expect(
             clippy::indexing_slicing,
@@ -101,13 +101,17 @@ impl Tables {
 
     /// The place of a word, and its entry, if it has one.
     fn find(&self, word: &[u8]) -> (usize, Option<usize>) {
-        let mut place = hash(word) % PLACES;
+        let hash = hash(word);
+        let mut place = hash as usize % PLACES;
         loop {
-            let index = self.places.get(place).copied().map_or(0, usize::from);
-            if index == 0 {
+            let taken = self.places.get(place).copied().unwrap_or_default();
+            if taken == 0 {
                 return (place, None);
             }
-            if self.words.get(index).is_some_and(|entry| entry.word.eq_ignore_ascii_case(word)) {
+            let index = (taken & !TAG) as usize;
+            if taken & TAG == hash & TAG
+                && self.words.get(index).is_some_and(|entry| entry.word.eq_ignore_ascii_case(word))
+            {
                 return (place, Some(index));
             }
             place = (place + 1) % PLACES;
@@ -115,12 +119,21 @@ impl Tables {
     }
 }
 
-/// FNV-1a over the letters in capitals.
-fn hash(word: &[u8]) -> usize {
-    let hash = word.iter().fold(0x811C_9DC5_u32, |hash, byte| {
-        (hash ^ u32::from(byte.to_ascii_uppercase())).wrapping_mul(0x0100_0193)
-    });
-    (hash ^ hash >> 15) as usize
+/// The bits of a hash that a place keeps.
+const TAG: u32 = 0xFFFF_0000;
+
+/// The same number for words that differ in case alone: of their first and last eight letters and their length.
+fn hash(word: &[u8]) -> u32 {
+    const LETTERS: u64 = 0xDFDF_DFDF_DFDF_DFDF;
+    let (first, last) = match (word.first_chunk(), word.last_chunk()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => (word.iter().fold(0, |letters, byte| letters << 8 | u64::from(*byte)), 0),
+    };
+    let length = u64::try_from(word.len()).unwrap_or_default();
+    let mixed = (first & LETTERS) ^ (last & LETTERS).rotate_left(29) ^ length.rotate_left(56);
+    let hash = mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let [a, b, c, d, ..] = (hash ^ hash >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9).to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
 }
 
 fn pack(letters: &[u8]) -> u64 {
