@@ -271,7 +271,10 @@ impl Attacker {
     fn dress(&self, mut shot: Shot) -> Planned {
         let principal = match &shot.credential {
             Credential::Own => Some(self.account),
-            Credential::None => shot.victim.filter(|_| shot.operation == Some("login")),
+            // A sign-in as somebody else, with the right password.
+            Credential::None => {
+                shot.victim.filter(|_| shot.operation == Some("login") && shot.foreseen == 200)
+            }
             Credential::Value(_, principal) => *principal,
         };
         match (&shot.credential, &self.token) {

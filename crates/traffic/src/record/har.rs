@@ -1,6 +1,6 @@
 //! One exchange as an entry of an HTTP Archive 1.2. Members that the format does not know begin with `_`, as it asks.
 
-use std::io;
+use std::{borrow::Cow, io};
 
 use serde::Serialize;
 
@@ -56,13 +56,14 @@ struct Request<'a> {
     post_data: Option<PostData<'a>>,
     headers_size: i64,
     body_size: u64,
+    #[serde(rename = "_target", skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PostData<'a> {
     mime_type: &'a str,
-    params: [Empty; 0],
     text: String,
     #[serde(rename = "_encoding", skip_serializing_if = "Option::is_none")]
     encoding: Option<&'static str>,
@@ -93,7 +94,7 @@ struct Content<'a> {
 #[derive(Serialize)]
 struct Pair<'a> {
     name: String,
-    value: std::borrow::Cow<'a, str>,
+    value: Cow<'a, str>,
 }
 
 /// Writes the entry, without a separator.
@@ -116,8 +117,10 @@ pub fn write(out: &mut Vec<u8>, exchange: &Exchange, host: &str) -> io::Result<(
             Text::Plain(text) => (text, None),
             Text::Base64(text) => (text, Some("base64")),
         };
-        PostData { mime_type: field("content-type").unwrap_or_default(), params: [], text, encoding }
+        PostData { mime_type: field("content-type").unwrap_or_default(), text, encoding }
     });
+    let url = format!("https://{host}{}", uri(&request.target));
+    let target = (uri(&request.target) != request.target).then_some(request.target.as_str());
     let time = exchange.latency.as_secs_f64() * 1_000.0;
     let bytes = i64::try_from(exchange.bytes).unwrap_or(-1);
     let entry = Entry {
@@ -125,7 +128,8 @@ pub fn write(out: &mut Vec<u8>, exchange: &Exchange, host: &str) -> io::Result<(
         time,
         request: Request {
             method: request.method,
-            url: format!("https://{host}{}", request.target),
+            url,
+            target,
             http_version: "HTTP/1.1",
             cookies: pairs(field("cookie"), ';'),
             query_string: pairs(request.target.split_once('?').map(|(_, query)| query), '&'),
@@ -162,6 +166,22 @@ pub fn write(out: &mut Vec<u8>, exchange: &Exchange, host: &str) -> io::Result<(
         peer: request.connection.peer.to_string(),
     };
     Ok(serde_json::to_writer(out, &entry)?)
+}
+
+/// A target as part of a URI (RFC 3986 section 2): what may not stand in one is percent-encoded.
+fn uri(target: &str) -> Cow<'_, str> {
+    let stands = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+    if target.bytes().all(stands) {
+        return Cow::Borrowed(target);
+    }
+    Cow::Owned(target.bytes().fold(String::with_capacity(target.len() + 32), |mut uri, byte| {
+        if stands(byte) {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+        uri
+    }))
 }
 
 /// The reason phrase of a status that the bank gives.
