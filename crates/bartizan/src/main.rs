@@ -50,6 +50,9 @@ enum Command {
     /// Print the JSON Schema of the configuration, for editors.
     Schema(commands::schema::Args),
     /// Run the sample bank: an API to protect, with planted flaws or with none.
+    #[command(
+        after_help = "Examples:\n  bartizan sample --vulnerable\n  bartizan sample --fixed --seed 7 --database bank.db --listen 127.0.0.1:9000\n\ndocs/sample-bank.md has each flaw with an exploit to paste, and a policy. Only run the vulnerable build where nobody else has an account on the machine. Exit codes: 0 after a clean end, 1 an address that is taken or not on loopback, 2 usage."
+    )]
     Sample(commands::sample::Args),
     /// Make labelled traffic of people and attackers around the sample bank.
     #[command(

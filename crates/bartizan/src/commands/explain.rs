@@ -23,7 +23,7 @@ use crate::{
 /// Tells what a configuration decides about one request, step by step. Nothing is sent anywhere.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "REQUEST.http is the request as text:\n\n  POST /login?next=%2F HTTP/1.1\n  Host: api.example\n  Content-Type: application/json\n\n  {\"user\": \"..\"}"
+    after_help = "REQUEST.http is the request as text:\n\n  POST /login?next=%2F HTTP/1.1\n  Host: api.example\n  Content-Type: application/json\n\n  {\"user\": \"..\"}\n\nExamples:\n  bartizan explain request.http --client 203.0.113.9\n  bartizan explain --running request.http      with the keys and bans of the gateway that runs\n  bartizan explain - --output json < request.http\n\ndocs/explain.md has the members of the JSON. Exit codes: 0 it would be forwarded or answered, 1 not so, 2 usage, 78 bad configuration."
 )]
 pub struct Args {
     /// A file with the request as text; `-` reads standard input.
