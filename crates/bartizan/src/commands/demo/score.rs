@@ -8,7 +8,7 @@ use std::{
 };
 
 use bartizan_model::{Event, EventId, EventKind, Timestamp, Verdict, event::Exchange};
-use bartizan_traffic::{Kind, Outcome, Part};
+use bartizan_traffic::{Answer, Broken, Kind, Outcome, Part};
 
 /// Seconds of the pace that are remembered: more than the columns of a wide terminal.
 const PACE: u64 = 240;
@@ -46,7 +46,7 @@ pub struct Sent {
 /// What came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// The gateway refused.
+    /// The gateway refused, by an answer or by closing the connection.
     Stopped,
     /// The bank answered; a person as the bank should.
     Answered,
@@ -57,16 +57,19 @@ pub enum Fate {
 impl From<&Outcome> for Sent {
     fn from(outcome: &Outcome) -> Self {
         let event = outcome.event().and_then(|id| id.parse().ok());
-        // 502 and 504 are the gateway's words for a bank that failed.
-        let refused = event.is_some() && !matches!(outcome.status(), Some(502 | 504));
-        let answered = match outcome.label.part {
-            Part::Use => outcome.is_as_expected(),
-            Part::Groundwork | Part::Attack => outcome.result.is_ok() && event.is_none(),
-        };
-        let fate = match (refused, answered) {
-            (true, _) => Fate::Stopped,
-            (false, true) => Fate::Answered,
-            (false, false) => Fate::Failed,
+        let fate = match (outcome.label.part, &outcome.result) {
+            // What the gateway answers a person has to be what the bank would have said, to the number.
+            (Part::Use, Ok(answer)) if event.is_some() && outcome.label.expected == Some(answer.status) => {
+                Fate::Answered
+            }
+            (Part::Use, Ok(_)) if event.is_none() && outcome.is_as_expected() => Fate::Answered,
+            // 502 and 504 are the gateway's words for a bank that failed.
+            (_, Ok(Answer { status: 502 | 504, .. })) if event.is_some() => Fate::Failed,
+            (_, Ok(_)) if event.is_some() => Fate::Stopped,
+            (Part::Groundwork | Part::Attack, Ok(_)) => Fate::Answered,
+            // Nobody but the gateway talks to an attacker: who is banned, or says what is no HTTP, hears nothing.
+            (Part::Groundwork | Part::Attack, Err(Broken::Connect | Broken::Closed)) => Fate::Stopped,
+            (Part::Use, Ok(_)) | (_, Err(_)) => Fate::Failed,
         };
         let Outcome { label, latency, .. } = outcome;
         let wrong = (label.part == Part::Use && fate != Fate::Answered).then(|| {
@@ -245,8 +248,14 @@ impl Score {
 
     /// Counts an event of the gateway.
     pub fn seen(&mut self, event: &Event) {
-        let EventKind::Exchange(exchange) = &event.kind else { return };
         let at = event.time.since(self.began);
+        let exchange = match &event.kind {
+            EventKind::Exchange(exchange) => exchange,
+            EventKind::Connection { code, .. } => {
+                return self.refused(event, at, "a connection".to_owned(), code);
+            }
+            EventKind::Control { .. } => return,
+        };
         match exchange.verdict {
             Verdict::Allow => self.verdicts.allowed += 1,
             Verdict::Deny => self.verdicts.denied += 1,
@@ -260,10 +269,14 @@ impl Score {
         while self.pace.len() as u64 > PACE {
             self.pace.pop_first();
         }
-        let (Some(reason), false) = (exchange.reason, exchange.verdict == Verdict::Allow) else { return };
+        if let (Some(reason), false) = (exchange.reason, exchange.verdict == Verdict::Allow) {
+            self.refused(event, at, asked(exchange), reason);
+        }
+    }
+
+    fn refused(&mut self, event: &Event, at: Duration, operation: String, reason: &'static str) {
         *self.reasons.entry(reason).or_default() += 1;
         self.first_stop.get_or_insert(at);
-        let operation = asked(exchange);
         self.group(Refusal { id: event.id, at, count: 1, from: event.client, kind: None, operation, reason });
         self.choose_example(at);
     }
@@ -374,6 +387,7 @@ pub mod tests {
     #![allow(clippy::unwrap_used, reason = "tests assert")]
 
     use bartizan_model::{Mode, Scheme};
+    use bartizan_traffic::Label;
 
     use super::*;
 
@@ -430,6 +444,64 @@ pub mod tests {
     fn sent(part: Part, fate: Fate, event: Option<EventId>) -> Sent {
         let kind = if part == Part::Use { Kind::Person } else { Kind::SqlInjection };
         Sent { kind, part, fate, event, took: Duration::from_millis(1), wrong: None }
+    }
+
+    fn outcome(part: Part, result: Result<Answer, Broken>) -> Outcome {
+        let label = Label {
+            actor: "somebody".into(),
+            kind: if part == Part::Use { Kind::Person } else { Kind::SqlInjection },
+            part,
+            drill: None,
+            flaw: None,
+            operation: None,
+            principal: None,
+            object: None,
+            victim: None,
+            expected: (part == Part::Use).then_some(401),
+        };
+        let (target, latency) = ("/v1/search?q=rent".to_owned(), Duration::from_millis(1));
+        Outcome { id: 1, label, method: "GET", target, at: at_zero(), latency, result, foreseen: 200 }
+    }
+
+    #[test]
+    fn a_fate_is_who_answered_and_what() {
+        let event = ("x-bartizan-event".to_owned(), exchange_id());
+        let ours = |status| Ok(Answer { status, headers: vec![event.clone()], body: Vec::new() });
+        let banks = |status| Ok(Answer { status, ..Answer::default() });
+        for (part, result, fate) in [
+            (Part::Attack, ours(403), Fate::Stopped),
+            (Part::Attack, Err(Broken::Closed), Fate::Stopped),
+            (Part::Attack, ours(502), Fate::Failed),
+            (Part::Attack, Err(Broken::Timeout), Fate::Failed),
+            (Part::Attack, banks(500), Fate::Answered),
+            (Part::Use, banks(401), Fate::Answered),
+            (Part::Use, ours(401), Fate::Answered),
+            (Part::Use, banks(404), Fate::Answered),
+            (Part::Use, ours(429), Fate::Stopped),
+            (Part::Use, banks(500), Fate::Failed),
+            (Part::Use, Err(Broken::Closed), Fate::Failed),
+        ] {
+            let told = format!("{part:?} {result:?}");
+            let sent = Sent::from(&outcome(part, result));
+            assert_eq!(sent.fate, fate, "{told}");
+            assert_eq!(sent.wrong.is_some(), part == Part::Use && fate != Fate::Answered, "{told}");
+            assert!(!sent.wrong.unwrap_or_default().contains("rent"), "what is searched for is not told");
+        }
+    }
+
+    fn exchange_id() -> String {
+        EventId::new(at_zero(), 7).to_string()
+    }
+
+    #[test]
+    fn a_banned_address_is_among_the_refusals() {
+        let mut score = Score::new(at_zero());
+        let kind = EventKind::Connection { code: "connection.banned", detail: String::new() };
+        let client = Some("192.0.2.1".parse().unwrap());
+        let id = EventId::new(at_zero(), 1);
+        score.seen(&Event { id, time: at_zero(), client, generation: 1, kind });
+        assert_eq!(score.reasons(), [("connection.banned", 1)]);
+        assert_eq!((score.refusals().count(), score.verdicts.total()), (1, 0));
     }
 
     #[test]
