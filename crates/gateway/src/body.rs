@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::{
+    held::Share,
     ingress::canonical::strip_trailers,
     kick::{Kick, Kicked},
     record::{BodyFault, BodyMeter, Ending, Record},
@@ -59,6 +60,15 @@ impl fmt::Display for BodyError {
 
 impl std::error::Error for BodyError {}
 
+/// Why a body could not be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldError {
+    /// It was cut.
+    Body(BodyError),
+    /// The budget for held bodies is spent.
+    Budget,
+}
+
 /// The client's body on its way to an upstream.
 pub enum RequestBody {
     /// None.
@@ -67,11 +77,54 @@ pub enum RequestBody {
     Stream(Box<Upload>),
 }
 
+/// The pieces of a body that guards look at.
+#[derive(Default)]
+struct Pieces {
+    data: Vec<Bytes>,
+    trailers: Option<Frame<Bytes>>,
+    /// Bytes.
+    total: usize,
+}
+
+impl Pieces {
+    /// Adds a piece; `false` where the share cannot grow.
+    fn take(&mut self, frame: Frame<Bytes>, share: &mut Share) -> bool {
+        match frame.into_data() {
+            Ok(data) => {
+                if !share.grow(data.len()) {
+                    return false;
+                }
+                self.total += data.len();
+                self.data.push(data);
+            }
+            Err(frame) => self.trailers = Some(frame),
+        }
+        true
+    }
+
+    /// The pieces as one, of which at most `limit` bytes are shown, and whether these are all; all of them go into `held`.
+    fn show(mut self, limit: usize, held: &mut VecDeque<Frame<Bytes>>) -> (Bytes, bool) {
+        // Most bodies come as one piece, and are not copied.
+        let bytes = match self.data.len() {
+            0 => Bytes::new(),
+            1 => self.data.swap_remove(0),
+            _ => self.data.concat().into(),
+        };
+        let shown = bytes.slice(..bytes.len().min(limit));
+        let all = shown.len() == bytes.len();
+        held.extend((!bytes.is_empty()).then(|| Frame::data(bytes)));
+        held.extend(self.trailers);
+        (shown, all)
+    }
+}
+
 /// A streamed request body with its bounds.
 pub struct Upload {
     incoming: Incoming,
     /// What was fetched ahead.
     held: VecDeque<Frame<Bytes>>,
+    /// What of the budget is held for guards.
+    share: Option<Share>,
     meter: Arc<BodyMeter>,
     max: u64,
     min_rate: u64,
@@ -94,6 +147,7 @@ impl Upload {
         Upload {
             incoming,
             held: VecDeque::new(),
+            share: None,
             meter,
             max,
             min_rate,
@@ -134,6 +188,35 @@ impl Upload {
                 None => return Ok(!self.held.is_empty()),
             }
         }
+    }
+
+    /// Holds the body for guards, whole or up to `limit` bytes, counted in `share`. What is held flows on later, in front
+    /// of the rest. Answers what is held as one piece, at most `limit` bytes, and whether that is all.
+    ///
+    /// # Errors
+    /// The body was cut, or the share cannot grow.
+    pub async fn hold(&mut self, limit: usize, mut share: Share) -> Result<(Bytes, bool), HoldError> {
+        let mut pieces = Pieces::default();
+        let mut ended = false;
+        while pieces.total <= limit && !ended {
+            match std::future::poll_fn(|cx| self.poll_next(cx)).await {
+                None => ended = true,
+                Some(frame) => {
+                    if !pieces.take(frame.map_err(HoldError::Body)?, &mut share) {
+                        return Err(HoldError::Budget);
+                    }
+                    ended = self.incoming.is_end_stream();
+                }
+            }
+        }
+        let (bytes, whole) = pieces.show(limit, &mut self.held);
+        self.share = Some(share);
+        Ok((bytes, whole && ended))
+    }
+
+    /// What the client has not sent yet.
+    pub fn into_rest(self) -> Incoming {
+        self.incoming
     }
 
     fn cut(&self, fault: BodyFault) -> BodyError {
@@ -206,7 +289,10 @@ impl Body for RequestBody {
             RequestBody::Empty => Poll::Ready(None),
             RequestBody::Stream(upload) => match upload.held.pop_front() {
                 Some(frame) => Poll::Ready(Some(Ok(frame))),
-                None => upload.poll_next(cx),
+                None => {
+                    upload.share = None;
+                    upload.poll_next(cx)
+                }
             },
         }
     }
@@ -221,15 +307,17 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             RequestBody::Empty => SizeHint::with_exact(0),
-            RequestBody::Stream(upload) => {
-                let held =
-                    upload.held.iter().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>() as u64;
-                match upload.incoming.size_hint().exact() {
-                    Some(rest) => SizeHint::with_exact(rest + held),
-                    None => SizeHint::default(),
-                }
-            }
+            RequestBody::Stream(upload) => with_held(&upload.held, &upload.incoming),
         }
+    }
+}
+
+/// The length of a body whose beginning is held.
+fn with_held(held: &VecDeque<Frame<Bytes>>, rest: &Incoming) -> SizeHint {
+    let held = held.iter().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>() as u64;
+    match rest.size_hint().exact() {
+        Some(rest) => SizeHint::with_exact(rest + held),
+        None => SizeHint::default(),
     }
 }
 
@@ -284,6 +372,9 @@ pub struct Download {
     kick: Option<Kicked>,
     /// When the last piece came; `None` until the first wait.
     last: Option<Instant>,
+    /// What guards have looked at, and its share of the budget.
+    held: VecDeque<Frame<Bytes>>,
+    share: Option<Share>,
 }
 
 impl Download {
@@ -297,12 +388,48 @@ impl Download {
             timer: LazyTimer::default(),
             kick: None,
             last: None,
+            held: VecDeque::new(),
+            share: None,
         }
+    }
+
+    /// Holds the body for guards, whole or up to `limit` bytes, as [`Upload::hold`] does; not longer than `until`, nor
+    /// between two pieces than the longest wait.
+    ///
+    /// # Errors
+    /// The upstream broke off or stalled, or the share cannot grow.
+    pub async fn hold(
+        &mut self,
+        limit: usize,
+        mut share: Share,
+        until: Instant,
+    ) -> Result<(Bytes, bool), HoldError> {
+        let mut pieces = Pieces::default();
+        while pieces.total <= limit && !self.incoming.is_end_stream() {
+            let wait = self.idle.map_or(until, |idle| until.min(Instant::now() + idle));
+            let Ok(frame) = tokio::time::timeout_at(wait, self.incoming.frame()).await else {
+                return Err(HoldError::Body(BodyError::Upstream));
+            };
+            let Some(frame) = frame else { break };
+            let frame = frame.map_err(|_| HoldError::Body(BodyError::Upstream))?;
+            if !pieces.take(frame, &mut share) {
+                return Err(HoldError::Budget);
+            }
+        }
+        let ended = self.incoming.is_end_stream() || pieces.total <= limit;
+        let (bytes, whole) = pieces.show(limit, &mut self.held);
+        self.share = Some(share);
+        Ok((bytes, whole && ended))
     }
 
     /// A response whose body is known to be empty: the lease can go back at once.
     fn is_empty(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.is_over()
+    }
+
+    /// Nothing more comes.
+    fn is_over(&self) -> bool {
+        self.held.is_empty() && self.incoming.is_end_stream()
     }
 }
 
@@ -334,7 +461,7 @@ impl Drop for ReplyBody {
         // A body of the gateway's own is handed over in one piece; whether the client took it cannot be known.
         let whole = match &self.source {
             Source::Own(_) => true,
-            Source::Upstream(download) => download.incoming.is_end_stream(),
+            Source::Upstream(download) => download.is_over(),
         };
         if let Some(record) = &mut self.record
             && whole
@@ -350,7 +477,14 @@ impl Download {
         record: &mut Option<Box<Record>>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        let next = match self.held.pop_front() {
+            Some(frame) => Poll::Ready(Some(Ok(frame))),
+            None => {
+                self.share = None;
+                Pin::new(&mut self.incoming).poll_frame(cx)
+            }
+        };
+        match next {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(record) = record {
                     record.bytes_out += frame.data_ref().map_or(0, Bytes::len) as u64;
@@ -358,7 +492,7 @@ impl Download {
                 if self.last.is_some() {
                     self.last = Some(Instant::now());
                 }
-                if self.incoming.is_end_stream()
+                if self.is_over()
                     && let (Some(lease), Some(record)) = (self.lease.take(), record.as_ref())
                 {
                     lease.give_back(&record.body);
@@ -453,14 +587,14 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Own(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Source::Upstream(download) => download.incoming.is_end_stream(),
+            Source::Upstream(download) => download.is_over(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Source::Upstream(download) => download.incoming.size_hint(),
+            Source::Upstream(download) => with_held(&download.held, &download.incoming),
         }
     }
 }

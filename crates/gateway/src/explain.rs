@@ -5,10 +5,11 @@ use std::{net::SocketAddr, sync::Arc};
 use bartizan_model::{Finding, Mode, Scheme, Stop, Transaction, diagnostic::Place};
 use bartizan_pattern::http1::{HeadBounds, HeadRefusal, Progress, Scanner};
 use bartizan_policy::snapshot::{BackendSpec, Snapshot};
+use bytes::Bytes;
 use http::{Method, Request, Version};
 use serde_json::{Value, json};
 
-use crate::{connection::Connection, gateway::Gateway, pipeline, record::Ending};
+use crate::{client_body::ClientBody, connection::Connection, gateway::Gateway, pipeline, record::Ending};
 
 /// Decides about the raw HTTP/1.1 request in `raw`, as if it came from `peer`.
 ///
@@ -52,7 +53,9 @@ pub async fn explain(
     record.silent = true;
     record.transaction.probe = true;
     record.transaction.trace = Some(Vec::new());
-    let decided = pipeline::decide(&mut record, &mut parts).await;
+    let head_end = raw.windows(4).position(|w| w == b"\r\n\r\n").map_or(raw.len(), |at| at + 4);
+    let mut body = ClientBody::Told(Bytes::copy_from_slice(raw.get(head_end..).unwrap_or_default()));
+    let decided = pipeline::decide(&mut record, &mut parts, &mut body).await;
     let (status, ending) = match &decided {
         Ok(_) => (None, None),
         Err(Stop::Answer { guard, answer }) => (
@@ -179,7 +182,7 @@ fn looks_like_a_request(raw: &[u8]) -> Result<(), String> {
     let marked = matches!(line, [b'>' | b'*', b' ', ..]);
     if !marked
         && words.clone().count() >= 2
-        && words.clone().last().is_some_and(|word| word.starts_with(b"HTTP/"))
+        && words.clone().next_back().is_some_and(|word| word.starts_with(b"HTTP/"))
     {
         return Ok(());
     }

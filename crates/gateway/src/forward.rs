@@ -3,11 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bartizan_guards::Clearance;
-use bartizan_model::{CanonicalRequest, Denial, ResponseHead, Stop, Verdict, address::canonical};
-use bartizan_policy::snapshot::{Api, UpstreamHost};
+use bartizan_guards::{Clearance, HeldBody};
+use bartizan_model::{CanonicalRequest, Denial, Phase, ResponseHead, Stop, Verdict, address::canonical};
+use bartizan_policy::snapshot::{Api, Operation, UpstreamHost};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -15,12 +15,13 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::{
-    body::{Download, ReplyBody, RequestBody, Upload},
+    body::{Download, HoldError, ReplyBody, RequestBody},
+    client_body::{ClientBody, body_denial},
     ingress::{
         address::X_FORWARDED_FOR,
         canonical::{Upgrade, strip_hop_by_hop},
     },
-    pipeline::refuse,
+    pipeline::fail,
     probe,
     record::{BodyFault, Record},
     respond::{self, own_denial, upstream_denial},
@@ -64,9 +65,6 @@ const PROXY_SAYS: &[&str] = &[
     "x-url-scheme",
 ];
 
-/// How long the beginning of a body of unknown length is waited for, while backends have connections left.
-const AHEAD_TIME: Duration = Duration::from_millis(250);
-
 /// How long a request waits for one of `max_connections`, while clients that do not read are cut, and how often it looks.
 const QUEUE_TIME: Duration = Duration::from_secs(3);
 const QUEUE_LOOK: Duration = Duration::from_millis(20);
@@ -93,7 +91,7 @@ pub async fn forward(
     mut record: Box<Record>,
     onward: Onward,
     mut parts: Parts,
-    incoming: Incoming,
+    body: ClientBody,
 ) -> Response<ReplyBody> {
     // The proof ends here: what follows is what it allows.
     let _: Clearance = clearance;
@@ -104,90 +102,20 @@ pub async fn forward(
         let client = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
         return Box::pin(upgrade::forward(record, onward, kind, client)).await;
     }
-    let body = match body(&record, &onward, incoming).await {
+    let body = match body.onward(&record, &onward).await {
         Ok(body) => body,
         Err(denial) => return failed(record, denial),
     };
     match send(&mut record, &onward, body).await {
-        Ok((response, lease)) => pass(record, &onward, response, lease),
+        Ok((response, lease)) => pass(record, &onward, response, lease).await,
         Err(denial) => failed(record, denial),
     }
 }
 
 /// A refusal or failure after the guards.
 fn failed(mut record: Box<Record>, denial: Box<Denial>) -> Response<ReplyBody> {
-    let stop = match denial.info.verdict {
-        Verdict::Error | Verdict::Abort => Stop::Denial(denial),
-        _ => refuse(&mut record.transaction, denial),
-    };
+    let stop = fail(&mut record.transaction, denial);
     respond::stop(record, stop)
-}
-
-/// The client's body with its bounds. Its first piece is awaited here, so that a body that is malformed from the start
-/// is refused before anything reaches an upstream.
-async fn body(record: &Record, onward: &Onward, incoming: Incoming) -> Result<RequestBody, Box<Denial>> {
-    let meter = &record.body;
-    if http_body::Body::is_end_stream(&incoming) {
-        meter.finish();
-        return Ok(RequestBody::Empty);
-    }
-    if record.transaction.request.content_length.is_some_and(|length| length > onward.max_body) {
-        return Err(body_denial(record, BodyFault::TooLarge));
-    }
-    let request = &record.transaction.request;
-    // gRPC streams may be silent for long, and stay open.
-    let open = request.version == Version::HTTP_2 && respond::is_grpc(&request.headers);
-    let min_rate = if open { 0 } else { record.active.snapshot.bounds.min_body_rate };
-    let deadline = (!open).then(|| record.deadline());
-    let mut upload = Upload::new(incoming, Arc::clone(meter), onward.max_body, min_rate, deadline);
-    // A stream that both sides talk on may begin with the response: gRPC and HTTP/2 without a length are not waited for.
-    let announced = request.content_length.is_some();
-    if !open && (request.version < Version::HTTP_2 || announced) {
-        let patience = (!announced && !onward.upstream.is_busy()).then_some(AHEAD_TIME);
-        match upload.prefetch(patience).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(RequestBody::Empty),
-            Err(_) => return Err(body_denial(record, meter.fault().unwrap_or(BodyFault::Broken))),
-        }
-    }
-    Ok(RequestBody::Stream(Box::new(upload)))
-}
-
-/// What a cut request body is answered with.
-fn body_denial(record: &Record, fault: BodyFault) -> Box<Denial> {
-    match fault {
-        BodyFault::TooLarge => own_denial(
-            "ingress",
-            "ingress.body_too_large",
-            StatusCode::PAYLOAD_TOO_LARGE,
-            Verdict::Deny,
-            "the body is larger than `max_body`",
-        ),
-        BodyFault::TooSlow => own_denial(
-            "ingress",
-            "ingress.body_too_slow",
-            StatusCode::REQUEST_TIMEOUT,
-            Verdict::Deny,
-            "the body came slower than `bounds.min_body_rate`",
-        ),
-        BodyFault::TooLong => own_denial(
-            "ingress",
-            "ingress.exchange_too_long",
-            StatusCode::REQUEST_TIMEOUT,
-            Verdict::Deny,
-            "the exchange took longer than `bounds.total_timeout`",
-        ),
-        BodyFault::Broken => match record.connection.body_refusal() {
-            Some(why) => crate::ingress::canonical::refusal(why.code(), 400, why.detail()),
-            None => own_denial(
-                "client",
-                "client.aborted",
-                StatusCode::BAD_REQUEST,
-                Verdict::Abort,
-                "the client left before its body was whole",
-            ),
-        },
-    }
 }
 
 /// Sends the request, with retries where they are harmless, and waits for the response head.
@@ -510,7 +438,7 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 }
 
 /// The upstream's response on its way to the client.
-fn pass(
+async fn pass(
     mut record: Box<Record>,
     onward: &Onward,
     response: Response<Incoming>,
@@ -523,21 +451,59 @@ fn pass(
     if let Some(trailers) = trailers {
         head.headers.insert(header::TRAILER, trailers);
     }
-    respond::dress(&record, &mut head);
-    record.status = head.status.as_u16();
     let streams = is_stream(&head.headers);
     let spec = &onward.upstream.spec;
     let deadline = record.deadline();
-    let download = Download::new(
+    let mut download = Download::new(
         incoming,
         lease,
         (!streams).then_some(spec.idle_timeout),
         (!streams).then_some(deadline),
     );
+    // 9 inspect
+    if let Err(stop) = inspect(&mut record, &head, &mut download, streams).await {
+        return respond::stop(record, stop);
+    }
+    respond::dress(&record, &mut head);
+    record.status = head.status.as_u16();
     let mut response = Response::new(ReplyBody::upstream(download, record));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     response
+}
+
+/// What guards say of the response before any of it is sent: of its head, and of as much of its body as they ask for.
+/// Streams are not waited for.
+async fn inspect(
+    record: &mut Record,
+    head: &ResponseHead,
+    download: &mut Download,
+    streams: bool,
+) -> Result<(), Stop> {
+    let looked_at = |operation: &&Arc<Operation>| operation.guards.waf.active().is_some();
+    let Some(operation) = record.operation.as_ref().filter(looked_at).cloned() else { return Ok(()) };
+    let waf = &operation.guards.waf;
+    let transaction = &mut record.transaction;
+    waf.response(transaction, Phase::ResponseHeaders, |waf, of| waf.response_head(of, head))?;
+    let wanted = waf.active().and_then(|waf| waf.needs_response_body(transaction));
+    let Some(limit) = wanted.filter(|_| !streams && transaction.request.method != Method::HEAD) else {
+        return Ok(());
+    };
+    let held = download.hold(limit, record.gateway.held.share(), record.deadline()).await;
+    let transaction = &mut record.transaction;
+    match held {
+        Ok((bytes, whole)) => {
+            let held = HeldBody { bytes, whole };
+            waf.response(transaction, Phase::ResponseBody, |waf, of| waf.response_body(of, &held))
+        }
+        Err(HoldError::Budget) => {
+            let why = "the memory for bodies that guards look at is used up";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            let denial = own_denial("upstream", "upstream.body_budget", status, Verdict::Error, why);
+            Err(Stop::Denial(denial))
+        }
+        Err(HoldError::Body(_)) => Err(Stop::Denial(upstream_denial(UpstreamFailure::Broken))),
+    }
 }
 
 /// Responses that may stay open without a sound: event streams and gRPC.

@@ -18,7 +18,11 @@ use bartizan_telemetry::Telemetry;
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
-use crate::{kick::Kick, upstream::Upstream};
+use crate::{
+    held::{self, Budget},
+    kick::Kick,
+    upstream::Upstream,
+};
 
 /// The policy in force with the pools that belong to it. Fixed for the life of an exchange.
 pub struct Active {
@@ -61,6 +65,8 @@ pub struct Gateway {
     pub kicks: Kick,
     /// Events of exchanges that simply passed carry each step's decision, too.
     pub trace: bool,
+    /// Memory for bodies that guards look at.
+    pub held: Arc<Budget>,
     /// The zero of the connection timers, aligned with the clock's monotonic zero.
     pub born: Instant,
     active: ArcSwap<Active>,
@@ -104,6 +110,7 @@ impl Gateway {
             bans: parts.bans,
             kicks: Kick::new(),
             trace: parts.trace,
+            held: Budget::new(held::BUDGET),
             born,
             active: ArcSwap::from_pointee(Active { snapshot, upstreams }),
             generation: AtomicU64::new(1),

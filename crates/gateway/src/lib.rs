@@ -4,12 +4,14 @@
 //! requests on, [`respond`] writes what the gateway itself has to say.
 
 pub mod body;
+pub mod client_body;
 pub mod connection;
 pub mod documents;
 pub mod explain;
 pub mod forward;
 pub mod frame;
 pub mod gateway;
+pub mod held;
 pub mod ingress;
 pub mod kick;
 pub mod listener;

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 
 use crate::{
     body::{ReplyBody, linger},
+    client_body::ClientBody,
     connection::{Connection, Refusal},
     forward::{self, Onward},
     gateway::Gateway,
@@ -46,10 +47,11 @@ pub async fn exchange(
             Err(stop) => respond::stop(record, stop),
         };
     }
-    match decide(&mut record, &mut parts).await {
-        Ok((clearance, onward)) => forward::forward(clearance, record, onward, parts, incoming).await,
+    let mut body = ClientBody::Waiting(incoming);
+    match decide(&mut record, &mut parts, &mut body).await {
+        Ok((clearance, onward)) => forward::forward(clearance, record, onward, parts, body).await,
         Err(stop) => {
-            linger(version, incoming);
+            body.linger(version);
             respond::stop(record, stop)
         }
     }
@@ -59,7 +61,11 @@ pub async fn exchange(
 ///
 /// # Errors
 /// A guard or the gateway itself refused, challenged or answered.
-pub async fn decide(record: &mut Record, parts: &mut Parts) -> Result<(Clearance, Onward), Stop> {
+pub async fn decide(
+    record: &mut Record,
+    parts: &mut Parts,
+    body: &mut ClientBody,
+) -> Result<(Clearance, Onward), Stop> {
     let mut head = normalize(record, parts)?;
     if record.transaction.request.path == SERVER {
         return Err(server_options());
@@ -96,23 +102,38 @@ pub async fn decide(record: &mut Record, parts: &mut Parts) -> Result<(Clearance
     } else if !operation.known {
         undeclared(transaction, &api, unknown_operation())?;
     }
-    let clearance =
-        Clearance { ip_access, address_limits, request_limits, cors, identity, rate_limit, security_headers };
+    // 6 inspect: what rules see in the head
+    let waf = guards.waf.open(transaction).await?;
     // A block of the policy may set its own bound; what it only watches stays bounded by the API's.
     let enforced = guards.request_limits.mode() == Mode::Enforce && !transaction.monitor_all;
     let limits = guards.request_limits.active().filter(|_| enforced);
     let max_body = limits.and_then(RequestLimits::own_max_body).unwrap_or(api.max_body);
-    Ok((
-        clearance,
-        Onward {
-            api,
-            upstream,
-            upgrade: head.upgrade,
-            target: parts.uri.path_and_query().cloned(),
-            trailers: head.trailers,
-            max_body,
-        },
-    ))
+    let onward = Onward {
+        api,
+        upstream,
+        upgrade: head.upgrade,
+        target: parts.uri.path_and_query().cloned(),
+        trailers: head.trailers,
+        max_body,
+    };
+
+    // --- the request body, only if a guard asked for it ---
+    let held = body.hold(record, &onward, waf.needs_body()).await;
+    let transaction = &mut record.transaction;
+    let held = held.map_err(|denial| fail(transaction, denial))?;
+    // 7 body checks
+    let waf = guards.waf.request_body(waf, transaction, |waf, of| waf.request_body(of, &held))?;
+    let clearance = Clearance {
+        ip_access,
+        address_limits,
+        request_limits,
+        cors,
+        identity,
+        rate_limit,
+        security_headers,
+        waf,
+    };
+    Ok((clearance, onward))
 }
 
 /// `OPTIONS *` asks what the server can do (RFC 9110 section 9.3.7): the gateway is that server, and answers itself.
@@ -126,7 +147,7 @@ fn server_options() -> Stop {
 }
 
 /// Room for the steps of an exchange: ingress, route and one for each guard.
-const STEPS: usize = 12;
+const STEPS: usize = 13;
 
 /// A record for an exchange of which nothing is known yet but its connection.
 pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts) -> Box<Record> {
@@ -286,6 +307,14 @@ fn method_not_allowed(methods: &[Method]) -> Box<Denial> {
         denial.headers.push((header::ALLOW, value));
     }
     denial
+}
+
+/// What ends an exchange on its way through the gateway: a refusal of the gateway's own, or a failure, which is no finding.
+pub fn fail(transaction: &mut Transaction, denial: Box<Denial>) -> Stop {
+    match denial.info.verdict {
+        Verdict::Error | Verdict::Abort => Stop::Denial(denial),
+        _ => refuse(transaction, denial),
+    }
 }
 
 /// A refusal of the gateway's own: a finding and a step like a guard's.

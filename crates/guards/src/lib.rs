@@ -4,6 +4,7 @@
 //! `reason.rs` (every refusal with its stable code). [`registry`] is the one table that the pipeline, the policy
 //! compiler and the documents are derived from.
 
+pub mod body;
 pub mod cors;
 pub mod docs;
 pub mod identity;
@@ -12,9 +13,11 @@ pub mod rate_limit;
 pub mod registry;
 pub mod request_limits;
 pub mod security_headers;
+pub mod waf;
 
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+pub use body::HeldBody;
 pub use registry::{Clearance, GuardInfo, Guards, REGISTRY, Sections};

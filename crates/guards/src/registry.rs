@@ -16,6 +16,7 @@ use crate::{
     rate_limit::{AddressLimits, RateLimits},
     request_limits::RequestLimits,
     security_headers::SecurityHeaders,
+    waf::Waf,
 };
 
 /// The guards of one operation, each compiled and with its mode. Parts are shared between operations.
@@ -35,10 +36,12 @@ pub struct Guards {
     pub rate_limit: Mounted<RateLimits>,
     /// What browsers are told.
     pub security_headers: Mounted<SecurityHeaders>,
+    /// Which attacks are looked for.
+    pub waf: Mounted<Waf>,
 }
 
 /// The places of the pipeline, as one operation has them.
-pub type Parts = [Part; 7];
+pub type Parts = [Part; 8];
 
 /// The proof that every guard was evaluated under its mode: forwarding takes it by value.
 pub struct Clearance {
@@ -56,6 +59,8 @@ pub struct Clearance {
     pub rate_limit: Cleared<RateLimits>,
     /// What browsers are told.
     pub security_headers: Cleared<SecurityHeaders>,
+    /// Which attacks are looked for.
+    pub waf: Cleared<Waf>,
 }
 
 /// Where compilation takes each guard's configuration from: the policy's merged blocks for one operation.
@@ -76,6 +81,7 @@ impl Guards {
             identity: sections.mount(),
             rate_limit: sections.mount(),
             security_headers: sections.mount(),
+            waf: sections.mount(),
         }
     }
 
@@ -88,6 +94,7 @@ impl Guards {
         self.identity.response_headers(transaction, response);
         self.rate_limit.response_headers(transaction, response);
         self.security_headers.response_headers(transaction, response);
+        self.waf.response_headers(transaction, response);
     }
 
     /// Tells every guard that the exchange ended.
@@ -99,6 +106,7 @@ impl Guards {
         self.identity.settle(transaction);
         self.rate_limit.settle(transaction);
         self.security_headers.settle(transaction);
+        self.waf.settle(transaction);
     }
 
     /// Each place of the pipeline as this operation has it: equal for operations that share all their guards.
@@ -112,6 +120,7 @@ impl Guards {
             identity,
             rate_limit,
             security_headers,
+            waf,
         } = self;
         [
             ip_access.part(),
@@ -121,6 +130,7 @@ impl Guards {
             identity.part(),
             rate_limit.part(),
             security_headers.part(),
+            waf.part(),
         ]
     }
 
@@ -142,6 +152,7 @@ impl Guards {
             identity,
             rate_limit,
             security_headers,
+            waf,
         } = self;
         let all = [
             offer(ip_access, now, &wanted),
@@ -151,13 +162,14 @@ impl Guards {
             offer(identity, now, &wanted),
             offer(rate_limit, now, &wanted),
             offer(security_headers, now, &wanted),
+            offer(waf, now, &wanted),
         ];
         all.into_iter().flatten().collect()
     }
 
     /// Each guard's id and mode, in the order of the pipeline.
     #[must_use]
-    pub fn modes(&self) -> [(&'static str, Mode); 6] {
+    pub fn modes(&self) -> [(&'static str, Mode); 7] {
         [
             (IpAccess::ID, self.ip_access.mode()),
             (RequestLimits::ID, self.request_limits.mode()),
@@ -165,6 +177,7 @@ impl Guards {
             (Identity::ID, self.identity.mode()),
             (RateLimits::ID, self.rate_limit.mode()),
             (SecurityHeaders::ID, self.security_headers.mode()),
+            (Waf::ID, self.waf.mode()),
         ]
     }
 }
@@ -214,4 +227,5 @@ pub const REGISTRY: &[GuardInfo] = &[
     GuardInfo::of::<Identity>(include_str!("identity/mod.rs")),
     GuardInfo::of::<RateLimits>(include_str!("rate_limit/mod.rs")),
     GuardInfo::of::<SecurityHeaders>(include_str!("security_headers/mod.rs")),
+    GuardInfo::of::<Waf>(include_str!("waf/mod.rs")),
 ];

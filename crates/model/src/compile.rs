@@ -26,6 +26,12 @@ pub trait Files {
     /// One sentence, lower case, that names the file and what to do.
     fn read(&self, reference: &FileReference) -> Result<Arc<[u8]>, String>;
 
+    /// The names of the files in the folder of a `file:` reference, without the folder, in no order.
+    ///
+    /// # Errors
+    /// One sentence, lower case, that names the folder and what to do.
+    fn list(&self, folder: &FileReference) -> Result<Vec<String>, String>;
+
     /// The value of an `env:` or `file:` secret, without a trailing line break.
     ///
     /// # Errors

@@ -162,6 +162,19 @@ impl Files for Disk {
         self.bytes(&reference.0).map(Arc::from)
     }
 
+    fn list(&self, folder: &FileReference) -> Result<Vec<String>, String> {
+        let path = self.resolve(&folder.0);
+        let entries = std::fs::read_dir(&path).map_err(|error| describe(&path, &error))?;
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| describe(&path, &error))?;
+            // A name that is no text cannot be written in a policy either.
+            let is_file = std::fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_file());
+            names.extend(entry.file_name().into_string().ok().filter(|_| is_file));
+        }
+        Ok(names)
+    }
+
     fn secret(&self, reference: &SecretReference) -> Result<Redacted<String>, String> {
         let text = match reference {
             SecretReference::Env(name) => std::env::var(name).map_err(|_| {

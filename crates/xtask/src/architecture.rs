@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("bartizan-pattern", &["bartizan-model"]),
     ("bartizan-contract", &["bartizan-model", "bartizan-pattern"]),
     ("bartizan-waf", &["bartizan-model", "bartizan-pattern"]),
-    ("bartizan-guards", &["bartizan-contract", "bartizan-model", "bartizan-pattern"]),
+    ("bartizan-guards", &["bartizan-contract", "bartizan-model", "bartizan-pattern", "bartizan-waf"]),
     ("bartizan-policy", &["bartizan-contract", "bartizan-guards", "bartizan-model", "bartizan-pattern"]),
     ("bartizan-store", &["bartizan-model", "bartizan-pattern"]),
     ("bartizan-telemetry", &["bartizan-model"]),

@@ -17,7 +17,7 @@ const CLOCKED: &[&str] = &["ratelimit", "x-ratelimit", "retry-after", "strict-tr
 fn cases_hold_over_the_wire() {
     let mut wrong = Vec::new();
     let mut checked = 0;
-    for guard in ["cors", "identity", "ip_access", "request_limits", "security_headers"] {
+    for guard in ["cors", "identity", "ip_access", "request_limits", "security_headers", "waf"] {
         let folder = workspace_root().join("tests/cases").join(guard);
         let mut files: Vec<_> = fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path()).collect();
         files.sort();
@@ -58,7 +58,10 @@ fn run(file: &Path, text: &str, wrong: &mut Vec<String>) -> usize {
                 gateway = Some(start(file, &block.join("\n"), &upstream));
             }
             "upstream" => {
-                script = format!("{}\r\nContent-Length: 0\r\n\r\n", block.join("\r\n")).into_bytes()
+                let mut parts = block.splitn(2, |line| line.is_empty());
+                let head = parts.next().unwrap_or_default().join("\r\n");
+                let body = parts.next().unwrap_or_default().join("\n");
+                script = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes();
             }
             "http" => {
                 upstream.answer(vec![Step::Send(std::mem::replace(&mut script, ANSWER.as_bytes().to_vec()))]);
@@ -98,13 +101,22 @@ fn start(file: &Path, policy: &str, upstream: &RawUpstream) -> Gateway {
         "listeners: [{{ address: $LISTEN }}]\nadmin: {{ address: $ADMIN }}\ntrusted_proxies: [127.0.0.0/8]\n{}\n",
         policy.replace("http://upstream.test", &upstream.url())
     );
-    let gateway = Gateway::with_config(BINARY, &text, |dir| {
-        for entry in fs::read_dir(file.parent().unwrap())?.flatten().filter(|entry| entry.path().is_file()) {
-            fs::copy(entry.path(), dir.join(entry.file_name()))?;
-        }
-        Ok(())
-    });
+    let gateway = Gateway::with_config(BINARY, &text, |dir| Ok(copy(file.parent().unwrap(), dir)?));
     gateway.unwrap_or_else(|error| panic!("{}: {error:#}", file.display()))
+}
+
+/// The files beside a case, with their folders.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(from)?.flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            fs::create_dir_all(&target)?;
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 /// The request as on the wire, from an address, its body as long as it says.

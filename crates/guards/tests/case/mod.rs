@@ -30,6 +30,7 @@ pub struct Request {
 pub struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
+    pub body: Vec<u8>,
 }
 
 pub struct Head {
@@ -41,6 +42,7 @@ pub struct Head {
     pub query: Option<String>,
     pub headers: HeaderMap,
     pub content_length: u64,
+    pub body: Vec<u8>,
 }
 
 pub enum Expectation {
@@ -74,6 +76,7 @@ impl Default for Pending {
             upstream: Response {
                 status: StatusCode::OK,
                 headers: HeaderMap::from_iter([(http::header::CONTENT_TYPE, json)]),
+                body: Vec::new(),
             },
         }
     }
@@ -151,7 +154,9 @@ fn fields<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Result<HeaderMap, St
 fn response(block: &str) -> Result<Response, String> {
     let mut lines = block.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
-    Ok(Response { status: status.ok_or("no status line")?, headers: fields(&mut lines)? })
+    let headers = fields(&mut lines)?;
+    let body = lines.collect::<Vec<_>>().join("\n").into_bytes();
+    Ok(Response { status: status.ok_or("no status line")?, headers, body })
 }
 
 fn head(block: &str) -> Result<Head, String> {
@@ -161,7 +166,7 @@ fn head(block: &str) -> Result<Head, String> {
         return Err("no request line".to_owned());
     };
     let mut headers = fields(&mut lines)?;
-    let body: Vec<&str> = lines.collect();
+    let body = lines.collect::<Vec<_>>().join("\n").into_bytes();
     let (scheme, authority, target) = match target.strip_prefix("https://") {
         Some(rest) => {
             let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -188,7 +193,8 @@ fn head(block: &str) -> Result<Head, String> {
         path,
         query,
         headers,
-        content_length: declared.unwrap_or(body.join("\n").len() as u64),
+        content_length: declared.unwrap_or(body.len() as u64),
+        body,
     })
 }
 

@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
-use bartizan_guards::{Clearance, Guards, Sections, rate_limit::table::LimitTable};
+use bartizan_guards::{Clearance, Guards, HeldBody, Sections, rate_limit::table::LimitTable};
 use bartizan_model::{
-    Clock, CompileContext, Diagnostics, Finding, Guard, Mode, Mounted, Period, Profile, ResponseHead,
+    Clock, CompileContext, Diagnostics, Finding, Guard, Mode, Mounted, Period, Phase, Profile, ResponseHead,
     Services, Stop, Timestamp, Transaction, Verdict,
     compile::{IssuerSpec, KeySource},
     services::ApiKeyRecord,
 };
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 
@@ -102,7 +103,8 @@ impl Gate {
         let label = format!("{} {}", head.method, head.path);
         let found = self.operations.iter().find(|(name, _)| *name == label);
         let guards = found.map_or(&self.api, |(_, guards)| guards);
-        let stop = support::now(clear(guards, &mut transaction)).err();
+        let stop = support::now(clear(guards, &mut transaction, head.body.clone().into())).err();
+        let stop = stop.or_else(|| inspect(guards, &mut transaction, upstream).err());
 
         let mut forwarded = None;
         let (mut response, verdict, reason) = match stop {
@@ -112,7 +114,7 @@ impl Gate {
                     headers.remove(name);
                 }
                 forwarded = Some(headers);
-                let Response { status, headers } = upstream.clone();
+                let Response { status, headers, .. } = upstream.clone();
                 (ResponseHead { status, headers, from_upstream: true }, Verdict::Allow, None)
             }
             Some(Stop::Answer { answer, .. }) => {
@@ -148,7 +150,7 @@ impl Gate {
     }
 }
 
-async fn clear(guards: &Guards, transaction: &mut Transaction) -> Result<Clearance, Stop> {
+async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> Result<Clearance, Stop> {
     Ok(Clearance {
         ip_access: guards.ip_access.request_headers(transaction).await?,
         address_limits: guards.address_limits.request_headers(transaction).await?,
@@ -157,7 +159,25 @@ async fn clear(guards: &Guards, transaction: &mut Transaction) -> Result<Clearan
         identity: guards.identity.request_headers(transaction).await?,
         rate_limit: guards.rate_limit.request_headers(transaction).await?,
         security_headers: guards.security_headers.request_headers(transaction).await?,
+        waf: {
+            let open = guards.waf.open(transaction).await?;
+            let limit = open.needs_body().unwrap_or(usize::MAX);
+            let held = HeldBody { bytes: body.slice(..body.len().min(limit)), whole: body.len() <= limit };
+            guards.waf.request_body(open, transaction, |waf, of| waf.request_body(of, &held))?
+        },
     })
+}
+
+/// What guards say of the response.
+fn inspect(guards: &Guards, transaction: &mut Transaction, upstream: &Response) -> Result<(), Stop> {
+    let Response { status, headers, body } = upstream.clone();
+    let head = ResponseHead { status, headers, from_upstream: true };
+    guards.waf.response(transaction, Phase::ResponseHeaders, |waf, of| waf.response_head(of, &head))?;
+    let Some(limit) = guards.waf.active().and_then(|waf| waf.needs_response_body(transaction)) else {
+        return Ok(());
+    };
+    let held = HeldBody { whole: body.len() <= limit, bytes: body.into() };
+    guards.waf.response(transaction, Phase::ResponseBody, |waf, of| waf.response_body(of, &held))
 }
 
 /// A guard's block, and where each entry of it was written.

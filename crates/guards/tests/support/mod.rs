@@ -172,6 +172,17 @@ impl Files for TestFiles {
         self.bytes(&reference.0).map(Into::into)
     }
 
+    fn list(&self, folder: &FileReference) -> Result<Vec<String>, String> {
+        let inside = |path: &String| path.strip_prefix(&format!("{}/", folder.0)).map(str::to_owned);
+        let mut names: Vec<String> = self.given.keys().filter_map(inside).collect();
+        if let Some(entries) =
+            self.directory.as_ref().and_then(|at| std::fs::read_dir(at.join(&folder.0)).ok())
+        {
+            names.extend(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()));
+        }
+        if names.is_empty() { Err(format!("`{}` does not exist", folder.0)) } else { Ok(names) }
+    }
+
     fn secret(&self, reference: &SecretReference) -> Result<Redacted<String>, String> {
         let name = match reference {
             SecretReference::Env(name) => return Err(format!("environment variable `{name}` is not set")),

@@ -227,7 +227,10 @@ impl<'c, 'a> GuardCompiler<'c, 'a> {
                         diagnostic.help = Some(help.to_owned());
                         diagnostic.message = message.to_owned();
                     }
-                    diagnostic.place = self.compiler.sources.place(body.locate(&diagnostic.path));
+                    // What is wrong in a file that the block names has a place of its own.
+                    if diagnostic.place.is_none() {
+                        diagnostic.place = self.compiler.sources.place(body.locate(&diagnostic.path));
+                    }
                     let joint =
                         if diagnostic.path.is_empty() || diagnostic.path.starts_with('[') { "" } else { "." };
                     diagnostic.path = format!("{path}{joint}{}", diagnostic.path);

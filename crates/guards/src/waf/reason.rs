@@ -1,0 +1,117 @@
+//! Why `waf` refuses.
+
+use std::borrow::Cow;
+
+use bartizan_model::{Reason, ReasonInfo, Severity, Verdict};
+use http::StatusCode;
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Rules refuse the request.
+    Attack {
+        /// The status that the rule sets.
+        status: StatusCode,
+        /// Which rules, with what score.
+        detail: String,
+        /// What would let it pass.
+        remedy: String,
+    },
+    /// Rules withhold the response.
+    Leak {
+        /// The status that the rule sets.
+        status: StatusCode,
+        /// Which rules, with what score.
+        detail: String,
+        /// What would let it pass.
+        remedy: String,
+    },
+    /// The body is longer than rules look at.
+    BodyTooLong {
+        /// Bytes.
+        limit: u64,
+    },
+    /// The body cannot be read.
+    Unreadable {
+        /// Why, free of values.
+        why: String,
+    },
+    /// One rule matched. Alone it refuses nothing.
+    Match {
+        /// How serious the rule says it is.
+        severity: Severity,
+        /// Which rule, where, in what.
+        detail: String,
+    },
+    /// Something of the exchange was not looked at.
+    Unseen {
+        /// What, and why.
+        what: &'static str,
+    },
+}
+
+const ATTACK: ReasonInfo = ReasonInfo {
+    code: "waf.attack",
+    status: StatusCode::FORBIDDEN,
+    severity: Severity::High,
+    verdict: Verdict::Deny,
+    public: "The request was refused",
+};
+const LEAK: ReasonInfo = ReasonInfo { code: "waf.leak", public: "The response was withheld", ..ATTACK };
+const BODY_TOO_LONG: ReasonInfo = ReasonInfo {
+    code: "waf.body_too_long",
+    status: StatusCode::PAYLOAD_TOO_LARGE,
+    severity: Severity::Low,
+    public: "The request body is too large",
+    ..ATTACK
+};
+const UNREADABLE: ReasonInfo = ReasonInfo {
+    code: "waf.unreadable_body",
+    status: StatusCode::BAD_REQUEST,
+    severity: Severity::Medium,
+    public: "The request body is malformed",
+    ..ATTACK
+};
+const MATCH: ReasonInfo = ReasonInfo { code: "waf.match", severity: Severity::Medium, ..ATTACK };
+const UNSEEN: ReasonInfo = ReasonInfo { code: "waf.unseen", severity: Severity::Info, ..ATTACK };
+
+impl Reason for Why {
+    const ALL: &'static [ReasonInfo] = &[ATTACK, LEAK, BODY_TOO_LONG, UNREADABLE, MATCH, UNSEEN];
+
+    fn info(&self) -> ReasonInfo {
+        match self {
+            Why::Attack { status, .. } => ReasonInfo { status: *status, ..ATTACK },
+            Why::Leak { status, .. } => ReasonInfo { status: *status, ..LEAK },
+            Why::BodyTooLong { .. } => BODY_TOO_LONG,
+            Why::Unreadable { .. } => UNREADABLE,
+            Why::Match { severity, .. } => ReasonInfo { severity: *severity, ..MATCH },
+            Why::Unseen { .. } => UNSEEN,
+        }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        match self {
+            Why::Attack { detail, .. } | Why::Leak { detail, .. } | Why::Match { detail, .. } => {
+                Cow::Owned(detail.clone())
+            }
+            Why::BodyTooLong { limit } => Cow::Owned(format!(
+                "the body is longer than the {limit} bytes that rules look at, `waf.max_body`"
+            )),
+            Why::Unreadable { why } => Cow::Owned(format!("the body cannot be read: {why}")),
+            Why::Unseen { what } => Cow::Borrowed(what),
+        }
+    }
+
+    fn remedy(&self) -> Option<Cow<'static, str>> {
+        Some(match self {
+            Why::Attack { remedy, .. } | Why::Leak { remedy, .. } => Cow::Owned(remedy.clone()),
+            Why::BodyTooLong { .. } => {
+                Cow::Borrowed("raise `waf.max_body` for this operation, or set `waf.over_limit` to `partial`")
+            }
+            Why::Unreadable { .. } => Cow::Borrowed(
+                "send what `Content-Type` and `Content-Encoding` say, or set `waf.unreadable` to `allow` for this operation",
+            ),
+            Why::Match { .. } | Why::Unseen { .. } => return None,
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! What rules found, in words that hold no payload.
+
+use std::fmt::Write as _;
+
+use bartizan_model::{Denial, Guard as _, Mode, Phase, Severity, TokenKey, Transaction};
+use bartizan_waf::{
+    engine::{Finding, Inspection, Interruption, Match},
+    lang::{Rule, RuleSet, Text},
+};
+
+use super::{Waf, reason::Why};
+
+/// The longest name of a parameter that is told as it is.
+const MAX_NAME: usize = 64;
+/// Rules that a refusal names; the findings have them all.
+const MAX_RULES: usize = 5;
+/// The longest text of a rule that is told.
+const MAX_MSG: usize = 200;
+
+/// How many of an inspection's findings were told.
+#[derive(Debug, Default)]
+pub(super) struct Told(usize);
+
+impl Told {
+    /// Tells the new ones.
+    pub(super) fn findings(
+        &mut self,
+        rules: &RuleSet,
+        inspection: &Inspection,
+        transaction: &mut Transaction,
+        phase: Phase,
+        tokens: &TokenKey,
+    ) {
+        let all = inspection.findings();
+        for finding in all.get(self.0..).unwrap_or_default() {
+            // What stops the exchange is told as its refusal; what a rule keeps quiet about is not told.
+            if !finding.log || finding.stops {
+                continue;
+            }
+            let detail = describe(rules, finding, tokens);
+            let why = Why::Match { severity: severity(finding), detail };
+            transaction.find(Denial::of(Waf::ID, &why).finding(phase, Mode::Monitor));
+        }
+        self.0 = all.len();
+    }
+}
+
+/// Detail and remedy of a refusal.
+pub(super) fn refusal(
+    rules: &RuleSet,
+    inspection: &Inspection,
+    interruption: &Interruption,
+    operation: &str,
+    tokens: &TokenKey,
+) -> (String, String) {
+    let scored: Vec<&Finding> =
+        inspection.findings().iter().filter(|finding| finding.score > 0 && !finding.stops).collect();
+    let by = rule(rules, interruption.rule);
+    let place = by.map_or_else(String::new, |rule| format!(" ({})", place(rule)));
+    let msg = by.and_then(|rule| rule.msg.as_ref()).map(text).unwrap_or_default();
+    let mut detail = format!("rule {}{place} refuses", interruption.rule);
+    if !msg.is_empty() {
+        let _ = write!(detail, ": {msg}");
+    }
+    if !scored.is_empty() {
+        let score: i64 = scored.iter().map(|finding| finding.score).sum();
+        let names: Vec<String> =
+            scored.iter().take(MAX_RULES).map(|finding| finding.rule.to_string()).collect();
+        let more = if scored.len() > MAX_RULES { " and more" } else { "" };
+        let _ = write!(detail, "; score {score} by {}{more}", names.join(", "));
+    }
+    let cause = scored.first().copied().or_else(|| inspection.findings().last());
+    let excluded = cause.map_or(interruption.rule, |finding| finding.rule);
+    let parameter = cause
+        .and_then(|finding| finding.matches.first())
+        .map(|matched| format!(", parameter: \"{}\"", name(matched, tokens)))
+        .unwrap_or_default();
+    let remedy = format!(
+        "if this is legitimate, exclude it for `{operation}` alone: \
+         `waf: {{ exclusions: [{{ rule: {excluded}{parameter}, reason: .., expires: .. }}] }}`"
+    );
+    (detail, remedy)
+}
+
+/// One finding.
+fn describe(rules: &RuleSet, finding: &Finding, tokens: &TokenKey) -> String {
+    let mut told = format!("rule {}", finding.rule);
+    if let Some(rule) = rule(rules, finding.rule) {
+        let _ = write!(told, " ({})", place(rule));
+        if let Some(msg) = &rule.msg {
+            let _ = write!(told, ": {}", text(msg));
+        }
+    }
+    if let Some(matched) = finding.matches.first() {
+        let _ = write!(told, "; in {}", name(matched, tokens));
+        if !matched.transformations.is_empty() {
+            let steps: Vec<&str> = matched.transformations.iter().map(|step| step.name()).collect();
+            let _ = write!(told, " after {}", steps.join(", "));
+        }
+        let bytes = matched.span.and_then(|(from, to)| matched.value.get(from..to)).unwrap_or(&matched.value);
+        let _ = write!(told, ", {} bytes {}", bytes.len(), tokens.token(bytes));
+        if let more @ 1.. = finding.matches.len() - 1 {
+            let _ = write!(told, ", and {more} more");
+        }
+    }
+    if finding.score != 0 {
+        let _ = write!(told, "; score {}", finding.score);
+    }
+    told
+}
+
+/// `ARGS:q`. A name that is no plain word comes from whoever sent it, and may be a value in disguise.
+fn name(matched: &Match, tokens: &TokenKey) -> String {
+    let variable = matched.variable.name();
+    let part = &matched.name;
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-[]".contains(byte);
+    let digits = part.iter().filter(|byte| byte.is_ascii_digit()).count();
+    if part.is_empty() {
+        variable.to_owned()
+    } else if part.len() <= MAX_NAME && part.iter().all(plain) && digits <= part.len() / 2 {
+        format!("{variable}:{}", String::from_utf8_lossy(part))
+    } else {
+        format!("{variable}:{}", tokens.token(part))
+    }
+}
+
+fn rule(rules: &RuleSet, id: u64) -> Option<&Rule> {
+    rules.rules.iter().find(|rule| rule.id == id)
+}
+
+/// The rule's file, without its folder, and line.
+fn place(rule: &Rule) -> String {
+    let file = rule.place.file.rsplit('/').next().unwrap_or_default();
+    format!("{file}:{}", rule.place.line)
+}
+
+/// A rule's text as it was written: what it would insert are values of the request.
+fn text(text: &Text) -> String {
+    let mut told = text.source();
+    if let Some((end, _)) = told.char_indices().nth(MAX_MSG) {
+        told.truncate(end);
+        told.push_str("..");
+    }
+    told
+}
+
+fn severity(finding: &Finding) -> Severity {
+    match finding.severity.map(|severity| severity.number()) {
+        Some(0..=2) => Severity::High,
+        Some(3 | 4) => Severity::Medium,
+        Some(5) => Severity::Low,
+        Some(_) => Severity::Info,
+        None => Severity::Low,
+    }
+}
