@@ -240,3 +240,19 @@ fn the_gateway_that_runs_is_asked_with_what_it_knows() {
     let (code, told) = run(dir, &["explain", "--running", "--state", "absent", "request.http"]);
     assert!(code == Some(1) && told.contains("no gateway runs on the state directory `absent`"), "{told}");
 }
+
+/// Whatever a guard can refuse with, the screen knows a change: of the client, of the policy, or a command.
+#[test]
+fn every_reason_has_a_change() {
+    for guard in bartizan_guards::REGISTRY {
+        for reason in guard.reasons {
+            let event = serde_json::json!({
+                "client": "203.0.113.9", "operation": "GET /a", "method": "GET", "path": "/a", "reason": reason.code,
+            });
+            // What the guard advises itself is not there: these words are the screen's own, or the guard's remedy is taken.
+            let finding = serde_json::json!({ "code": reason.code, "detail": "7 of 5", "remedy": "as the guard says" });
+            let change = bartizan_telemetry::narrowest(&event, &finding);
+            assert_ne!(change, bartizan_telemetry::Change::default(), "{}", reason.code);
+        }
+    }
+}
