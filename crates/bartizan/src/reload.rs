@@ -128,17 +128,29 @@ impl Reloader {
         });
     }
 
+    /// Whether the configuration is made of one of these files. Kubernetes swaps whole directories by the link `..data`.
+    fn concerns(&self, paths: &[PathBuf]) -> bool {
+        let watched = self.watched.lock();
+        paths
+            .iter()
+            .filter_map(|path| path.file_name())
+            .any(|name| name == "..data" || watched.iter().any(|file| file.file_name() == Some(name)))
+    }
+
     /// Reloads whenever one of the files changes. Directories are watched, because editors and Kubernetes replace files.
     pub fn watch(self: &Arc<Self>, runtime: tokio::runtime::Handle) {
         let this = Arc::clone(self);
         let started = std::thread::Builder::new().name("config-watch".to_owned()).spawn(move || {
-            let (changes, changed) = mpsc::sync_channel(64);
+            let (changes, changed) = mpsc::sync_channel(1);
+            let watching = Arc::downgrade(&this);
             let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                // A full channel already holds a reason to look.
-                if let Ok(event) = event
+                // Other files of the same directories may change all the time: a log, a database.
+                if let (Ok(event), Some(this)) = (event, watching.upgrade())
                     && !event.kind.is_access()
+                    && this.concerns(&event.paths)
                 {
-                    let _ = changes.try_send(event.paths);
+                    // A full channel already holds a reason to look.
+                    let _ = changes.try_send(());
                 }
             });
             let Ok(mut watcher) = watcher else {
@@ -158,18 +170,11 @@ impl Reloader {
                         let _ = watcher.watch(&directory, notify::RecursiveMode::NonRecursive);
                     }
                 }
-                let Ok(paths) = changed.recv() else { return };
-                let concerns = |paths: &[PathBuf]| {
-                    paths.iter().any(|path| files.iter().any(|file| file.file_name() == path.file_name()))
-                        || paths.iter().any(|path| path.file_name().is_some_and(|name| name == "..data"))
-                };
-                let mut relevant = concerns(&paths);
-                while let Ok(more) = changed.recv_timeout(SETTLE) {
-                    relevant |= concerns(&more);
+                if changed.recv().is_err() {
+                    return;
                 }
-                if relevant {
-                    let _ = runtime.block_on(this.reload("file watch"));
-                }
+                while changed.recv_timeout(SETTLE).is_ok() {}
+                let _ = runtime.block_on(this.reload("file watch"));
             }
         });
         if let Err(error) = started {

@@ -93,6 +93,11 @@ fn lines_lead_to_an_explanation_and_to_metrics_while_it_runs() {
     // Anybody may try: the bank is protected from this address too.
     let ask = b"GET /v1/accounts HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\r\n";
     assert_eq!(reply(&raw_request(loopback(port), ask, SECONDS)).status, 401);
+    // The log and the database beside the policy change all the time: a saved change is noticed all the same.
+    let policy = after("policy ");
+    let text = fs::read_to_string(&policy).unwrap();
+    fs::write(&policy, text.replace("rate: 20/s", "rate: 21/s")).unwrap();
+    wait_for(&process, |log| log.contains("is in force"));
     ended(&mut process, Signal::INT);
     assert!(process.log().contains("Where to look next"), "{}", process.log());
     assert_eq!(left(dir.path()), Vec::<String>::new());
