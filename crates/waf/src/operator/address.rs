@@ -55,6 +55,7 @@ impl Addresses {
     }
 
     /// Whether `value` is an address in one of the networks.
+    #[inline(never)]
     pub(super) fn matches(&self, value: &[u8]) -> bool {
         let Some(address) = std::str::from_utf8(value).ok().and_then(|text| text.parse::<IpAddr>().ok())
         else {

@@ -50,6 +50,7 @@ impl Expanding {
     }
 
     /// Tests one value with an expanded argument. An argument that the operator cannot take matches nothing.
+    #[inline(never)]
     pub fn matches(self, argument: &[u8], value: &[u8], context: &mut OperatorContext) -> bool {
         context.clear();
         match self.0 {

@@ -38,6 +38,8 @@ pub struct OperatorContext {
     /// Whether the rule captures: only then are groups gathered.
     pub capturing: bool,
     groups: [Option<(usize, usize)>; GROUPS],
+    /// Whether some group is noted.
+    grouped: bool,
     fingerprint: Option<inject::Fingerprint>,
     span: Option<(usize, usize)>,
     expanded: expanding::Compiled,
@@ -51,8 +53,12 @@ impl OperatorContext {
     }
 
     /// Forgets what the last test found.
+    #[inline]
     fn clear(&mut self) {
-        self.groups = [None; GROUPS];
+        if self.grouped {
+            self.groups = [None; GROUPS];
+            self.grouped = false;
+        }
         self.fingerprint = None;
         self.span = None;
     }
@@ -64,10 +70,16 @@ impl OperatorContext {
     /// Notes a match that is also group 0.
     fn captured(&mut self, start: usize, end: usize) {
         self.found(start, end);
-        if self.capturing
-            && let Some(group) = self.groups.first_mut()
-        {
-            *group = Some((start, end));
+        if self.capturing {
+            self.set_group(0, Some((start, end)));
+        }
+    }
+
+    /// Notes a group; one that has no place is none.
+    fn set_group(&mut self, index: usize, span: Option<(usize, usize)>) {
+        if let Some(group) = self.groups.get_mut(index) {
+            *group = span;
+            self.grouped = true;
         }
     }
 
@@ -184,19 +196,8 @@ impl Operator {
             Test::Addresses(addresses) => addresses.matches(value),
             Test::Compare(comparison, argument) => comparison.matches(value, argument, context),
             Test::Number(relation, right) => relation.holds(number(value), *right),
-            Test::Sqli => {
-                let fingerprint = inject::sqli(value);
-                let found = fingerprint.is_some();
-                context.fingerprint = fingerprint;
-                found
-            }
-            Test::Xss => {
-                let found = inject::xss(value);
-                if found {
-                    context.captured(0, value.len());
-                }
-                found
-            }
+            Test::Sqli => detect_sqli(value, context),
+            Test::Xss => detect_xss(value, context),
             Test::ByteRange(range) => range.matches(value, context),
             Test::UrlEncoding => validate::url_encoding(value, context),
             Test::Utf8 => validate::utf8(value, context),
@@ -245,6 +246,21 @@ impl Operator {
             _ => None,
         }
     }
+}
+
+#[inline(never)]
+fn detect_sqli(value: &[u8], context: &mut OperatorContext) -> bool {
+    context.fingerprint = inject::sqli(value);
+    context.fingerprint.is_some()
+}
+
+#[inline(never)]
+fn detect_xss(value: &[u8], context: &mut OperatorContext) -> bool {
+    let found = inject::xss(value);
+    if found {
+        context.captured(0, value.len());
+    }
+    found
 }
 
 /// Whether an argument has `%{..}`.

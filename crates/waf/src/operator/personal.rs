@@ -33,6 +33,7 @@ impl Personal {
     }
 
     /// Whether some match of the expression, overlapping ones included, is such a number.
+    #[inline(never)]
     pub(super) fn matches(&self, value: &[u8], context: &mut OperatorContext) -> bool {
         let mut budget = value.len() * 2 + CANDIDATE_BYTES;
         let mut from = 0;

@@ -46,6 +46,7 @@ impl Phrases {
         &self.list
     }
 
+    #[inline(never)]
     pub(super) fn matches(&self, value: &[u8], context: &mut OperatorContext) -> bool {
         let Some(found) = self.automaton.find(value) else { return false };
         context.captured(found.start(), found.end());

@@ -29,6 +29,7 @@ impl Comparison {
         })
     }
 
+    #[inline(never)]
     pub(super) fn matches(self, value: &[u8], argument: &[u8], context: &mut OperatorContext) -> bool {
         let start = match self {
             Self::Contains => memmem::find(value, argument),

@@ -36,6 +36,7 @@ impl ByteRange {
         self.0.get(usize::from(byte)).copied().unwrap_or_default()
     }
 
+    #[inline(never)]
     pub(super) fn matches(&self, value: &[u8], context: &mut OperatorContext) -> bool {
         let outside = value.iter().position(|byte| !self.allows(*byte));
         if let Some(at) = outside {
@@ -46,6 +47,7 @@ impl ByteRange {
 }
 
 /// A `%` that two hexadecimal digits do not follow.
+#[inline(never)]
 pub(super) fn url_encoding(value: &[u8], context: &mut OperatorContext) -> bool {
     let mut rest = value;
     while let Some(at) = memchr(b'%', rest) {
@@ -63,6 +65,7 @@ pub(super) fn url_encoding(value: &[u8], context: &mut OperatorContext) -> bool 
 }
 
 /// Bytes that are no UTF-8 (RFC 3629): also overlong forms, surrogates and what is above U+10FFFF.
+#[inline(never)]
 pub(super) fn utf8(value: &[u8], context: &mut OperatorContext) -> bool {
     let Err(error) = std::str::from_utf8(value) else { return false };
     let start = error.valid_up_to();

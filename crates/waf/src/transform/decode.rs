@@ -23,6 +23,7 @@ pub(super) fn low_byte([first, second, third, fourth]: [u8; 4]) -> u8 {
 }
 
 /// `%41`, `+` and, where `unicode` is set, `%u0041`.
+#[inline(never)]
 pub(super) fn url(input: &[u8], out: &mut Vec<u8>, unicode: bool) -> bool {
     let Some(mut at) = memchr2(b'%', b'+', input) else { return false };
     let mut rest = input;
@@ -61,6 +62,7 @@ pub(super) fn url(input: &[u8], out: &mut Vec<u8>, unicode: bool) -> bool {
 }
 
 /// Numeric entities, and the five names that `ModSecurity` knows.
+#[inline(never)]
 pub(super) fn html_entities(input: &[u8], out: &mut Vec<u8>) -> bool {
     let Some(mut at) = memchr(b'&', input) else { return false };
     let mut rest = input;
@@ -152,6 +154,7 @@ const fn base64_bits() -> [u8; 256] {
 
 /// Base 64. Strictly: up to the first byte that is neither a letter of it nor a line break. Forgiving: what is no
 /// letter of it is skipped.
+#[inline(never)]
 pub(super) fn base64(input: &[u8], out: &mut Vec<u8>, forgiving: bool) -> bool {
     out.clear();
     let mut bits = 0_u32;
@@ -183,6 +186,7 @@ pub(super) fn base64(input: &[u8], out: &mut Vec<u8>, forgiving: bool) -> bool {
 }
 
 /// Pairs of hexadecimal digits.
+#[inline(never)]
 pub(super) fn hex(input: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     out.extend(input.chunks_exact(2).map(|pair| match *pair {
@@ -193,6 +197,7 @@ pub(super) fn hex(input: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 /// `0x` and the pairs of digits after it to bytes; where no pair follows, the text stays.
+#[inline(never)]
 pub(super) fn sql_hex(input: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     let mut rest = input;

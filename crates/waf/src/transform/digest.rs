@@ -5,18 +5,21 @@ use std::io::Write as _;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+#[inline(never)]
 pub(super) fn md5(input: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     out.extend_from_slice(&md5::compute(input).0);
     out.as_slice() != input
 }
 
+#[inline(never)]
 pub(super) fn sha1(input: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     out.extend_from_slice(&sha1_smol::Sha1::from(input).digest().bytes());
     out.as_slice() != input
 }
 
+#[inline(never)]
 pub(super) fn length(input: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     // INVARIANT: writing to memory does not fail.
@@ -24,6 +27,7 @@ pub(super) fn length(input: &[u8], out: &mut Vec<u8>) -> bool {
     out.as_slice() != input
 }
 
+#[inline(never)]
 pub(super) fn hex_encode(input: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     for byte in input {
@@ -38,6 +42,7 @@ pub(super) fn hex_digits(byte: u8) -> [u8; 2] {
     [digit(byte >> 4), digit(byte & 15)]
 }
 
+#[inline(never)]
 pub(super) fn url_encode(input: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     for &byte in input {
@@ -53,6 +58,7 @@ pub(super) fn url_encode(input: &[u8], out: &mut Vec<u8>) -> bool {
     out.as_slice() != input
 }
 
+#[inline(never)]
 pub(super) fn base64_encode(input: &[u8], out: &mut Vec<u8>) -> bool {
     let letter = |bits: u32| BASE64.get((bits & 63) as usize).copied().unwrap_or_default();
     out.clear();

@@ -49,6 +49,7 @@ fn low(number: u32) -> u8 {
 }
 
 /// Escapes of JavaScript. A byte that needs no escape loses its backslash; a backslash at the end stays.
+#[inline(never)]
 pub(super) fn javascript(input: &[u8], out: &mut Vec<u8>) -> bool {
     at_backslashes(input, out, |after, out| match after {
         [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
@@ -78,6 +79,7 @@ pub(super) fn javascript(input: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 /// Escapes of ANSI C. As in `ModSecurity`, of an octal number above `\377` the low byte counts.
+#[inline(never)]
 pub(super) fn ansi_c(input: &[u8], out: &mut Vec<u8>) -> bool {
     at_backslashes(input, out, |after, out| match after {
         [b'x' | b'X', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => {
@@ -102,6 +104,7 @@ pub(super) fn ansi_c(input: &[u8], out: &mut Vec<u8>) -> bool {
 
 /// Escapes of CSS: one to six hexadecimal digits, of which the last two count, and one blank after them; a line feed
 /// is dropped; anything else, and nothing at the end, loses its backslash.
+#[inline(never)]
 pub(super) fn css(input: &[u8], out: &mut Vec<u8>) -> bool {
     at_backslashes(input, out, |after, out| {
         let count = after.iter().take(6).take_while(|byte| byte.is_ascii_hexdigit()).count();

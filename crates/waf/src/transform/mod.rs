@@ -163,12 +163,12 @@ impl Transformation {
             Self::PhpArgsNames => text::php_argument_name(input, out),
             Self::RemoveComments => text::remove_comments(input, out),
             Self::RemoveCommentsChar => text::remove_comment_marks(input, out),
-            Self::RemoveNulls => text::remove(input, out, |byte| byte == 0),
+            Self::RemoveNulls => text::remove_nulls(input, out),
             Self::RemoveWhitespace => {
                 text::remove(input, out, |byte| text::is_space(byte) || matches!(byte, 0xA0 | 0xC2))
             }
             Self::ReplaceComments => text::replace_comments(input, out),
-            Self::ReplaceNulls => text::map(input, out, |byte| if byte == 0 { b' ' } else { byte }),
+            Self::ReplaceNulls => text::replace_nulls(input, out),
             Self::Sha1 => digest::sha1(input, out),
             Self::SqlHexDecode => decode::sql_hex(input, out),
             Self::Trim => text::trim(input, out, true, true),

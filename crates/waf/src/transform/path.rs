@@ -4,6 +4,7 @@ use memchr::{memchr, memchr_iter};
 
 /// Normalises `input`; with `win` a backslash is a slash. The meaning, odd corners included, is that of
 /// `normalize_path_inplace` in `ModSecurity`: a segment that merely ends in `..` counts as a back reference too.
+#[inline(never)]
 pub(super) fn normalise(input: &[u8], out: &mut Vec<u8>, win: bool) -> bool {
     // Only an empty segment, one that ends in a dot, and a backslash are ever changed.
     let settled = |slash: usize| {

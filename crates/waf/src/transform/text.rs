@@ -1,6 +1,8 @@
 //! Transformations that drop, replace or fold bytes: case, white space, NUL, comments, what a shell ignores.
+//!
+//! None is inlined where they are chosen from: what calls one of them would carry the frame of all.
 
-use memchr::{memchr2, memmem};
+use memchr::{memchr, memchr2, memmem};
 
 /// White space as C's `isspace` has it in the C locale.
 pub(super) const fn is_space(byte: u8) -> bool {
@@ -8,6 +10,7 @@ pub(super) const fn is_space(byte: u8) -> bool {
 }
 
 /// Every byte through `change`.
+#[inline(never)]
 pub(super) fn map(input: &[u8], out: &mut Vec<u8>, change: impl Fn(u8) -> u8) -> bool {
     let Some(first) = input.iter().position(|byte| change(*byte) != *byte) else { return false };
     let (same, rest) = input.split_at_checked(first).unwrap_or_default();
@@ -17,7 +20,20 @@ pub(super) fn map(input: &[u8], out: &mut Vec<u8>, change: impl Fn(u8) -> u8) ->
     true
 }
 
+/// Without NUL bytes.
+#[inline(never)]
+pub(super) fn remove_nulls(input: &[u8], out: &mut Vec<u8>) -> bool {
+    memchr(0, input).is_some() && remove(input, out, |byte| byte == 0)
+}
+
+/// With spaces for NUL bytes.
+#[inline(never)]
+pub(super) fn replace_nulls(input: &[u8], out: &mut Vec<u8>) -> bool {
+    memchr(0, input).is_some() && map(input, out, |byte| if byte == 0 { b' ' } else { byte })
+}
+
 /// Without the bytes that `unwanted` names.
+#[inline(never)]
 pub(super) fn remove(input: &[u8], out: &mut Vec<u8>, unwanted: impl Fn(u8) -> bool) -> bool {
     let Some(first) = input.iter().position(|byte| unwanted(*byte)) else { return false };
     let (same, rest) = input.split_at_checked(first).unwrap_or_default();
@@ -35,6 +51,7 @@ fn first_change(input: &[u8], changes: impl Fn(u8, u8) -> bool) -> Option<(&[u8]
 }
 
 /// Runs of white space to one space.
+#[inline(never)]
 pub(super) fn compress_whitespace(input: &[u8], out: &mut Vec<u8>) -> bool {
     let change = first_change(input, |byte, next| is_space(byte) && (byte != b' ' || is_space(next)));
     let Some((same, rest)) = change else { return false };
@@ -54,6 +71,7 @@ pub(super) fn compress_whitespace(input: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 /// Without white space at the chosen ends.
+#[inline(never)]
 pub(super) fn trim(input: &[u8], out: &mut Vec<u8>, left: bool, right: bool) -> bool {
     let mut rest = input;
     while let [first, tail @ ..] = rest
@@ -77,6 +95,7 @@ pub(super) fn trim(input: &[u8], out: &mut Vec<u8>, left: bool, right: bool) -> 
 }
 
 /// What a shell reads: without quotes, carets and backslashes, with separators folded.
+#[inline(never)]
 pub(super) fn command_line(input: &[u8], out: &mut Vec<u8>) -> bool {
     let change = first_change(input, |byte, next| match byte {
         b' ' => matches!(
@@ -117,6 +136,7 @@ pub(super) fn command_line(input: &[u8], out: &mut Vec<u8>) -> bool {
 
 /// Without comments, and without what follows `--` or `#` outside one. As in `ModSecurity`, the byte after a closed
 /// comment is taken as it is, which is a NUL at the end of the value, and an open comment leaves a space.
+#[inline(never)]
 pub(super) fn remove_comments(input: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     let mut rest = input;
@@ -154,6 +174,7 @@ fn comment_end(mut rest: &[u8]) -> Option<&[u8]> {
 }
 
 /// Without the marks of comments. A mark that appears only once another is gone stays, as in `ModSecurity`.
+#[inline(never)]
 pub(super) fn remove_comment_marks(input: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     let mut rest = input;
@@ -176,6 +197,7 @@ pub(super) fn remove_comment_marks(input: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 /// Each `/* */` to one space.
+#[inline(never)]
 pub(super) fn replace_comments(input: &[u8], out: &mut Vec<u8>) -> bool {
     let mut rest = input;
     let mut changed = false;
@@ -197,6 +219,7 @@ pub(super) fn replace_comments(input: &[u8], out: &mut Vec<u8>) -> bool {
 
 /// The name that PHP registers for an argument (`php_register_variable_ex`): leading spaces go, spaces and dots
 /// become underscores, a bracket that is never closed too, and what follows the last index goes.
+#[inline(never)]
 pub(super) fn php_argument_name(input: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     if matches!(input, [b'[' | b'=', ..]) {
@@ -206,7 +229,7 @@ pub(super) fn php_argument_name(input: &[u8], out: &mut Vec<u8>) -> bool {
     let mut rest = input.get(blanks..).unwrap_or_default();
     while let [byte, tail @ ..] = rest {
         match byte {
-            b'[' if memchr::memchr(b']', rest).is_some() => {
+            b'[' if memchr(b']', rest).is_some() => {
                 php_indexes(rest, out);
                 return out.as_slice() != input;
             }
@@ -226,7 +249,7 @@ pub(super) fn php_argument_name(input: &[u8], out: &mut Vec<u8>) -> bool {
 /// `[a][b]` as far as it goes; `[ ]` is `[]`.
 fn php_indexes(mut rest: &[u8], out: &mut Vec<u8>) {
     while let [b'[', ..] = rest {
-        let Some(end) = memchr::memchr(b']', rest) else { return };
+        let Some(end) = memchr(b']', rest) else { return };
         match rest.get(..=end) {
             Some(b"[ ]") => out.extend_from_slice(b"[]"),
             index => out.extend_from_slice(index.unwrap_or_default()),

@@ -5,6 +5,7 @@ use super::digest::hex_digits;
 /// Each well-formed sequence to `%u` and at least four hexadecimal digits. As in `ModSecurity`: a first byte that
 /// its sequence does not follow is dropped, as is NUL; an overlong form or a surrogate is told by the first byte
 /// after it; continuation bytes alone, and bytes from 0xF8 on, stay.
+#[inline(never)]
 pub(super) fn to_unicode(input: &[u8], out: &mut Vec<u8>) -> bool {
     let Some(first) = input.iter().position(|byte| matches!(byte, 0 | 0x80..)) else { return false };
     let (same, mut rest) = input.split_at_checked(first).unwrap_or_default();

@@ -44,6 +44,7 @@ impl Pattern {
         }
     }
 
+    #[inline(never)]
     pub(super) fn matches(&self, value: &[u8], context: &mut OperatorContext) -> bool {
         match self {
             Self::Native(native) => native.matches(value, context),
@@ -59,6 +60,7 @@ impl Pattern {
     }
 
     /// Gathers the groups of every match, one after the other, until all [`GROUPS`] places are taken.
+    #[inline(never)]
     pub(super) fn matches_all(&self, value: &[u8], context: &mut OperatorContext) -> bool {
         let Self::Regex(regex) = self else { return self.matches(value, context) };
         if !context.capturing {
@@ -96,8 +98,8 @@ impl Pattern {
 /// Notes the groups of the match that begins at `start`, the first of them in `place`; gives the place after them.
 fn groups(regex: &Regex, value: &[u8], start: usize, place: usize, context: &mut OperatorContext) -> usize {
     let Some(captures) = regex.captures_at(value, start) else { return place };
-    for (slot, group) in context.groups.iter_mut().skip(place).zip(captures.iter()) {
-        *slot = group.map(|group| (group.start(), group.end()));
+    for (index, group) in captures.iter().enumerate().take(GROUPS) {
+        context.set_group(place + index, group.map(|group| (group.start(), group.end())));
     }
     place + captures.len()
 }

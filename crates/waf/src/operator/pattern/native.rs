@@ -81,10 +81,8 @@ impl Native {
             Self::Tautology => {
                 let Some([whole, word]) = tautology(value) else { return false };
                 context.captured(whole.0, whole.1);
-                if context.capturing
-                    && let Some(group) = context.groups.get_mut(1)
-                {
-                    *group = Some(word);
+                if context.capturing {
+                    context.set_group(1, Some(word));
                 }
                 return true;
             }
