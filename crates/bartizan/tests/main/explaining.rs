@@ -250,7 +250,8 @@ fn every_reason_has_a_change() {
                 "client": "203.0.113.9", "operation": "GET /a", "method": "GET", "path": "/a", "reason": reason.code,
             });
             // What the guard advises itself is not there: these words are the screen's own, or the guard's remedy is taken.
-            let finding = serde_json::json!({ "code": reason.code, "detail": "7 of 5", "remedy": "as the guard says" });
+            let finding =
+                serde_json::json!({ "code": reason.code, "detail": "7 of 5", "remedy": "as the guard says" });
             let change = bartizan_telemetry::narrowest(&event, &finding);
             assert_ne!(change, bartizan_telemetry::Change::default(), "{}", reason.code);
         }
