@@ -64,6 +64,11 @@ fn hostile(name: &str, content_type: &str, coding: &str, body: &[u8]) {
     println!("{name:<34} {:>9} bytes {:>10.2} ms  {outcome}", body.len(), seconds * 1e3);
 }
 
+fn unhex(text: &str) -> Vec<u8> {
+    let digit = |at| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    (0..text.len()).step_by(2).filter_map(digit).collect()
+}
+
 fn orders(count: usize) -> String {
     let mut out = String::from("{\"orders\":[");
     for number in 0..count {
@@ -170,12 +175,20 @@ fn main() {
     hostile("gzip, 1 GiB of zeros", "text/plain", "gzip", &gzip(&vec![0; 1 << 30]));
     hostile("gzip in gzip", "text/plain", "gzip, gzip", &gzip(&gzip(&vec![0; 1 << 28])));
     hostile("gzip, 32 empty members", "text/plain", "gzip", &gzip(b"").repeat(32));
+    // Eight blocks of deflate that stand for nothing, with code tables that take long to build.
+    let tables = unhex(
+        "04e00182244992244922b1a87964f5ecddff9f0b80003c409024499224492416358fac9ebdfbff73011080070892244992\
+         2489c4a2e691d5b377ff7f2e0002f0004192244992249158d43cb27af6eeffcf0540001e20489224499224128b9a4756cf\
+         defdffb90008c003044992244992446251f3c8ead9bbff3f1700017880204992244992482c6a1e593d7bf7ffe70220000f\
+         102449922449128945cd23ab67effeff5c00",
+    );
+    let head = b"\x1f\x8b\x08\0\0\0\0\0\0\xff".as_slice();
+    hostile("gzip, 1 MiB of code tables", "text/plain", "gzip", &[head, &tables.repeat(6355)].concat());
     // 64 MiB of zeros, as the reference encoder writes them.
-    let brotli = "cbffff3ff82700e2b14020f7fe8fffff7ff04f00c4611180eefd1fffffffe09f0088c30200ddfb3ffeffffc13f0110870500baf7\
-                  7ffcffff837f02200e0b0074effff8ffff07ff04401c1600e8defff1ffff0ffe0980382c00d0bdffcbffff3ffc1300715800a0\
-                  7bff07";
-    let digit = |at| brotli.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    let brotli: Vec<u8> = (0..brotli.len()).step_by(2).filter_map(digit).collect();
+    let brotli = unhex(
+        "cbffff3ff82700e2b14020f7fe8fffff7ff04f00c4611180eefd1fffffffe09f0088c30200ddfb3ffeffffc13f0110870500baf77ffcffff83\
+         7f02200e0b0074effff8ffff07ff04401c1600e8defff1ffff0ffe0980382c00d0bdffcbffff3ffc1300715800a07bff07",
+    );
     hostile("brotli, 64 MiB of zeros", "text/plain", "br", &brotli);
     let mut zstd = vec![0x28, 0xb5, 0x2f, 0xfd, 0, (23 - 10) << 3];
     zstd.extend([2, 0, 0x10, 0].repeat(8192));

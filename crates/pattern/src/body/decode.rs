@@ -24,13 +24,19 @@ pub struct DecodeLimits {
     pub ratio_from: usize,
     /// Members of a gzip body and frames of a zstd body: each costs its set-up, however empty it is.
     pub members: u32,
+    /// Blocks of a gzip or deflate body that any output may have: 20 bytes of code tables make a decoder work as long as
+    /// for some thousand bytes of output.
+    pub blocks: u32,
+    /// For every so many bytes of output there may be one block more.
+    pub block_output: usize,
     /// The zstd window, in bytes; the memory that its decoder needs. RFC 9659 allows 8 MiB. (deflate has at most
     /// 32 KiB, brotli 16 MiB.)
     pub zstd_window_bytes: u64,
 }
 
 impl Default for DecodeLimits {
-    /// Two codings, 4 MiB, one to a hundred from 256 KiB on, 32 members and a window of 8 MiB.
+    /// Two codings, 4 MiB, one to a hundred from 256 KiB on, 32 members, a window of 8 MiB, and 2,048 blocks and one more
+    /// for every KiB of output: encoders put 5 KiB and more into one, unless they flush after every message.
     fn default() -> Self {
         DecodeLimits {
             codings: 2,
@@ -38,6 +44,8 @@ impl Default for DecodeLimits {
             ratio: 100,
             ratio_from: 256 << 10,
             members: 32,
+            blocks: 2048,
+            block_output: 1024,
             zstd_window_bytes: 8 << 20,
         }
     }

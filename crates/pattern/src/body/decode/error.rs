@@ -32,6 +32,8 @@ pub enum DecodeProblem {
     RatioTooHigh,
     /// There are too many members or frames.
     TooManyMembers,
+    /// There are too many blocks for so little output.
+    TooManyBlocks,
     /// The decoder would need too much memory.
     WindowTooLarge,
     /// A dictionary is needed that nobody has.
@@ -51,6 +53,7 @@ impl DecodeProblem {
             DecodeProblem::OutputTooLong => "decode.output_too_long",
             DecodeProblem::RatioTooHigh => "decode.ratio_too_high",
             DecodeProblem::TooManyMembers => "decode.too_many_members",
+            DecodeProblem::TooManyBlocks => "decode.too_many_blocks",
             DecodeProblem::WindowTooLarge => "decode.window_too_large",
             DecodeProblem::Dictionary => "decode.dictionary",
         }
@@ -65,6 +68,7 @@ impl DecodeProblem {
                 | DecodeProblem::OutputTooLong
                 | DecodeProblem::RatioTooHigh
                 | DecodeProblem::TooManyMembers
+                | DecodeProblem::TooManyBlocks
                 | DecodeProblem::WindowTooLarge
         )
     }
@@ -79,6 +83,7 @@ impl DecodeProblem {
             DecodeProblem::OutputTooLong => "the decoded body is too long",
             DecodeProblem::RatioTooHigh => "the decoded body is too long for its coded size",
             DecodeProblem::TooManyMembers => "the coded body has too many members",
+            DecodeProblem::TooManyBlocks => "the coded body has too many blocks for so little output",
             DecodeProblem::WindowTooLarge => "the content coding needs too large a window",
             DecodeProblem::Dictionary => "the content coding needs a dictionary",
         }

@@ -3,11 +3,11 @@
 use std::io::Read;
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
-use flate2::{Decompress, FlushDecompress, Status};
 use ruzstd::decoding::{
     BlockDecodingStrategy, FrameDecoder,
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
+use zlib_rs::{Inflate, InflateError, InflateFlush, Status};
 
 use super::{Coding, DecodeError, DecodeLimits, DecodeProblem};
 
@@ -20,6 +20,8 @@ pub(super) struct Most {
     by_ratio: usize,
     members: u32,
     zstd_window: u64,
+    blocks: u32,
+    block_output: usize,
 }
 
 impl Most {
@@ -29,6 +31,8 @@ impl Most {
             by_ratio: input.saturating_mul(limits.ratio as usize).max(limits.ratio_from),
             members: limits.members,
             zstd_window: limits.zstd_window_bytes,
+            blocks: limits.blocks,
+            block_output: limits.block_output.max(1),
         }
     }
 
@@ -39,6 +43,12 @@ impl Most {
             () if length > self.by_ratio => Err(DecodeProblem::RatioTooHigh),
             () => Ok(()),
         }
+    }
+
+    /// Whether so much output may have so many blocks.
+    fn check_blocks(&self, blocks: u32, length: usize) -> Result<(), DecodeProblem> {
+        let allowed = (length / self.block_output).saturating_add(self.blocks as usize);
+        if blocks as usize > allowed { Err(DecodeProblem::TooManyBlocks) } else { Ok(()) }
     }
 
     /// Room for the next piece, with one byte beyond the limit at most.
@@ -72,7 +82,7 @@ fn gzip(mut input: &[u8], most: &Most, out: &mut Vec<u8>) -> Result<(), DecodePr
         if member >= most.members {
             return Err(DecodeProblem::TooManyMembers);
         }
-        input = inflate(Decompress::new_gzip(15), input, most, out)?;
+        input = inflate(GZIP_WINDOW, input, most, out)?;
         if input.is_empty() {
             break;
         }
@@ -81,34 +91,71 @@ fn gzip(mut input: &[u8], most: &Most, out: &mut Vec<u8>) -> Result<(), DecodePr
 }
 
 fn zlib(input: &[u8], most: &Most, out: &mut Vec<u8>) -> Result<(), DecodeProblem> {
-    match inflate(Decompress::new(true), input, most, out)? {
+    match inflate(ZLIB_WINDOW, input, most, out)? {
         [] => Ok(()),
         _ => Err(DecodeProblem::TrailingBytes),
     }
 }
 
+/// The window of 32 KiB with the header of RFC 1950, and with that of RFC 1952.
+const ZLIB_WINDOW: u8 = 15;
+const GZIP_WINDOW: u8 = 16 + 15;
+
+/// Steps without a byte read or written after which nothing can follow: the decoder holds 64 bits, and the shortest
+/// block has ten.
+const IDLE_STEPS: u32 = 16;
+
+/// Bytes of the shortest block that may have code tables worth mentioning; the shortest ones are empty.
+const TABLE_BYTES: usize = 12;
+
 /// One stream; what is behind it.
 fn inflate<'a>(
-    mut stream: Decompress,
+    window: u8,
+    input: &'a [u8],
+    most: &Most,
+    out: &mut Vec<u8>,
+) -> Result<&'a [u8], DecodeProblem> {
+    let mut filled = out.len();
+    let result = inflate_behind(&mut filled, Inflate::new(true, window), input, most, out);
+    out.truncate(filled);
+    result
+}
+
+/// The same, with room behind the output that is `filled`.
+fn inflate_behind<'a>(
+    filled: &mut usize,
+    mut stream: Inflate,
     mut input: &'a [u8],
     most: &Most,
     out: &mut Vec<u8>,
 ) -> Result<&'a [u8], DecodeProblem> {
+    let (mut idle, mut blocks, mut block_bytes) = (0, 0u32, 0);
     loop {
+        if out.len() == *filled {
+            out.resize(*filled + most.piece(*filled), 0);
+        }
         let (read, wrote) = (stream.total_in(), stream.total_out());
-        let status = grow(out, most, |piece| {
-            let status = stream.decompress(input, piece, FlushDecompress::None);
-            (bytes(stream.total_out() - wrote), status)
+        let room = out.get_mut(*filled..).unwrap_or_default();
+        let room_bytes = room.len();
+        // It stops behind each block, so that blocks can be counted.
+        let status = stream.decompress(input, room, InflateFlush::Block).map_err(|error| match error {
+            InflateError::NeedDict { .. } => DecodeProblem::Dictionary,
+            _ => DecodeProblem::Corrupt,
         })?;
-        let status = status.map_err(|error| match error.needs_dictionary() {
-            Some(_) => DecodeProblem::Dictionary,
-            None => DecodeProblem::Corrupt,
-        })?;
-        let (read, wrote) = (bytes(stream.total_in() - read), stream.total_out() - wrote);
+        let (read, wrote) = (bytes(stream.total_in() - read), bytes(stream.total_out() - wrote));
         input = input.get(read..).unwrap_or_default();
+        *filled += wrote;
+        most.check(*filled)?;
+        block_bytes += read;
+        if wrote < room_bytes {
+            blocks += u32::from(block_bytes >= TABLE_BYTES);
+            block_bytes = 0;
+            most.check_blocks(blocks, *filled)?;
+        }
+        idle = if read == 0 && wrote == 0 { idle + 1 } else { 0 };
         match status {
             Status::StreamEnd => return Ok(input),
-            _ if read == 0 && wrote == 0 => return Err(DecodeProblem::Truncated),
+            _ if idle == IDLE_STEPS => return Err(DecodeProblem::Truncated),
             Status::Ok | Status::BufError => {}
         }
     }

@@ -29,6 +29,12 @@ const BROTLI_BOMB: &str = "cbffff3ff82700e2b14020f7fe8fffff7ff04f00c4611180eefd1
 /// A brotli stream with a window of 64 MiB, which RFC 7932 does not have.
 const BROTLI_LARGE: &str = "115a7000e03752ba791355195ab281bc053d71008903";
 
+/// Eight blocks of deflate in 165 bytes that stand for nothing, with code tables that take long to build.
+const TABLES: &str = "04e00182244992244922b1a87964f5ecddff9f0b80003c409024499224492416358fac9ebdfbff73011080\
+                      0708922449922489c4a2e691d5b377ff7f2e0002f0004192244992249158d43cb27af6eeffcf0540001e20\
+                      489224499224128b9a4756cfdefdffb90008c003044992244992446251f3c8ead9bbff3f17000178802049\
+                      92244992482c6a1e593d7bf7ffe70220000f102449922449128945cd23ab67effeff5c00";
+
 fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
@@ -153,6 +159,50 @@ fn bombs_end_at_their_limit() {
     let limits = DecodeLimits { output_bytes: 1000, ..limits };
     assert_eq!(run("gzip", &gzip(&[7; 1000]), &limits).unwrap().len(), 1000);
     assert_eq!(run("gzip", &gzip(&[7; 1001]), &limits), Err(OutputTooLong));
+}
+
+#[test]
+fn blocks_that_stand_for_little_end_at_their_limit() {
+    let bomb = |units: usize| {
+        let mut bytes = b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec();
+        bytes.extend(unhex(TABLES).repeat(units));
+        bytes.extend(b"\x01\0\0\xff\xff\0\0\0\0\0\0\0\0");
+        bytes
+    };
+    assert_eq!(decoded("gzip", &bomb(256)).as_deref(), Ok(b"".as_slice()), "2,048 blocks");
+    assert_eq!(decoded("gzip", &bomb(257)), Err(DecodeProblem::TooManyBlocks));
+    assert_eq!(decoded("gzip", &bomb(6000)), Err(DecodeProblem::TooManyBlocks));
+    // Who flushes after each message is read on.
+    let mut encoder = write::GzEncoder::new(Vec::new(), Compression::default());
+    let message = |number: usize| format!("{{\"number\":{number},\"text\":\"{}\"}}\n", number * number);
+    for number in 0..2000 {
+        encoder.write_all(message(number).as_bytes()).unwrap();
+        encoder.flush().unwrap();
+    }
+    let expected: String = (0..2000).map(message).collect();
+    assert_eq!(decoded("gzip", &encoder.finish().unwrap()).unwrap(), expected.as_bytes());
+}
+
+/// Blocks of every kind, flushed anywhere, at every level.
+#[test]
+fn every_way_of_encoding_is_undone() {
+    let text: Vec<u8> =
+        (0..40_000u32).flat_map(|number| (number * number % 7919).to_string().into_bytes()).collect();
+    for level in 0..10 {
+        for step in [text.len(), 30_000, 1500] {
+            let mut encoder = write::ZlibEncoder::new(Vec::new(), Compression::new(level));
+            for piece in text.chunks(step) {
+                encoder.write_all(piece).unwrap();
+                encoder.flush().unwrap();
+            }
+            let bytes = encoder.finish().unwrap();
+            assert_eq!(
+                decoded("deflate", &bytes).as_deref(),
+                Ok(text.as_slice()),
+                "level {level}, {step} bytes"
+            );
+        }
+    }
 }
 
 #[test]
