@@ -383,10 +383,10 @@ fn mutations_and_random_texts() {
 #[test]
 fn harmless_shapes_are_harmless() {
     let words = [
-        "union", "select", "or", "and", "1", "0x1F", "12d", "1e", "0b1", "int", "user", "null", "a", "_utf8",
-        "é", "9", "N", "x", "in",
+        "union", "select", "or", "and", "1", "0x1F", "12d", "1e", "0b1", "0b01", "0b012", "int", "user",
+        "null", "a", "_utf8", "é", "9", "N", "x", "in",
     ];
-    let marks = ["", "", "", ".", "-", ":", "/", "+", " ", "_", ",", "@", "%"];
+    let marks = ["", "", "", ";", ".", "-", ":", "/", "+", " ", "_", ",", "@", "%"];
     let mut random = Random(0xD1B5_4A32_D192_ED03);
     let mut harmless = 0;
     for _ in 0..200_000 {
@@ -414,6 +414,7 @@ fn values_of_every_day_are_harmless_by_shape() {
         "10:20:30",
         "2024/01/31 10:20",
         "+49 30 1234567",
+        "1,2;3",
         "c0ffee",
         "foo_bar2",
         "Grüße",

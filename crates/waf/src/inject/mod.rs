@@ -35,10 +35,11 @@ pub fn harmless(value: &[u8]) -> bool {
 
 /// Whether the shape of a value of these kinds of bytes proves that it is no injection of SQL.
 ///
-/// Either it is one run of letters, digits, underscores and bytes above ASCII: that is one word, or a number and a
-/// word, and the only fingerprint of two such tokens (`1U`) counts as innocent where the text has no third. Or it is
-/// made of digits, blanks and `. - : + % /` without a comment: then all tokens are numbers, operators, dots and
-/// colons, of which no fingerprint is made.
+/// Either it is one run of letters, digits, underscores and bytes above ASCII: that is at most two numbers (`0b012`)
+/// and a word. No fingerprint begins with two numbers, and the only one of a number and a word (`1U`) counts as
+/// innocent where the text has no third token. Or it is made of digits, spaces and `. - : + % / , ;` without a
+/// comment: then all tokens are numbers, operators and these marks, of which no fingerprint is made. (A test holds
+/// the tables to all of that.)
 #[must_use]
 pub fn harmless_sql(value: &[u8], bytes: ByteSet) -> bool {
     const DIGITS: ByteSet = ByteSet::DIGIT.with(ByteSet::ZERO);
@@ -51,6 +52,7 @@ pub fn harmless_sql(value: &[u8], bytes: ByteSet) -> bool {
         .with(ByteSet::PLUS)
         .with(ByteSet::PERCENT)
         .with(ByteSet::SLASH)
+        .with(ByteSet::COMMA)
         .with(ByteSet::SPACE);
     bytes.within(WORD)
         || bytes.within(NUMERIC) && (!bytes.any(ByteSet::DASH) || memmem::find(value, b"--").is_none())
