@@ -127,7 +127,7 @@ fn measure(program: &Arc<Program>, target: &str, body: &str, rounds: usize) -> (
     let mut best = f64::MAX;
     let mut told = Vec::new();
     for _ in 0..5 {
-        let began = Instant::now();
+        let began = processor_time();
         for _ in 0..rounds {
             let context = Context { unique_id: "a1b2".into(), now: 1_700_000_000_000, collections: None };
             let mut inspection = Inspection::new(program.clone(), context);
@@ -136,7 +136,13 @@ fn measure(program: &Arc<Program>, target: &str, body: &str, rounds: usize) -> (
             inspection.finish(&mut worker);
             told = inspection.findings().iter().map(|finding| finding.rule).collect();
         }
-        best = best.min(began.elapsed().as_secs_f64() * 1e6 / rounds as f64);
+        best = best.min((processor_time() - began) / rounds as f64);
     }
     (best, told)
+}
+
+/// Microseconds that this thread ran so far, whoever else uses the machine.
+fn processor_time() -> f64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e3
 }

@@ -2,7 +2,7 @@
 
 use super::{exchange::Exchange, live::Live, values::View};
 use crate::{
-    lang::{Change, Control, Effect, Identity, RuleSet, Text},
+    lang::{Change, Control, Effect, Identity, RuleSet},
     operator::number,
     variables::{CollectionKey, StoredChange, Variable},
 };
@@ -11,14 +11,24 @@ use crate::{
 const MAX_OPENED: usize = 64;
 
 pub(super) fn apply(effect: &Effect, exchange: &Exchange, live: &mut Live, rules: &RuleSet) {
-    let expand = |live: &Live, text: &Text| View { exchange, live, rules }.expand(text);
     match effect {
         Effect::SetVar { collection, name, change } => {
-            let name = expand(live, name);
+            let name = View { exchange, live, rules }.expand(name);
+            if let (Variable::Tx, Change::Set(value)) = (collection, change) {
+                let value = View { exchange, live, rules }.expand(value);
+                live.tx.set(&name, &value);
+                return;
+            }
             let change = match change {
-                Change::Set(value) => StoredChange::Set(expand(live, value)),
-                Change::Add(value) => StoredChange::Add(number(&expand(live, value))),
-                Change::Subtract(value) => StoredChange::Add(number(&expand(live, value)).saturating_neg()),
+                Change::Set(value) => {
+                    StoredChange::Set(View { exchange, live, rules }.expand(value).into_owned())
+                }
+                Change::Add(value) => {
+                    StoredChange::Add(number(&View { exchange, live, rules }.expand(value)))
+                }
+                Change::Subtract(value) => {
+                    StoredChange::Add(number(&View { exchange, live, rules }.expand(value)).saturating_neg())
+                }
                 Change::Remove => StoredChange::Remove,
             };
             if *collection == Variable::Tx {
@@ -28,22 +38,23 @@ pub(super) fn apply(effect: &Effect, exchange: &Exchange, live: &mut Live, rules
             }
         }
         Effect::ExpireVar { collection, name, seconds } => {
-            let name = expand(live, name);
-            let seconds = u64::try_from(number(&expand(live, seconds))).unwrap_or_default();
+            let name = View { exchange, live, rules }.expand(name);
+            let seconds =
+                u64::try_from(number(&View { exchange, live, rules }.expand(seconds))).unwrap_or_default();
             let at = (live.context.now / 1000).saturating_add(seconds);
             set_stored(live, *collection, &name, &StoredChange::Expire(at));
         }
         Effect::DeprecateVar { collection, name, amount, seconds } => {
-            let name = expand(live, name);
+            let name = View { exchange, live, rules }.expand(name);
             let change = StoredChange::Fade { amount: *amount, seconds: *seconds };
             set_stored(live, *collection, &name, &change);
         }
         Effect::InitCollection { collection, key } => {
-            let key = expand(live, key);
+            let key = View { exchange, live, rules }.expand(key).into_owned();
             open(live, rules, *collection, key);
         }
         Effect::Identify(identity, key) => {
-            let key = expand(live, key);
+            let key = View { exchange, live, rules }.expand(key).into_owned();
             match identity {
                 Identity::Session => {
                     live.session_id.clone_from(&key);
@@ -57,16 +68,18 @@ pub(super) fn apply(effect: &Effect, exchange: &Exchange, live: &mut Live, rules
             }
         }
         Effect::SetEnv { name, value } => {
-            let name = expand(live, name);
+            let name = View { exchange, live, rules }.expand(name);
             match value {
                 Some(value) => {
-                    let value = expand(live, value);
+                    let value = View { exchange, live, rules }.expand(value);
                     live.env.set(&name, &value);
                 }
                 None => live.env.remove(&name),
             }
         }
-        Effect::Control(control) => self::control(control, live, rules),
+        Effect::Control(control) => self::control(control, live),
+        Effect::RemoveRules(gone) => live.removed.rules(gone, rules.rules.len()),
+        Effect::RemoveTarget(of, target) => live.removed.target(of, target),
         Effect::Sanitise => {}
     }
 }
@@ -103,10 +116,11 @@ fn open(live: &mut Live, rules: &RuleSet, kind: Variable, key: Vec<u8>) {
     live.opened.push(key);
 }
 
-fn control(control: &Control, live: &mut Live, rules: &RuleSet) {
+fn control(control: &Control, live: &mut Live) {
     match control {
         Control::AuditEngine(mode) => live.audit = *mode,
-        Control::Log => {}
+        // Removals became effects of their own when the rules were loaded.
+        Control::Log | Control::Remove(_) | Control::RemoveTarget(..) => {}
         Control::ForceRequestBodyVariable(on) => live.controls.force_request_body = *on,
         Control::ForceResponseBodyVariable(on) => live.controls.force_response_body = *on,
         Control::RequestBodyAccess(on) => live.controls.request_body_access = *on,
@@ -116,8 +130,6 @@ fn control(control: &Control, live: &mut Live, rules: &RuleSet) {
         Control::ResponseBodyLimit(bytes) => live.controls.response_body_limit = *bytes,
         Control::ResponseBodyProcessor(processor) => live.controls.response_processor = Some(*processor),
         Control::RuleEngine(mode) => live.engine = *mode,
-        Control::Remove(which) => live.removed.rule(rules, which),
-        Control::RemoveTarget(which, target) => live.removed.target(rules, which, target),
         Control::ParseXmlIntoArgs(on) => live.controls.parse_xml_into_args = *on,
     }
 }

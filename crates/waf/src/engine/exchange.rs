@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use bartizan_pattern::body::multipart::MultipartFlags;
 
+use crate::variables::Variable;
+
 /// The head of a request as it was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
@@ -105,6 +107,27 @@ impl Exchange {
     /// The first header of that name, which is in lower case.
     pub(super) fn header(&self, name: &[u8]) -> Option<&[u8]> {
         first(&self.headers, name)
+    }
+
+    /// The text of a variable without parts that lies here as it is.
+    pub(super) fn text(&self, variable: Variable) -> Option<&[u8]> {
+        Some(match variable {
+            Variable::AuthType => &self.auth_type,
+            Variable::PathInfo | Variable::RequestFilename => &self.filename,
+            Variable::QueryString => &self.query,
+            Variable::RemoteUser => &self.remote_user,
+            Variable::RequestBasename => &self.basename,
+            Variable::RequestBody => &self.body,
+            Variable::RequestLine => &self.line,
+            Variable::RequestMethod => &self.method,
+            Variable::RequestProtocol => &self.protocol,
+            Variable::RequestUri => &self.uri,
+            Variable::RequestUriRaw => &self.uri_raw,
+            Variable::ResponseBody => &self.response_body,
+            Variable::ResponseProtocol => &self.response_protocol,
+            Variable::ServerName => &self.server_name,
+            _ => return None,
+        })
     }
 
     /// The first response header of that name, which is in lower case.

@@ -1,24 +1,36 @@
 //! Macros to text.
 
+use std::borrow::Cow;
+
 use super::values::View;
-use crate::lang::{Part, Text};
+use crate::{
+    lang::{Part, Text},
+    variables::Variable,
+};
 
 /// How long an expanded text may become, bytes: macros of long values would multiply them.
 const MAX_EXPANDED: usize = 64 * 1024;
 
 impl View<'_, '_> {
     /// The text with every macro replaced by the first value of its variable, or by nothing.
-    pub(super) fn expand(self, text: &Text) -> Vec<u8> {
+    pub(super) fn expand<'t>(self, text: &'t Text) -> Cow<'t, [u8]> {
+        if let Some(literal) = text.as_literal() {
+            return Cow::Borrowed(literal);
+        }
         let mut expanded = Vec::new();
         for part in text.parts() {
             match part {
                 Part::Literal(literal) => expanded.extend_from_slice(literal),
+                Part::Macro { variable: Variable::Tx, key } => {
+                    let value = key.as_deref().and_then(|key| self.live.tx.get(key));
+                    expanded.extend_from_slice(value.unwrap_or_default());
+                }
                 Part::Macro { variable, key } => {
                     expanded.extend_from_slice(&self.first(*variable, key.as_deref()));
                 }
             }
         }
         expanded.truncate(MAX_EXPANDED);
-        expanded
+        Cow::Owned(expanded)
     }
 }

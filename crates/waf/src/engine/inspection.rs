@@ -40,7 +40,7 @@ impl Inspection {
     /// Begins.
     #[must_use]
     pub fn new(program: Arc<Program>, context: Context) -> Self {
-        let live = Live::new(&program.rules, context);
+        let live = program.begin(context);
         Inspection { program, exchange: Exchange::default(), live }
     }
 
@@ -148,6 +148,7 @@ impl Inspection {
     /// Phase 5: the exchange ended, whether or not it was stopped.
     pub fn finish(&mut self, worker: &mut Worker) {
         self.phase(Phase::Logging, worker);
+        worker.scratch.shrink();
     }
 
     /// What rules told so far.

@@ -2,23 +2,35 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::{
-    finding::{Finding, Interruption},
+    finding::{Finding, Interruption, full_name},
     inspection::Context,
 };
 use crate::{
-    lang::{AllowScope, AuditMode, EngineMode, Phase, Processor, RuleSet, Target, Which},
+    lang::{AllowScope, AuditMode, EngineMode, Phase, Processor, RuleSet, Target},
     variables::{CollectionKey, StoredVariable, Tx, Variable},
 };
 
 /// How many values of a chain `MATCHED_VARS` keeps: a rule on them costs their number.
 const MAX_MATCHED: usize = 1024;
+/// How many bytes of a chain `MATCHED_VARS` keeps besides the first value: parts of a large body may match often.
+const MAX_MATCHED_BYTES: usize = 4 << 20;
 
 /// A value that matched.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Matched {
-    pub(super) name: Vec<u8>,
-    pub(super) value: Vec<u8>,
+    pub(super) variable: Option<Variable>,
+    pub(super) part: SmallVec<[u8; 32]>,
+    pub(super) value: SmallVec<[u8; 32]>,
+}
+
+impl Matched {
+    /// `ARGS:id`; empty where nothing matched yet.
+    pub(super) fn name(&self) -> Vec<u8> {
+        self.variable.map(|variable| full_name(variable, &self.part)).unwrap_or_default()
+    }
 }
 
 /// The state of one inspection.
@@ -34,6 +46,7 @@ pub(super) struct Live {
     pub(super) matched: Matched,
     /// All values that the current chain matched.
     pub(super) matched_all: Vec<Matched>,
+    matched_bytes: usize,
     /// The rule that is looked at, by index.
     pub(super) rule: Option<usize>,
     pub(super) highest_severity: Option<u8>,
@@ -69,24 +82,24 @@ pub(super) struct Controls {
 pub(super) struct Removed {
     /// By rule index; empty where none is.
     rules: Vec<bool>,
-    targets: Vec<(usize, Target)>,
+    targets: Vec<(Arc<[usize]>, Target)>,
 }
 
 impl Removed {
-    pub(super) fn rule(&mut self, set: &RuleSet, which: &Which) {
-        self.rules.resize(set.rules.len(), false);
-        for (gone, rule) in self.rules.iter_mut().zip(&set.rules) {
-            *gone |= means(which, rule);
+    pub(super) fn rules(&mut self, gone: &[usize], all: usize) {
+        self.rules.resize(all, false);
+        for index in gone {
+            if let Some(place) = self.rules.get_mut(*index) {
+                *place = true;
+            }
         }
     }
 
-    pub(super) fn target(&mut self, set: &RuleSet, which: &Which, target: &Target) {
-        let meant = set.rules.iter().enumerate().filter(|(_, rule)| means(which, rule));
-        let new: Vec<_> = meant
-            .map(|(index, _)| (index, target.clone()))
-            .filter(|entry| !self.targets.contains(entry))
-            .collect();
-        self.targets.extend(new);
+    pub(super) fn target(&mut self, rules: &Arc<[usize]>, target: &Target) {
+        let known = self.targets.iter().any(|(of, known)| Arc::ptr_eq(of, rules) && known == target);
+        if !known {
+            self.targets.push((rules.clone(), target.clone()));
+        }
     }
 
     pub(super) fn has(&self, rule: usize) -> bool {
@@ -94,16 +107,9 @@ impl Removed {
     }
 
     pub(super) fn excludes(&self, rule: usize, variable: Variable, name: &[u8]) -> bool {
-        let mut targets = self.targets.iter().filter(|(index, _)| *index == rule);
-        targets.any(|(_, target)| target.variable == variable && target.selector.selects(name))
-    }
-}
-
-fn means(which: &Which, rule: &crate::lang::Rule) -> bool {
-    match which {
-        Which::Ids(ids) => ids.contains(rule.id),
-        Which::Tag(label) => rule.tags.iter().any(|tag| label.is(&tag.source())),
-        Which::Msg(label) => rule.msg.as_ref().is_some_and(|msg| label.is(&msg.source())),
+        self.targets.iter().any(|(rules, target)| {
+            target.variable == variable && rules.binary_search(&rule).is_ok() && target.selector.selects(name)
+        })
     }
 }
 
@@ -119,6 +125,7 @@ impl Live {
             user_id: Vec::new(),
             matched: Matched::default(),
             matched_all: Vec::new(),
+            matched_bytes: 0,
             rule: None,
             highest_severity: None,
             engine: settings.engine,
@@ -143,11 +150,22 @@ impl Live {
         }
     }
 
-    pub(super) fn matches(&mut self, name: Vec<u8>, value: &[u8]) {
-        self.matched = Matched { name, value: value.to_vec() };
-        if self.matched_all.len() < MAX_MATCHED {
+    pub(super) fn matches(&mut self, variable: Variable, part: &[u8], value: &[u8]) {
+        self.matched = Matched { variable: Some(variable), part: part.into(), value: value.into() };
+        let fits =
+            self.matched_bytes + value.len() <= MAX_MATCHED_BYTES && self.matched_all.len() < MAX_MATCHED;
+        if fits || self.matched_all.is_empty() {
+            self.matched_bytes += value.len();
             self.matched_all.push(self.matched.clone());
         }
+    }
+
+    /// A rule begins: nothing of it matched yet.
+    pub(super) fn begin(&mut self, rule: usize) {
+        self.rule = Some(rule);
+        self.matched_all.clear();
+        self.matched_bytes = 0;
+        self.score = 0;
     }
 
     /// The open collection of that kind.

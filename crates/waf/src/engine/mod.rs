@@ -11,6 +11,7 @@ mod fast;
 mod finding;
 mod inspection;
 mod live;
+mod plain;
 mod program;
 mod request;
 mod response;

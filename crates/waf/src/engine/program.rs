@@ -2,14 +2,22 @@
 
 use std::sync::Arc;
 
-use super::fast::Plan;
-use crate::{lang::RuleSet, operator::OperatorContext};
+use super::{
+    fast::{Plan, Prelude},
+    inspection::Context,
+    live::Live,
+};
+use crate::{
+    lang::{Phase, RuleSet},
+    operator::OperatorContext,
+};
 
 /// Rules with the plan by which they are walked. Shared by all inspections; replaced whole.
 #[derive(Debug)]
 pub struct Program {
     pub(super) rules: RuleSet,
     pub(super) plan: Option<Plan>,
+    pub(super) prelude: Option<Prelude>,
 }
 
 impl Program {
@@ -18,14 +26,32 @@ impl Program {
     #[must_use]
     pub fn new(rules: RuleSet) -> Arc<Self> {
         let plan = Some(Plan::new(&rules));
-        Arc::new(Program { rules, plan })
+        let prelude = Some(Prelude::new(&rules));
+        Arc::new(Program { rules, plan, prelude })
     }
 
     /// Rules that are looked at one by one, value by value: slow and obvious, what [`Program::new`] is measured
     /// against.
     #[must_use]
     pub fn plain(rules: RuleSet) -> Arc<Self> {
-        Arc::new(Program { rules, plan: None })
+        Arc::new(Program { rules, plan: None, prelude: None })
+    }
+
+    /// The state in which an inspection begins.
+    pub(super) fn begin(&self, context: Context) -> Live {
+        let mut live = Live::new(&self.rules, context);
+        if let Some(prelude) = &self.prelude {
+            prelude.begin(&mut live);
+        }
+        live
+    }
+
+    /// With which station a phase begins.
+    pub(super) fn start(&self, phase: Phase) -> usize {
+        match &self.prelude {
+            Some(prelude) if phase == Phase::RequestHeaders => prelude.stations,
+            _ => 0,
+        }
     }
 
     /// The rules.

@@ -38,7 +38,12 @@ impl<'e> View<'e, '_> {
     pub(super) fn values(self, target: &Target) -> Vec<Value<'e>> {
         let variable = target.variable;
         let mut values = Vec::new();
-        if variable.is_collection() {
+        if let (Variable::Tx, Selector::Name(name)) = (variable, &target.selector) {
+            if let Some(value) = self.live.tx.get(name) {
+                let (name, bytes) = (Cow::Owned(name.to_vec()), Cow::Owned(value.to_vec()));
+                values.push(Value { variable, name, alias: None, bytes });
+            }
+        } else if variable.is_collection() {
             self.parts(variable, &target.selector, &mut values);
             values.retain(|value| {
                 target.selector.selects(&value.name)
@@ -49,36 +54,6 @@ impl<'e> View<'e, '_> {
             values.push(Value { variable, name: Cow::Borrowed(b""), alias: None, bytes });
         }
         values
-    }
-
-    /// Shows every value of `target`, as [`View::values`] gives them.
-    pub(super) fn visit(self, target: &Target, mut show: impl FnMut(&[u8])) {
-        let exchange = self.exchange;
-        let selector = &target.selector;
-        let selects = |entry: &Entry| {
-            selector.selects(&entry.name) || entry.alias.as_ref().is_some_and(|alias| selector.selects(alias))
-        };
-        let (entries, more, names): (&[Entry], &[Entry], bool) = match target.variable {
-            Variable::Args => (&exchange.args_get, &exchange.args_post, false),
-            Variable::ArgsGet => (&exchange.args_get, &[], false),
-            Variable::ArgsPost => (&exchange.args_post, &[], false),
-            Variable::ArgsNames => (&exchange.args_get, &exchange.args_post, true),
-            Variable::ArgsGetNames => (&exchange.args_get, &[], true),
-            Variable::ArgsPostNames => (&exchange.args_post, &[], true),
-            Variable::RequestHeaders => (&exchange.headers, &[], false),
-            Variable::RequestHeadersNames => (&exchange.headers, &[], true),
-            Variable::RequestCookies => (&exchange.cookies, &[], false),
-            Variable::RequestCookiesNames => (&exchange.cookies, &[], true),
-            Variable::ResponseHeaders => (&exchange.response_headers, &[], false),
-            Variable::ResponseHeadersNames => (&exchange.response_headers, &[], true),
-            _ => {
-                self.values(target).iter().for_each(|value| show(&value.bytes));
-                return;
-            }
-        };
-        for entry in entries.iter().chain(more).filter(|entry| selects(entry)) {
-            show(if names { &entry.name } else { &entry.value });
-        }
     }
 
     /// The first value of a variable or of one part of it, for macros.
@@ -131,12 +106,17 @@ impl<'e> View<'e, '_> {
             }
             Variable::MatchedVars | Variable::MatchedVarsNames => {
                 for matched in &self.live.matched_all {
+                    let name = matched.name();
                     let bytes = match variable {
-                        Variable::MatchedVars => matched.value.clone(),
-                        _ => matched.name.clone(),
+                        Variable::MatchedVars => matched.value.to_vec(),
+                        _ => name.clone(),
                     };
-                    let name = Cow::Owned(matched.name.clone());
-                    out.push(Value { variable, name, alias: None, bytes: Cow::Owned(bytes) });
+                    out.push(Value {
+                        variable,
+                        name: Cow::Owned(name),
+                        alias: None,
+                        bytes: Cow::Owned(bytes),
+                    });
                 }
             }
             Variable::Rule => self.rule(out),
@@ -199,6 +179,9 @@ impl<'e> View<'e, '_> {
 
     fn scalar(self, variable: Variable) -> Cow<'e, [u8]> {
         let exchange = self.exchange;
+        if let Some(text) = exchange.text(variable) {
+            return Cow::Borrowed(text);
+        }
         if let Some(flag) = multipart_flag(variable) {
             return self::flag(exchange.multipart.contains(flag));
         }
@@ -212,27 +195,22 @@ impl<'e> View<'e, '_> {
             }
             Variable::FullRequest => Cow::Owned(self.full_request()),
             Variable::FullRequestLength => decimal(self.full_request().len()),
-            Variable::AuthType => Cow::Borrowed(&exchange.auth_type),
-            Variable::RemoteUser => Cow::Borrowed(&exchange.remote_user),
             Variable::Duration => Cow::Borrowed(b"0"),
             Variable::HighestSeverity => decimal(usize::from(self.live.highest_severity.unwrap_or(255))),
             Variable::InboundDataError => flag(exchange.inbound_data_error),
             Variable::OutboundDataError => flag(exchange.outbound_data_error),
-            Variable::MatchedVar => Cow::Owned(self.live.matched.value.clone()),
-            Variable::MatchedVarName => Cow::Owned(self.live.matched.name.clone()),
+            Variable::MatchedVar => Cow::Owned(self.live.matched.value.to_vec()),
+            Variable::MatchedVarName => Cow::Owned(self.live.matched.name()),
             Variable::ModsecBuild => Cow::Borrowed(b"030000100"),
             Variable::MscPcreError | Variable::MscPcreLimitsExceeded => Cow::Borrowed(b"0"),
             Variable::MultipartStrictError => flag(exchange.multipart_strict_error),
             Variable::MultipartUnmatchedBoundary => decimal(usize::from(exchange.unmatched_boundary)),
-            Variable::PathInfo | Variable::RequestFilename => Cow::Borrowed(&exchange.filename),
-            Variable::QueryString => Cow::Borrowed(&exchange.query),
             Variable::RemoteAddr | Variable::RemoteHost | Variable::UserAgentIp => {
                 text(exchange.client.map(|client| client.ip().to_canonical()))
             }
             Variable::RemotePort => text(exchange.client.map(|client| client.port())),
             Variable::ServerAddr => text(exchange.server.map(|server| server.ip().to_canonical())),
             Variable::ServerPort => text(exchange.server.map(|server| server.port())),
-            Variable::ServerName => Cow::Borrowed(&exchange.server_name),
             Variable::ReqbodyError | Variable::ReqbodyProcessorError => flag(exchange.body_error.is_some()),
             Variable::ReqbodyErrorMsg | Variable::ReqbodyProcessorErrorMsg => {
                 Cow::Borrowed(exchange.body_error.as_deref().unwrap_or_default().as_bytes())
@@ -241,18 +219,9 @@ impl<'e> View<'e, '_> {
                 Some(processor) => Cow::Borrowed(processor.name().as_bytes()),
                 None => Cow::Borrowed(exchange.processor.as_bytes()),
             },
-            Variable::RequestBasename => Cow::Borrowed(&exchange.basename),
-            Variable::RequestBody => Cow::Borrowed(&exchange.body),
             Variable::RequestBodyLength => decimal(exchange.body_length),
-            Variable::RequestLine => Cow::Borrowed(&exchange.line),
-            Variable::RequestMethod => Cow::Borrowed(&exchange.method),
-            Variable::RequestProtocol => Cow::Borrowed(&exchange.protocol),
-            Variable::RequestUri => Cow::Borrowed(&exchange.uri),
-            Variable::RequestUriRaw => Cow::Borrowed(&exchange.uri_raw),
-            Variable::ResponseBody => Cow::Borrowed(&exchange.response_body),
             Variable::ResponseContentLength => decimal(exchange.response_content_length),
             Variable::ResponseContentType => Cow::Owned(exchange.response_type()),
-            Variable::ResponseProtocol => Cow::Borrowed(&exchange.response_protocol),
             Variable::ResponseStatus => text(exchange.status),
             Variable::StatusLine => {
                 let status = exchange.status.map(|status| status.to_string()).unwrap_or_default();
@@ -304,6 +273,42 @@ impl<'e> View<'e, '_> {
         full.extend_from_slice(&exchange.body);
         full
     }
+}
+
+/// Shows name, alias and bytes of every value of a target that lies in the exchange as it is; `false` for any other.
+pub(super) fn each<'e>(
+    exchange: &'e Exchange,
+    target: &Target,
+    mut show: impl FnMut(&'e [u8], Option<&'e [u8]>, &'e [u8]),
+) -> bool {
+    let selector = &target.selector;
+    let (entries, more, names): (&[Entry], &[Entry], bool) = match target.variable {
+        Variable::Args => (&exchange.args_get, &exchange.args_post, false),
+        Variable::ArgsGet => (&exchange.args_get, &[], false),
+        Variable::ArgsPost => (&exchange.args_post, &[], false),
+        Variable::ArgsNames => (&exchange.args_get, &exchange.args_post, true),
+        Variable::ArgsGetNames => (&exchange.args_get, &[], true),
+        Variable::ArgsPostNames => (&exchange.args_post, &[], true),
+        Variable::RequestHeaders => (&exchange.headers, &[], false),
+        Variable::RequestHeadersNames => (&exchange.headers, &[], true),
+        Variable::RequestCookies => (&exchange.cookies, &[], false),
+        Variable::RequestCookiesNames => (&exchange.cookies, &[], true),
+        Variable::ResponseHeaders => (&exchange.response_headers, &[], false),
+        Variable::ResponseHeadersNames => (&exchange.response_headers, &[], true),
+        Variable::MultipartPartHeaders => (&exchange.multipart_headers, &[], false),
+        variable => {
+            let Some(bytes) = exchange.text(variable) else { return false };
+            show(b"", None, bytes);
+            return true;
+        }
+    };
+    for entry in entries.iter().chain(more) {
+        let alias = entry.alias.as_deref();
+        if selector.selects(&entry.name) || alias.is_some_and(|alias| selector.selects(alias)) {
+            show(&entry.name, alias, if names { &entry.name } else { &entry.value });
+        }
+    }
+    true
 }
 
 fn multipart_flag(variable: Variable) -> Option<MultipartFlag> {

@@ -1,20 +1,20 @@
 //! The walk through a phase, rule by rule, value by value. Where there is a plan, rules that cannot match are left out.
 
-use std::sync::Arc;
-
 use super::{
     effects,
     exchange::Exchange,
-    fast::Candidates,
-    finding::{Finding, Interruption, Match, Stop, full_name},
+    fast::{self, Candidates},
+    finding::{Finding, Interruption, Match, Stop},
     inspection::Inspection,
     live::Live,
+    plain,
     program::Worker,
-    values::{Value, View},
+    values::View,
 };
 use crate::{
     lang::{AllowScope, Condition, Disruption, EngineMode, Jump, Link, Phase, Rule, RuleSet, Step, Test},
     operator::{GROUPS, OperatorContext},
+    variables::Variable,
 };
 
 /// How many findings one inspection keeps; more would only repeat.
@@ -28,13 +28,18 @@ impl Inspection {
         if may_walk(live, phase) {
             // What may match, once the first rule is reached that can be scanned for.
             let mut candidates = None;
-            let mut at = 0;
+            let mut at = program.start(phase);
             let steps = rules.phases.get(phase as usize).map(Vec::as_slice).unwrap_or_default();
             while let Some(step) = steps.get(at) {
                 at += 1;
                 let Step::Rule(index) = step else { continue };
                 let Some(rule) = rules.rules.get(*index) else { continue };
                 if live.removed.has(*index) {
+                    continue;
+                }
+                if let Some(plan) = &program.plan
+                    && plan.is_shut(phase, *index, &live.tx)
+                {
                     continue;
                 }
                 if let Some(plan) = &program.plan
@@ -48,7 +53,10 @@ impl Inspection {
                         continue;
                     }
                 }
-                if !evaluate(*index, rule, exchange, live, rules, &mut worker.operator) {
+                let Worker { operator, scratch } = &mut *worker;
+                let (index, buffers, matches) = (*index, scratch.buffers(), Vec::new());
+                let look = Look { index, rule, exchange, rules, operator, buffers, matches };
+                if !look.evaluate(live, program.plan.is_some()) {
                     continue;
                 }
                 if let Jump::To(station) = rule.jump {
@@ -80,138 +88,94 @@ fn may_walk(live: &Live, phase: Phase) -> bool {
     !allowed && live.interruption.is_none()
 }
 
-/// Looks at one rule with its chain; whether all of it matched.
-fn evaluate(
-    index: usize,
-    rule: &Rule,
-    exchange: &Exchange,
-    live: &mut Live,
-    rules: &RuleSet,
-    operator: &mut OperatorContext,
-) -> bool {
-    live.rule = Some(index);
-    live.matched_all.clear();
-    live.score = 0;
-    let mut matches = Vec::new();
-    for link in &rule.links {
-        let holds = match &link.condition {
-            None => {
-                effects_of(link, exchange, live, rules);
-                true
+/// A rule that is looked at, with what it is looked at by.
+pub(super) struct Look<'a> {
+    pub(super) index: usize,
+    pub(super) rule: &'a Rule,
+    pub(super) exchange: &'a Exchange,
+    pub(super) rules: &'a RuleSet,
+    pub(super) operator: &'a mut OperatorContext,
+    pub(super) buffers: &'a mut Vec<Vec<u8>>,
+    pub(super) matches: Vec<Match>,
+}
+
+impl Look<'_> {
+    /// Looks at the rule with its chain; whether all of it matched.
+    pub(super) fn evaluate(mut self, live: &mut Live, is_fast: bool) -> bool {
+        live.begin(self.index);
+        for link in &self.rule.links {
+            let holds = match &link.condition {
+                None => {
+                    self.effects(link, live);
+                    true
+                }
+                Some(condition) if is_fast => fast::holds(&mut self, link, condition, live),
+                Some(condition) => plain::holds(&mut self, link, condition, live),
+            };
+            if !holds {
+                return false;
             }
-            Some(condition) => holds(
-                index,
-                link,
-                condition,
-                &mut Surroundings { exchange, rules, operator },
-                live,
-                &mut matches,
-            ),
+        }
+        if let Some(severity) = self.rule.severity {
+            let number = severity.number();
+            live.highest_severity = Some(live.highest_severity.map_or(number, |before| before.min(number)));
+        }
+        if is_told(self.rule) {
+            tell(self.rule, self.matches, self.exchange, live, self.rules);
+        }
+        true
+    }
+
+    /// Tests one form of one value, and does what a match does; whether it matched.
+    pub(super) fn test(
+        &mut self,
+        link: &Link,
+        condition: &Condition,
+        (variable, part): (Variable, &[u8]),
+        seen: &[u8],
+        live: &mut Live,
+    ) -> bool {
+        self.operator.capturing = link.capture;
+        let holds = match &condition.test {
+            Test::Fixed(operator) => operator.matches(seen, self.operator),
+            Test::Expanding(operator) => {
+                let (exchange, rules) = (self.exchange, self.rules);
+                let argument = View { exchange, live, rules }.expand(&condition.argument);
+                operator.matches(&argument, seen, self.operator)
+            }
         };
-        if !holds {
+        if holds == condition.negated {
             return false;
         }
-    }
-    if let Some(severity) = rule.severity {
-        let number = severity.number();
-        live.highest_severity = Some(live.highest_severity.map_or(number, |before| before.min(number)));
-    }
-    tell(rule, matches, exchange, live, rules);
-    true
-}
-
-struct Surroundings<'a> {
-    exchange: &'a Exchange,
-    rules: &'a RuleSet,
-    operator: &'a mut OperatorContext,
-}
-
-/// Looks at one condition: at every value of every target. Each match has its effects at once.
-fn holds(
-    index: usize,
-    link: &Link,
-    condition: &Condition,
-    around: &mut Surroundings<'_>,
-    live: &mut Live,
-    matches: &mut Vec<Match>,
-) -> bool {
-    let Surroundings { exchange, rules, operator: found_by } = around;
-    let (exchange, rules) = (*exchange, *rules);
-    let transformations: Arc<[_]> = Arc::from(condition.transformations.as_slice());
-    let mut found = false;
-    for target in &condition.targets.included {
-        let mut values = View { exchange, live, rules }.values(target);
-        values.retain(|value| !excluded(index, condition, value, live));
-        if target.count {
-            let name = match &target.selector {
-                crate::lang::Selector::Name(name) => name.to_vec(),
-                _ => Vec::new(),
-            };
-            let bytes = values.len().to_string().into_bytes();
-            values = vec![Value {
-                variable: target.variable,
-                name: name.into(),
-                alias: None,
-                bytes: bytes.into(),
-            }];
+        if link.capture && !condition.negated {
+            capture(live, self.operator, seen);
         }
-        for value in values {
-            for seen in seen(condition, link.multi_match, &value) {
-                found_by.capturing = link.capture;
-                let holds = match &condition.test {
-                    Test::Fixed(operator) => operator.matches(&seen, found_by),
-                    Test::Expanding(operator) => {
-                        let argument = View { exchange, live, rules }.expand(&condition.argument);
-                        operator.matches(&argument, &seen, found_by)
-                    }
-                };
-                if holds == condition.negated {
-                    continue;
-                }
-                found = true;
-                if link.capture && !condition.negated {
-                    capture(live, found_by, &seen);
-                }
-                live.matches(full_name(value.variable, &value.name), &seen);
-                if matches.len() < Finding::MAX_MATCHES {
-                    let span = if condition.negated { None } else { found_by.span() };
-                    matches.push(Match::new(
-                        value.variable,
-                        &value.name,
-                        &seen,
-                        span,
-                        transformations.clone(),
-                    ));
-                }
-                effects_of(link, exchange, live, rules);
-            }
+        live.matches(variable, part, seen);
+        if self.matches.len() < Finding::MAX_MATCHES && is_told(self.rule) {
+            let span = if condition.negated { None } else { self.operator.span() };
+            let transformations = condition.transformations.as_slice().into();
+            self.matches.push(Match::new(variable, part, seen, span, transformations));
+        }
+        self.effects(link, live);
+        true
+    }
+
+    fn effects(&self, link: &Link, live: &mut Live) {
+        for effect in &link.effects {
+            effects::apply(effect, self.exchange, live, self.rules);
         }
     }
-    found
-}
 
-fn excluded(index: usize, condition: &Condition, value: &Value<'_>, live: &Live) -> bool {
-    let names = [Some(&*value.name), value.alias];
-    names.into_iter().flatten().any(|name| {
-        condition.targets.excludes(value.variable, name) || live.removed.excludes(index, value.variable, name)
-    })
-}
-
-/// What the operator sees of a value: its last form, or with `multiMatch` every form that differs from the one before.
-fn seen(condition: &Condition, multi_match: bool, value: &Value<'_>) -> Vec<Vec<u8>> {
-    let mut forms = Vec::new();
-    let mut current = value.bytes.to_vec();
-    let mut next = Vec::new();
-    for transformation in &condition.transformations {
-        if transformation.apply(&current, &mut next) {
-            let before = std::mem::replace(&mut current, std::mem::take(&mut next));
-            if multi_match {
-                forms.push(before);
-            }
-        }
+    /// Whether a value of that name is left out of the condition.
+    pub(super) fn excludes(
+        &self,
+        condition: &Condition,
+        live: &Live,
+        variable: Variable,
+        name: &[u8],
+    ) -> bool {
+        condition.targets.excludes(variable, name) || live.removed.excludes(self.index, variable, name)
     }
-    forms.push(current);
-    forms
 }
 
 /// Keeps the groups of a match as `TX.0` to `TX.9`; groups that took no part are removed.
@@ -225,16 +189,13 @@ fn capture(live: &mut Live, found: &OperatorContext, value: &[u8]) {
     }
 }
 
-fn effects_of(link: &Link, exchange: &Exchange, live: &mut Live, rules: &RuleSet) {
-    for effect in &link.effects {
-        effects::apply(effect, exchange, live, rules);
-    }
+/// Whether a match of the rule is a finding.
+pub(super) fn is_told(rule: &Rule) -> bool {
+    rule.log || rule.audit_log || stops(rule)
 }
 
 fn tell(rule: &Rule, matches: Vec<Match>, exchange: &Exchange, live: &mut Live, rules: &RuleSet) {
-    let stops = stops(rule);
-    let relevant = rule.log || rule.audit_log || (stops && live.engine != EngineMode::Off);
-    if !relevant || live.findings.len() >= MAX_FINDINGS {
+    if live.findings.len() >= MAX_FINDINGS {
         return;
     }
     let view = View { exchange, live, rules };
@@ -242,15 +203,15 @@ fn tell(rule: &Rule, matches: Vec<Match>, exchange: &Exchange, live: &mut Live, 
         rule: rule.id,
         place: rule.place.clone(),
         phase: rule.phase,
-        msg: rule.msg.as_ref().map(|msg| view.expand(msg)).unwrap_or_default(),
-        logdata: rule.logdata.as_ref().map(|data| view.expand(data)).unwrap_or_default(),
+        msg: rule.msg.as_ref().map(|msg| view.expand(msg).into_owned()).unwrap_or_default(),
+        logdata: rule.logdata.as_ref().map(|data| view.expand(data).into_owned()).unwrap_or_default(),
         severity: rule.severity,
         tags: rule.tags.iter().map(|tag| String::from_utf8_lossy(&view.expand(tag)).into_owned()).collect(),
         score: live.score,
         matches,
         log: rule.log,
         audit_log: rule.audit_log,
-        stops,
+        stops: stops(rule),
     };
     live.findings.push(finding);
 }
@@ -269,7 +230,7 @@ fn disrupt(rule: &Rule, exchange: &Exchange, live: &mut Live, rules: &RuleSet) {
         }
         Disruption::Deny => Stop::Deny,
         Disruption::Drop => Stop::Drop,
-        Disruption::Redirect(to) => Stop::Redirect(View { exchange, live, rules }.expand(to)),
+        Disruption::Redirect(to) => Stop::Redirect(View { exchange, live, rules }.expand(to).into_owned()),
     };
     // The answer is on its way: nothing can be stopped any more.
     if rule.phase == Phase::Logging {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    action::{Actions, Disruption, Phase},
+    action::{Actions, Control, Disruption, Effect, Phase, Which},
     load::{Draft, Item, Loader},
     rule::{Condition, Jump, Link, Rule, RuleSet, Step},
     source::{Fault, Place},
+    text::Text,
 };
 
 /// Where a rule wants to go after a match.
@@ -41,7 +42,33 @@ pub(super) fn rule_set(loader: &mut Loader<'_>) -> RuleSet {
     for (index, place, wish) in wishes {
         resolve(&mut set, index, &place, &wish, loader);
     }
+    removals(&mut set);
     set
+}
+
+/// Turns removals at run time into lists of rules.
+fn removals(set: &mut RuleSet) {
+    let tags: Vec<Vec<String>> = set.rules.iter().map(Rule::tags_source).collect();
+    let messages: Vec<String> =
+        set.rules.iter().map(|rule| rule.msg.as_ref().map(Text::source).unwrap_or_default()).collect();
+    let ids: Vec<u64> = set.rules.iter().map(|rule| rule.id).collect();
+    let meant = |which: &Which| -> Arc<[usize]> {
+        let is_meant = |index: &usize| match which {
+            Which::Ids(wanted) => ids.get(*index).is_some_and(|id| wanted.contains(*id)),
+            Which::Tag(label) => tags.get(*index).is_some_and(|tags| tags.iter().any(|tag| label.is(tag))),
+            Which::Msg(label) => messages.get(*index).is_some_and(|message| label.is(message)),
+        };
+        (0..ids.len()).filter(is_meant).collect()
+    };
+    let links = set.rules.iter_mut().flat_map(|rule| &mut rule.links);
+    for effect in links.flat_map(|link| &mut link.effects) {
+        let Effect::Control(control) = effect else { continue };
+        *effect = match &**control {
+            Control::Remove(which) => Effect::RemoveRules(meant(which)),
+            Control::RemoveTarget(which, target) => Effect::RemoveTarget(meant(which), target.clone()),
+            _ => continue,
+        };
+    }
 }
 
 fn rule(draft: Draft) -> Option<(Rule, Option<Wish>)> {

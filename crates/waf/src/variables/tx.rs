@@ -1,6 +1,9 @@
 //! `TX`: the variables of one inspection.
 
+use std::{borrow::Cow, sync::Arc};
+
 use indexmap::IndexMap;
+use smallvec::SmallVec;
 
 /// How many variables one inspection may set: rules name them after arguments, of which a request may have thousands.
 const MAX_VARIABLES: usize = 8192;
@@ -9,62 +12,121 @@ const MAX_VALUE: usize = 64 * 1024;
 /// All values together, bytes: what would exceed it is not set.
 const MAX_TOTAL: usize = 4 * 1024 * 1024;
 
+type Value = SmallVec<[u8; 24]>;
+type Values = IndexMap<Box<[u8]>, Value, ahash::RandomState>;
+
 /// Names are compared without regard to case and given in lower case. Bounded in number and size.
+///
+/// What every inspection begins with is shared ([`Tx::share`]); only what differs from it is kept of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Tx {
-    values: IndexMap<Box<[u8]>, Vec<u8>, ahash::RandomState>,
+    base: Option<Arc<Values>>,
+    /// For each variable of `base`, what became of it.
+    changed: Vec<Change>,
+    own: Values,
     total: usize,
     full: bool,
 }
 
+#[derive(Clone, Debug, Default)]
+enum Change {
+    #[default]
+    Same,
+    To(Value),
+    Removed,
+}
+
 impl Tx {
+    /// The same variables, so that copies of them cost next to nothing.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        let all: Values = self.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let changed = vec![Change::Same; all.len()];
+        Tx { base: Some(Arc::new(all)), changed, own: Values::default(), total: self.total, full: self.full }
+    }
+
     /// The value of `name`.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        if name.iter().any(u8::is_ascii_uppercase) {
-            return self.values.get(name.to_ascii_lowercase().as_slice()).map(Vec::as_slice);
+        let name = lower(name);
+        if let Some((index, value)) = self.in_base(&name) {
+            match self.changed.get(index) {
+                Some(Change::To(value)) => return Some(value),
+                Some(Change::Removed) => {}
+                Some(Change::Same) | None => return Some(value),
+            }
         }
-        self.values.get(name).map(Vec::as_slice)
+        self.own.get(&*name).map(|value| value.as_slice())
     }
 
     /// Sets `name`. Where a bound is reached, nothing is set and [`Tx::is_full`] tells so.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
         let value = value.get(..MAX_VALUE).unwrap_or(value);
-        let name = name.to_ascii_lowercase();
-        let before = self.values.get(name.as_slice()).map(Vec::len);
+        let name = lower(name);
+        let before = self.get(&name).map(<[u8]>::len);
         let total = self.total - before.unwrap_or(0) + value.len();
-        if total > MAX_TOTAL || (before.is_none() && self.values.len() >= MAX_VARIABLES) {
+        let full = before.is_none() && self.own.len() + self.changed.len() >= MAX_VARIABLES;
+        if total > MAX_TOTAL || full {
             self.full = true;
             return;
         }
         self.total = total;
-        match self.values.get_mut(name.as_slice()) {
-            Some(place) => {
-                place.clear();
-                place.extend_from_slice(value);
-            }
+        if let Some((index, _)) = self.in_base(&name)
+            && let Some(change @ (Change::Same | Change::To(_))) = self.changed.get_mut(index)
+        {
+            *change = Change::To(value.into());
+            return;
+        }
+        match self.own.get_mut(&*name) {
+            Some(place) => *place = value.into(),
             None => {
-                self.values.insert(name.into(), value.to_vec());
+                self.own.insert(Box::from(&*name), value.into());
             }
         }
     }
 
     /// Removes `name`.
     pub fn remove(&mut self, name: &[u8]) {
-        if let Some(value) = self.values.shift_remove(name.to_ascii_lowercase().as_slice()) {
-            self.total -= value.len();
+        let name = lower(name);
+        let Some(length) = self.get(&name).map(<[u8]>::len) else { return };
+        self.total -= length;
+        if let Some((index, _)) = self.in_base(&name)
+            && let Some(change @ (Change::Same | Change::To(_))) = self.changed.get_mut(index)
+        {
+            *change = Change::Removed;
+            return;
         }
+        self.own.shift_remove(&*name);
     }
 
     /// All variables in the order in which they were first set.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.values.iter().map(|(name, value)| (&**name, value.as_slice()))
+        let base = self.base.iter().flat_map(|base| base.iter()).zip(&self.changed);
+        let shared = base.filter_map(|((name, value), change)| match change {
+            Change::Same => Some((&**name, value.as_slice())),
+            Change::To(value) => Some((&**name, value.as_slice())),
+            Change::Removed => None,
+        });
+        shared.chain(self.own.iter().map(|(name, value)| (&**name, value.as_slice())))
     }
 
     /// Whether something could not be set.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.full
+    }
+
+    fn in_base(&self, name: &[u8]) -> Option<(usize, &[u8])> {
+        let (index, _, value) = self.base.as_ref()?.get_full(name)?;
+        Some((index, value))
+    }
+}
+
+fn lower(name: &[u8]) -> Cow<'_, [u8]> {
+    if name.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
     }
 }
 
@@ -90,5 +152,26 @@ mod tests {
         }
         assert!(large.is_full());
         assert_eq!(large.iter().map(|(_, value)| value.len()).sum::<usize>(), MAX_TOTAL);
+    }
+
+    #[test]
+    fn a_shared_start_behaves_as_an_own_one() {
+        let mut own = Tx::default();
+        for (name, value) in [("a", "1"), ("b", "2"), ("c", "3")] {
+            own.set(name.as_bytes(), value.as_bytes());
+        }
+        let mut shared = own.share();
+        for tx in [&mut own, &mut shared] {
+            tx.set(b"B", b"20");
+            tx.remove(b"a");
+            tx.set(b"d", b"4");
+            tx.set(b"a", b"10");
+            tx.remove(b"c");
+            tx.remove(b"none");
+        }
+        assert!(own.iter().eq(shared.iter()));
+        assert_eq!(shared.iter().count(), 3);
+        assert_eq!(shared.get(b"A"), Some(&b"10"[..]));
+        assert_eq!(own.total, shared.total);
     }
 }

@@ -10,7 +10,11 @@ use super::{
     scan::ScanCache,
 };
 use crate::{
-    engine::{exchange::Exchange, live::Live, values::View},
+    engine::{
+        exchange::Exchange,
+        live::Live,
+        values::{View, each},
+    },
     lang::{Phase, RuleSet},
     transform::ByteSet,
 };
@@ -27,6 +31,25 @@ pub(in crate::engine) struct Scratch {
     found: Vec<u64>,
     hasher: ahash::RandomState,
     buffers: Vec<Vec<u8>>,
+}
+
+/// How much of a buffer is kept from one inspection to the next, bytes.
+const MAX_KEPT: usize = 1 << 20;
+
+impl Scratch {
+    /// Buffers to work in.
+    pub(in crate::engine) fn buffers(&mut self) -> &mut Vec<Vec<u8>> {
+        &mut self.buffers
+    }
+
+    /// Gives back what one large exchange left behind.
+    pub(in crate::engine) fn shrink(&mut self) {
+        for buffer in &mut self.buffers {
+            buffer.shrink_to(MAX_KEPT);
+        }
+        self.seen.shrink_to(1 << 12);
+        self.found.shrink_to(1 << 15);
+    }
 }
 
 /// The rules of a phase that may match.
@@ -65,7 +88,14 @@ impl Candidates {
         let (_, cache) = caches.get_mut(at)?;
         let mut work = Work { set: &set, cache, seen, found, hasher, buffers, tests: &mut tests };
         for source in &set.sources {
-            view.visit(&source.target, |bytes| work.form(&source.forms, bytes, ByteSet::of(bytes), None));
+            let fixed = each(exchange, &source.target, |_, _, bytes| {
+                work.value(&source.forms, bytes);
+            });
+            if !fixed {
+                for value in view.values(&source.target) {
+                    work.value(&source.forms, &value.bytes);
+                }
+            }
         }
         Some(Candidates { set, tests })
     }
@@ -87,47 +117,86 @@ struct Work<'w> {
 }
 
 impl Work<'_> {
-    /// Looks at one form of a value and at all that is made of it; `start` is what was found in these bytes before.
-    fn form(&mut self, form: &Form, bytes: &[u8], kinds: ByteSet, mut start: Option<usize>) {
-        if !form.steps.iter().any(|step| step.may_change(&kinds)) {
-            self.scan(bytes, &form.all, &mut start);
+    /// Looks at a value and at all that is made of it.
+    fn value(&mut self, form: &Form, bytes: &[u8]) {
+        let mut text = self.text(bytes);
+        self.form(form, bytes, &mut text);
+    }
+
+    fn text(&self, bytes: &[u8]) -> Text {
+        let kinds = ByteSet::of(bytes);
+        let changing = self
+            .set
+            .steps
+            .iter()
+            .filter(|step| step.may_change(&kinds))
+            .fold(0, |all, step| all | 1 << *step as u32);
+        Text { changing, found: None }
+    }
+
+    /// Looks at one form and at all that is made of it.
+    fn form(&mut self, form: &Form, bytes: &[u8], text: &mut Text) {
+        if form.steps & text.changing == 0 {
+            self.scan(bytes, &form.all, text);
             return;
         }
         if let Some(tests) = &form.tests {
-            self.scan(bytes, tests, &mut start);
+            self.scan(bytes, tests, text);
         }
         for (step, next) in &form.next {
-            if step.may_change(&kinds) {
-                let mut out = self.buffers.pop().unwrap_or_default();
-                if step.apply(bytes, &mut out) {
-                    self.form(next, &out, ByteSet::of(&out), None);
-                } else {
-                    self.form(next, bytes, kinds, start);
-                }
-                self.buffers.push(out);
-            } else {
-                self.form(next, bytes, kinds, start);
+            if text.changing >> *step as u32 & 1 == 0 {
+                self.form(next, bytes, text);
+                continue;
             }
+            let mut out = self.buffers.pop().unwrap_or_default();
+            if step.apply(bytes, &mut out) {
+                let mut text = self.text(&out);
+                self.form(next, &out, &mut text);
+            } else {
+                self.form(next, bytes, text);
+            }
+            self.buffers.push(out);
         }
     }
 
-    fn scan(&mut self, bytes: &[u8], tests: &Bits, known: &mut Option<usize>) {
+    fn scan(&mut self, bytes: &[u8], tests: &Bits, text: &mut Text) {
         let words = self.set.scanner.words();
-        let start = match known {
-            Some(start) => *start,
+        let found = match text.found {
+            Some(found) => found,
             None => {
                 let hash = self.hasher.hash_one(bytes);
-                let next = self.found.len();
-                let start = *self.seen.entry(hash).or_insert(next);
-                if start == next {
-                    self.found.resize(next + words, 0);
-                    let found = self.found.get_mut(next..).unwrap_or_default();
-                    self.set.scanner.scan(bytes, self.cache, found);
-                }
-                *known = Some(start);
-                start
+                let found = match self.seen.get(&hash) {
+                    Some(found) => *found,
+                    None => {
+                        let next = self.found.len();
+                        self.found.resize(next + words, 0);
+                        let found = self.found.get_mut(next..).unwrap_or_default();
+                        let any = self.set.scanner.scan(bytes, self.cache, found);
+                        if !any {
+                            self.found.truncate(next);
+                        }
+                        let found = if any { next } else { NOTHING };
+                        self.seen.insert(hash, found);
+                        found
+                    }
+                };
+                text.found = Some(found);
+                found
             }
         };
-        self.tests.insert_common(self.found.get(start..start + words).unwrap_or_default(), tests);
+        if found != NOTHING {
+            self.tests.insert_common(self.found.get(found..found + words).unwrap_or_default(), tests);
+        }
     }
+}
+
+/// In place of where the found tests begin: there are none.
+const NOTHING: usize = usize::MAX;
+
+/// What is known of the bytes that are looked at.
+struct Text {
+    /// The transformations that may change them, as bits.
+    changing: u64,
+    /// Where the tests that they matched begin, once they were scanned.
+    found: Option<usize>,
 }

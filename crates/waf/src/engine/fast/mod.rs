@@ -5,9 +5,13 @@
 //! scanned for, is looked at as it is written.
 
 mod bits;
+mod evaluate;
 mod gather;
 mod plan;
+mod prelude;
 mod scan;
 
+pub(super) use evaluate::holds;
 pub(super) use gather::{Candidates, Scratch};
 pub(super) use plan::Plan;
+pub(super) use prelude::Prelude;

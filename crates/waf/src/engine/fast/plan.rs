@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::{bits::Bits, scan::Scanner};
 use crate::{
     lang::{Condition, Jump, Rule, RuleSet, Selector, Step, Target, Test},
-    operator::Operator,
+    operator::{Operator, Relation, number},
     transform::Transformation,
     variables::{Tx, Variable},
 };
@@ -32,6 +32,8 @@ pub(super) struct PhasePlan {
     /// Rule index to whether it can be scanned for.
     scannable: Bits,
     gates: Vec<Gate>,
+    /// Rule index to its gate, plus one; 0 is none.
+    rule_gates: Vec<u8>,
     sets: Mutex<AHashMap<u64, Arc<ScanSet>>>,
 }
 
@@ -46,16 +48,14 @@ struct ScanRule {
 #[derive(Debug, PartialEq)]
 struct Gate {
     name: Box<[u8]>,
-    operator: GateTest,
+    relation: Relation,
+    right: i64,
     negated: bool,
 }
 
-#[derive(Debug)]
-struct GateTest(Arc<Operator>);
-
-impl PartialEq for GateTest {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.relation().is_some() && self.0.relation() == other.0.relation()
+impl Gate {
+    fn holds(&self, tx: &Tx) -> bool {
+        tx.get(&self.name).is_some_and(|value| self.relation.holds(number(value), self.right) != self.negated)
     }
 }
 
@@ -70,6 +70,8 @@ pub(super) struct ScanSet {
     /// Rule index to its test, plus one; 0 is none.
     rule_tests: Vec<u32>,
     pub(super) sources: Vec<Source>,
+    /// Every transformation of any form.
+    pub(super) steps: Vec<Transformation>,
 }
 
 /// The values of one variable, with the forms in which rules look at them.
@@ -86,8 +88,8 @@ pub(super) struct Form {
     pub(super) tests: Option<Bits>,
     /// Tests of this form and of all that is made of it.
     pub(super) all: Bits,
-    /// Every transformation behind this form.
-    pub(super) steps: Vec<Transformation>,
+    /// Every transformation behind this form, as bits.
+    pub(super) steps: u64,
     pub(super) next: Vec<(Transformation, Form)>,
 }
 
@@ -104,6 +106,14 @@ impl Plan {
         self.phases.get(phase as usize)
     }
 
+    /// Whether the rule is a gate that does not hold now.
+    pub(in crate::engine) fn is_shut(&self, phase: crate::lang::Phase, rule: usize, tx: &Tx) -> bool {
+        self.phase(phase).is_some_and(|phase| {
+            let gate = phase.rule_gates.get(rule).and_then(|gate| usize::from(*gate).checked_sub(1));
+            gate.and_then(|gate| phase.gates.get(gate)).is_some_and(|gate| !gate.holds(tx))
+        })
+    }
+
     /// Whether the rule can be scanned for.
     pub(in crate::engine) fn scans(&self, phase: crate::lang::Phase, rule: usize) -> bool {
         self.phase(phase).is_some_and(|phase| phase.scannable.contains(rule))
@@ -112,7 +122,11 @@ impl Plan {
 
 impl PhasePlan {
     fn new(set: &RuleSet, steps: &[Step]) -> Self {
-        let mut plan = PhasePlan { scannable: Bits::new(set.rules.len()), ..PhasePlan::default() };
+        let mut plan = PhasePlan {
+            scannable: Bits::new(set.rules.len()),
+            rule_gates: vec![0; set.rules.len()],
+            ..PhasePlan::default()
+        };
         // The gates that jump over the station that is looked at: bit and where they lead.
         let mut over: Vec<(usize, usize)> = Vec::new();
         for (station, step) in steps.iter().enumerate() {
@@ -124,6 +138,9 @@ impl PhasePlan {
                 let bit = known.unwrap_or(plan.gates.len());
                 if bit < MAX_GATES {
                     over.push((bit, to));
+                    if let Some(place) = plan.rule_gates.get_mut(*index) {
+                        *place = u8::try_from(bit + 1).unwrap_or_default();
+                    }
                     if known.is_none() {
                         plan.gates.push(gate);
                     }
@@ -141,12 +158,8 @@ impl PhasePlan {
     /// What to scan for now: rules that no gate jumps over, as far as the variables stand now.
     pub(super) fn set(&self, rules: &RuleSet, tx: &Tx) -> Arc<ScanSet> {
         let mut profile = 0u64;
-        let mut context = crate::operator::OperatorContext::default();
         for (bit, gate) in self.gates.iter().enumerate() {
-            let holds = tx
-                .get(&gate.name)
-                .is_some_and(|value| gate.operator.0.matches(value, &mut context) != gate.negated);
-            profile |= u64::from(holds) << bit;
+            profile |= u64::from(gate.holds(tx)) << bit;
         }
         let mut sets = self.sets.lock();
         if let Some(set) = sets.get(&profile) {
@@ -171,14 +184,14 @@ fn gate(rule: &Rule) -> Option<(Gate, usize)> {
     let [link] = rule.links.as_slice() else { return None };
     let condition = link.condition.as_ref()?;
     let Test::Fixed(operator) = &condition.test else { return None };
-    operator.relation()?;
+    let (relation, right) = operator.relation()?;
     let [target] = condition.targets.included.as_slice() else { return None };
     let Selector::Name(name) = &target.selector else { return None };
     let is_plain = target.variable == Variable::Tx
         && !target.count
         && condition.transformations.is_empty()
         && condition.targets.excluded.is_empty();
-    let gate = Gate { name: name.clone(), operator: GateTest(operator.clone()), negated: condition.negated };
+    let gate = Gate { name: name.clone(), relation, right, negated: condition.negated };
     is_plain.then_some((gate, to))
 }
 
@@ -268,7 +281,10 @@ impl ScanSet {
             source.forms.close(tests);
         }
         let identity = IDENTITIES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        ScanSet { identity, scanner, tests, rule_tests, sources }
+        let used = sources.iter().fold(0, |used, source| used | source.forms.steps);
+        let steps =
+            Transformation::ALL.iter().copied().filter(|step| used >> *step as u32 & 1 == 1).collect();
+        ScanSet { identity, scanner, tests, rule_tests, sources, steps }
     }
 
     /// The test of a rule, where it has one here.
@@ -302,11 +318,7 @@ impl Form {
         for (step, form) in &mut self.next {
             form.close(tests);
             self.all.insert_all(&form.all);
-            for behind in std::iter::once(&*step).chain(&form.steps) {
-                if !self.steps.contains(behind) {
-                    self.steps.push(*behind);
-                }
-            }
+            self.steps |= form.steps | 1 << *step as u32;
         }
     }
 }

@@ -96,29 +96,33 @@ impl Scanner {
         }
     }
 
-    /// Sets the bits of the tests that find something in `text`.
-    pub(super) fn scan(&self, text: &[u8], cache: &mut ScanCache, found: &mut [u64]) {
+    /// Sets the bits of the tests that find something in `text`; whether there are any.
+    pub(super) fn scan(&self, text: &[u8], cache: &mut ScanCache, found: &mut [u64]) -> bool {
+        let mut any = false;
         if let (Some(automaton), Some(states)) = (&self.patterns, &mut cache.automaton) {
             cache.found.clear();
             let whole = automaton.try_which_overlapping_matches(states, &Input::new(text), &mut cache.found);
-            if whole.is_ok() {
+            any = whole.is_err() || !cache.found.is_empty();
+            if whole.is_ok() && any {
                 for pattern in cache.found.iter() {
                     if let Some(test) = self.pattern_tests.get(pattern.as_usize()) {
                         set(found, *test);
                     }
                 }
-            } else {
+            } else if any {
                 // The text makes too many states: nothing is proved about it.
                 self.pattern_tests.iter().for_each(|test| set(found, *test));
             }
         }
         if let Some(phrases) = &self.phrases {
             for one in phrases.find_overlapping_iter(text) {
+                any = true;
                 if let Some(test) = self.phrase_tests.get(one.pattern().as_usize()) {
                     set(found, *test);
                 }
             }
         }
+        any
     }
 
     pub(super) fn words(&self) -> usize {
@@ -176,7 +180,7 @@ mod tests {
             [("SELECT", 0b011), ("xselect", 0b110), ("nothing", 0), ("", 0), ("azzzb", 0b1000)]
         {
             let mut found = vec![0];
-            scanner.scan(text.as_bytes(), &mut cache, &mut found);
+            assert_eq!(scanner.scan(text.as_bytes(), &mut cache, &mut found), expected != 0, "{text}");
             assert_eq!(found, [expected], "{text}");
         }
     }

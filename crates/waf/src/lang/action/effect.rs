@@ -1,11 +1,13 @@
 //! What each match of a rule does besides stopping anything: `setvar`, `initcol`, `ctl` and their like.
 
+use std::sync::Arc;
+
 use super::{
     control::{self, Control},
     list::Action,
 };
 use crate::{
-    lang::{source::Fault, text::Text},
+    lang::{source::Fault, target::Target, text::Text},
     variables::Variable,
 };
 
@@ -83,6 +85,10 @@ pub enum Effect {
     },
     /// `ctl`.
     Control(Box<Control>),
+    /// `ctl:ruleRemoveBy..`, once it is known which rules that are: their indices, ascending.
+    RemoveRules(Arc<[usize]>),
+    /// `ctl:ruleRemoveTargetBy..`, once it is known which rules that are: their indices, ascending.
+    RemoveTarget(Arc<[usize]>, Target),
     /// `sanitiseArg` and its like: findings never show values, so there is nothing left to do.
     Sanitise,
 }
