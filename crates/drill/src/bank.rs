@@ -62,6 +62,8 @@ impl Bank {
         let mut command = Command::new(&stage.options.binary);
         command.args(["sample", "--fixed", "--seed", &stage.options.seed.to_string()]);
         command.args(["--listen", &address.to_string()]).current_dir(stage.folder("bank")?);
+        // What it leaves when it is ended by force goes with the stage.
+        command.env("TMPDIR", stage.folder("temporary")?);
         let mut process = Process::start("bartizan sample", &mut command)?;
         process.wait_for_port(address.port(), START)?;
         Ok(Bank { process, address, seed: stage.options.seed })
