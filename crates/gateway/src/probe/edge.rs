@@ -185,7 +185,8 @@ impl Run {
         let active = Arc::clone(&self.active);
         let place = active.snapshot.places.setting(&api.name, &[], &["unknown_operations", "contract"]);
         // Without a contract the operations are not known: watching them is how one comes to know them.
-        let level = if api.operations.has_contract() { Level::Finding } else { Level::Note };
+        let meant = mode == Mode::Off || api.operations.has_contract();
+        let level = if meant { Level::Finding } else { Level::Note };
         let sent = format!("{}: an operation that nothing names", request.told());
         match (mode, judged) {
             (_, Judgement::Blocked) => row.blocked += 1,

@@ -184,6 +184,13 @@ impl Run {
             return (!offer.probes.hostile.is_empty()).then_some(Lowered { place, part });
         }
         self.doubts(api, targets, place, part);
+        // Limits stand in two places, one of which is often empty.
+        if offer.probes.hostile.is_empty() && part.guard != "rate_limit" {
+            let what = format!("`{}` is mounted, and its settings refuse nothing", part.guard);
+            let remark = Remark::new(Level::Note, "nothing_to_enforce", what, "write what it should refuse");
+            let labels = targets.iter().filter(|target| target.has(place, part)).flat_map(|t| &t.labels);
+            self.remark(remark.of(&api.name, part.guard).on(labels));
+        }
         let mut watched = false;
         for probe in &offer.probes.hostile {
             let request = match self.aim(api, targets, place, part, probe) {
@@ -217,7 +224,7 @@ impl Run {
     }
 
     /// A request that finds an operation with this guard, past the guards before it.
-    fn aim(&mut self, api: &Api, targets: &[Target], place: usize, part: Part, probe: &Probe) -> Aim {
+    fn aim(&mut self, api: &Arc<Api>, targets: &[Target], place: usize, part: Part, probe: &Probe) -> Aim {
         let mut behind = None;
         for target in targets.iter().filter(|target| target.has(place, part)) {
             // What guards do to responses shows on refusals, too.

@@ -99,7 +99,8 @@ impl Run {
         let sample = targets.iter().find_map(|target| target.samples.first());
         let blocks = match sample {
             Some((method, path)) if !everywhere => api.operations.blocks_of(method, path),
-            _ => Vec::new(),
+            // A block for everything may be what lowers it.
+            _ => api.operations.blocks_of(&Method::GET, &api.operations.undeclared_path()),
         };
         let own = format!("{guard}.mode");
         let keys: &[&str] =

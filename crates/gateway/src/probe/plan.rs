@@ -57,7 +57,7 @@ pub(super) fn targets(api: &Arc<Api>, active: &Active) -> (Vec<Target>, usize) {
         api.operations.all().map(|operation| operation.guards.parts()).collect();
     let mut targets: Vec<Target> = Vec::new();
     let mut index: HashMap<Parts, usize> = HashMap::new();
-    let host = host(api);
+    let host = host(api, active);
     // Every single operation is looked up; pairs only as long as a set of guards is still missing.
     let singles = api.operations.singles();
     for (number, (method, path)) in api.operations.samples().take(MAX_SAMPLES).enumerate() {
@@ -89,15 +89,23 @@ pub(super) fn targets(api: &Arc<Api>, active: &Active) -> (Vec<Target>, usize) {
     (targets, missing.len())
 }
 
-/// A host that the API serves.
-pub(super) fn host(api: &Api) -> String {
-    match api.hosts.first() {
-        None => "probe.invalid".to_owned(),
-        Some(host) => match host.strip_prefix("*.") {
-            Some(rest) => format!("probe.{rest}"),
-            None => host.clone(),
-        },
+/// First labels that are tried for `*.example.com`: a more specific API may serve one of them.
+const LABELS: [&str; 3] = ["probe", "bartizan-probe", "a.b.c"];
+
+/// A host that leads to the API; one that should, where none does.
+pub(super) fn host(api: &Arc<Api>, active: &Active) -> String {
+    let written = api.hosts.iter().flat_map(|host| match host.strip_prefix("*.") {
+        Some(rest) => LABELS.iter().map(|label| format!("{label}.{rest}")).collect(),
+        None => vec![host.clone()],
+    });
+    let mut hosts: Vec<String> = written.collect();
+    if hosts.is_empty() {
+        hosts.push("probe.invalid".to_owned());
     }
+    let path = api.operations.undeclared_path();
+    let leads = |host: &String| active.route(host, &path).is_some_and(|(found, _)| Arc::ptr_eq(found, api));
+    let found = hosts.iter().position(leads).unwrap_or(0);
+    hosts.swap_remove(found)
 }
 
 /// Addresses for documentation, one of each network (RFC 5737).

@@ -9,7 +9,7 @@ use bartizan_model::{
     services::{ApiKeys, LimitStore},
 };
 use bartizan_policy::snapshot::{Api, Found};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::time::Instant;
 
 use super::{
@@ -116,9 +116,8 @@ impl Run {
         self.guards(api, &targets, &mut rows).await;
         self.unknown(api, &mut rows).await;
         if unreached > 0 {
-            let what =
-                format!("{unreached} combinations of operation blocks match no path that was found here");
-            let remedy = "see `bartizan check --effective` for what they end up with";
+            let what = format!("no request was found here that meets {unreached} set(s) of guards");
+            let remedy = "see `bartizan check --effective` for what they end up with, and whether another API hides them";
             self.remark(Remark {
                 api: Some(Arc::clone(&api.name)),
                 ..Remark::new(Level::Note, "unreached", what, remedy)
@@ -167,7 +166,7 @@ impl Run {
     /// these changes.
     pub fn compose(
         &mut self,
-        api: &Api,
+        api: &Arc<Api>,
         target: &Target,
         sample: &(Method, String),
         own: Option<Part>,
@@ -176,10 +175,13 @@ impl Run {
         let (method, path) = sample.clone();
         let mut request = Request {
             method,
-            host: plan::host(api),
+            host: plan::host(api, &self.active),
             path,
             query: None,
-            headers: Vec::new(),
+            headers: vec![
+                (header::ACCEPT, HeaderValue::from_static("*/*")),
+                (header::USER_AGENT, HeaderValue::from_static("bartizan-probe")),
+            ],
             content_length: None,
             peer: std::net::Ipv4Addr::new(192, 0, 2, 1).into(),
             spent: None,

@@ -50,14 +50,19 @@ const ED25519: [(&str, &str, &str); 1] = [(
 const RFC_SECRET: &str =
     "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
 
+/// Characters that a secret is made of by holding one key down, as long as HS256 and HS512 demand.
+const HELD: [&str; 4] = ["a", "x", "0", "1"];
+
 /// Secrets of examples and guesses. Those too short for their algorithm are refused when the policy is compiled.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 10] = [
     "a-string-secret-at-least-256-bits-long",
     "a-valid-string-secret-that-is-at-least-384-bits-long",
     "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
     "0123456789abcdef0123456789abcdef",
     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-    "00000000000000000000000000000000",
+    "12345678901234567890123456789012",
+    "passwordpasswordpasswordpassword",
+    "secretsecretsecretsecretsecretsecret",
     "changemechangemechangemechangeme",
     "secretsecretsecretsecretsecretse",
 ];
@@ -84,7 +89,12 @@ pub(super) fn keys() -> &'static [Published] {
             name: "a secret of examples",
             private: Private::Secret(text.as_bytes().to_vec()),
         });
-        p256.chain(ed25519).chain([rfc]).chain(secrets).collect()
+        let held = HELD.iter().flat_map(|key| [32, 64].map(|length| key.repeat(length)));
+        let held = held.map(|text| Published {
+            name: "one character repeated",
+            private: Private::Secret(text.into_bytes()),
+        });
+        p256.chain(ed25519).chain([rfc]).chain(secrets).chain(held).collect()
     });
     &KEYS
 }
@@ -120,7 +130,7 @@ mod tests {
 
     #[test]
     fn every_published_key_is_whole() {
-        assert_eq!(keys().len(), P256.len() + ED25519.len() + 1 + SECRETS.len());
+        assert_eq!(keys().len(), P256.len() + ED25519.len() + 1 + SECRETS.len() + 2 * HELD.len());
         for key in keys() {
             let algorithms = Algorithm::ALL.into_iter().filter(|algorithm| key.fits(*algorithm));
             assert!(algorithms.clone().count() > 0, "{}", key.name);
