@@ -6,7 +6,7 @@ use bartizan_model::{Finding, Mode, Scheme, Stop, Transaction, diagnostic::Place
 use bartizan_pattern::http1::{HeadBounds, HeadRefusal, Progress, Scanner};
 use bartizan_policy::snapshot::{BackendSpec, Snapshot};
 use bytes::Bytes;
-use http::{Method, Request, Version};
+use http::{HeaderValue, Method, Request, Version, header};
 use serde_json::{Value, json};
 
 use crate::{client_body::ClientBody, connection::Connection, gateway::Gateway, pipeline, record::Ending};
@@ -54,7 +54,12 @@ pub async fn explain(
     record.transaction.probe = true;
     record.transaction.trace = Some(Vec::new());
     let head_end = raw.windows(4).position(|w| w == b"\r\n\r\n").map_or(raw.len(), |at| at + 4);
-    let mut body = ClientBody::Told(Bytes::copy_from_slice(raw.get(head_end..).unwrap_or_default()));
+    let told = Bytes::copy_from_slice(raw.get(head_end..).unwrap_or_default());
+    // A body in a text needs no length; on the wire it has one.
+    if !told.is_empty() && !parts.headers.contains_key(header::TRANSFER_ENCODING) {
+        parts.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(told.len()));
+    }
+    let mut body = ClientBody::Told(told);
     let decided = pipeline::decide(&mut record, &mut parts, &mut body).await;
     let (status, ending) = match &decided {
         Ok(_) => (None, None),

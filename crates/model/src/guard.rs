@@ -212,7 +212,9 @@ impl<G: Guard> Mounted<G> {
             transaction.step(G::ID, Phase::RequestHeaders, self.mode, Step::Skipped);
             return Ok(Open { needs_body: None, guard: PhantomData });
         };
+        let before = transaction.findings.len();
         let outcome = guard.request_headers(transaction).await;
+        self.told_in_mode(transaction, before);
         self.judge(transaction, Phase::RequestHeaders, outcome)?;
         Ok(Open { needs_body: guard.needs_body(transaction), guard: PhantomData })
     }
@@ -229,7 +231,9 @@ impl<G: Guard> Mounted<G> {
     ) -> Result<Cleared<G>, Stop> {
         let Open { .. } = open;
         let Some(guard) = self.active() else { return Ok(Cleared(PhantomData)) };
+        let before = transaction.findings.len();
         let outcome = look(guard, transaction);
+        self.told_in_mode(transaction, before);
         if matches!(outcome, Outcome::Continue) {
             transaction.step(G::ID, Phase::RequestBody, self.mode, Step::Continued);
         }
@@ -248,8 +252,16 @@ impl<G: Guard> Mounted<G> {
         look: impl FnOnce(&G, &mut Transaction) -> Outcome<G::Reason>,
     ) -> Result<(), Stop> {
         let Some(guard) = self.active() else { return Ok(()) };
+        let before = transaction.findings.len();
         let outcome = look(guard, transaction);
+        self.told_in_mode(transaction, before);
         self.judge(transaction, phase, outcome)
+    }
+
+    /// A guard that tells findings of its own, from the place `before` on, does not know its mode.
+    fn told_in_mode(&self, transaction: &mut Transaction, before: usize) {
+        let mode = if transaction.monitor_all { Mode::Monitor } else { self.mode };
+        transaction.findings.iter_mut().skip(before).for_each(|finding| finding.mode = mode);
     }
 
     /// Turns what a guard says into what happens, under its mode.

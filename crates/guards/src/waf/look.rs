@@ -173,13 +173,8 @@ impl Looking {
             .ok()
             .filter(|status| status.is_client_error() || status.is_server_error())
             .unwrap_or(StatusCode::FORBIDDEN);
-        let (detail, remedy) = tell::refusal(
-            self.program.rules(),
-            &self.inspection,
-            interruption,
-            &transaction.operation,
-            &self.tokens,
-        );
+        let (detail, remedy) =
+            tell::refusal(self.program.rules(), &self.inspection, interruption, &self.tokens);
         Outcome::Deny(match phase {
             Phase::ResponseHeaders | Phase::ResponseBody => Why::Leak { status, detail, remedy },
             _ => Why::Attack { status, detail, remedy },

@@ -1,6 +1,6 @@
 //! What rules found, in words that hold no payload.
 
-use std::fmt::Write as _;
+use std::{cmp::Reverse, fmt::Write as _};
 
 use bartizan_model::{Denial, Guard as _, Mode, Phase, Severity, TokenKey, Transaction};
 use bartizan_waf::{
@@ -50,25 +50,36 @@ pub(super) fn refusal(
     rules: &RuleSet,
     inspection: &Inspection,
     interruption: &Interruption,
-    operation: &str,
     tokens: &TokenKey,
 ) -> (String, String) {
-    let scored: Vec<&Finding> =
+    let mut scored: Vec<&Finding> =
         inspection.findings().iter().filter(|finding| finding.score > 0 && !finding.stops).collect();
+    // The gravest first; of equals, the first that matched.
+    scored.sort_by_key(|finding| Reverse(finding.score));
     let by = rule(rules, interruption.rule);
-    let place = by.map_or_else(String::new, |rule| format!(" ({})", place(rule)));
-    let msg = by.and_then(|rule| rule.msg.as_ref()).map(text).unwrap_or_default();
-    let mut detail = format!("rule {}{place} refuses", interruption.rule);
-    if !msg.is_empty() {
-        let _ = write!(detail, ": {msg}");
-    }
-    if !scored.is_empty() {
-        let score: i64 = scored.iter().map(|finding| finding.score).sum();
-        let names: Vec<String> =
-            scored.iter().take(MAX_RULES).map(|finding| finding.rule.to_string()).collect();
-        let more = if scored.len() > MAX_RULES { " and more" } else { "" };
-        let _ = write!(detail, "; score {score} by {}{more}", names.join(", "));
-    }
+    let named = by.map_or_else(String::new, |rule| format!(" ({})", place(rule)));
+    let detail = match scored.split_first() {
+        Some((gravest, others)) => {
+            let score: i64 = scored.iter().map(|finding| finding.score).sum();
+            let mut detail =
+                format!("anomaly score {score}, too much for rule {}{named}: ", interruption.rule);
+            detail.push_str(&headline(rules, gravest, tokens));
+            if !others.is_empty() {
+                let names: Vec<String> =
+                    others.iter().take(MAX_RULES).map(|finding| finding.rule.to_string()).collect();
+                let more = if others.len() > MAX_RULES { " and more" } else { "" };
+                let _ = write!(detail, "; with {}{more}", names.join(", "));
+            }
+            detail
+        }
+        None => {
+            let stops = inspection.findings().iter().find(|finding| finding.rule == interruption.rule);
+            match stops {
+                Some(finding) => headline(rules, finding, tokens),
+                None => format!("rule {}{named}", interruption.rule),
+            }
+        }
+    };
     let cause = scored.first().copied().or_else(|| inspection.findings().last());
     let excluded = cause.map_or(interruption.rule, |finding| finding.rule);
     let parameter = cause
@@ -76,14 +87,14 @@ pub(super) fn refusal(
         .map(|matched| format!(", parameter: \"{}\"", name(matched, tokens)))
         .unwrap_or_default();
     let remedy = format!(
-        "if this is legitimate, exclude it for `{operation}` alone: \
+        "if this is legitimate, leave rule {excluded} out for this operation: \
          `waf: {{ exclusions: [{{ rule: {excluded}{parameter}, reason: .., expires: .. }}] }}`"
     );
     (detail, remedy)
 }
 
-/// One finding.
-fn describe(rules: &RuleSet, finding: &Finding, tokens: &TokenKey) -> String {
+/// Which rule, and in what.
+fn headline(rules: &RuleSet, finding: &Finding, tokens: &TokenKey) -> String {
     let mut told = format!("rule {}", finding.rule);
     if let Some(rule) = rule(rules, finding.rule) {
         let _ = write!(told, " ({})", place(rule));
@@ -93,6 +104,14 @@ fn describe(rules: &RuleSet, finding: &Finding, tokens: &TokenKey) -> String {
     }
     if let Some(matched) = finding.matches.first() {
         let _ = write!(told, "; in {}", name(matched, tokens));
+    }
+    told
+}
+
+/// One finding.
+fn describe(rules: &RuleSet, finding: &Finding, tokens: &TokenKey) -> String {
+    let mut told = headline(rules, finding, tokens);
+    if let Some(matched) = finding.matches.first() {
         if !matched.transformations.is_empty() {
             let steps: Vec<&str> = matched.transformations.iter().map(|step| step.name()).collect();
             let _ = write!(told, " after {}", steps.join(", "));
