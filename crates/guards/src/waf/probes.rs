@@ -19,6 +19,8 @@ pub(super) fn offer(settings: &Config) -> Probes {
         ("a script in the query", "q=%3Cscript%3Ealert(document.cookie)%3C/script%3E"),
         ("a shell command in the query", "q=;cat%20/etc/passwd"),
     ];
-    let hostile = attacks.map(|(name, text)| Probe::refused(name, query(text)));
+    let remedy =
+        "lower `inbound_threshold`, narrow the exclusions, or write `mode: monitor` while rules are tuned";
+    let hostile = attacks.map(|(name, text)| Probe::refused(name, query(text)).mended_by(remedy));
     Probes { hostile: hostile.into(), ..Probes::default() }
 }
