@@ -30,6 +30,9 @@ use crate::{
 /// The policy of a demo without `--policy`.
 pub const POLICY: &str = include_str!("policy.yaml");
 
+/// The rules that it names.
+const RULES: &str = include_str!("rules.conf");
+
 /// Where the gateway listens where nobody says another address, and its admin API.
 const LISTEN: &str = "127.0.0.1:8080";
 const ADMIN: &str = "127.0.0.1:9440";
@@ -94,6 +97,7 @@ impl Stage {
             ("STATE".to_owned(), state.display().to_string()),
         ]);
         write(&state.join("bank.json"), CONTRACT)?;
+        write(&state.join("rules.conf"), RULES)?;
         let policy = match plan.policy {
             Some(file) => file.to_owned(),
             None => {
@@ -336,10 +340,9 @@ mod tests {
             ]);
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join("bank.json"), CONTRACT).unwrap();
-            let text = filled_in(POLICY, &variables);
-            let contract = text.lines().find(|line| line.contains("contract:")).unwrap().to_owned();
-            // The contract is the one file that compiling reads.
-            let text = text.replace(&contract, "    contract: file:bank.json");
+            fs::write(dir.path().join("rules.conf"), RULES).unwrap();
+            // Compiling reads these two files.
+            let text = filled_in(&POLICY.replace("file:${STATE}/", "file:"), &variables);
             let source = Source { base: Some(dir.path().to_owned()), ..Source::inline("policy", text) };
             let policy = look(&source).unwrap_or_else(|failure| panic!("{}", failure.text));
             assert_eq!(policy.state.directory, Path::new(state));
