@@ -11,6 +11,8 @@
 
 #[path = "crs/debian.rs"]
 mod debian;
+#[path = "crs/divergence.rs"]
+mod divergence;
 #[path = "crs/ftw.rs"]
 mod ftw;
 #[path = "crs/setup.rs"]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 
 use super::{
     bits::Bits,
@@ -16,6 +16,7 @@ use crate::{
         values::{View, each},
     },
     lang::{Phase, RuleSet},
+    operator::OperatorContext,
     transform::ByteSet,
 };
 
@@ -28,9 +29,12 @@ pub(in crate::engine) struct Scratch {
     caches: Vec<(usize, ScanCache)>,
     /// What was found in texts that were scanned already, by hash: where their words begin in `found`.
     seen: AHashMap<u64, usize>,
+    /// Values that were looked at already: for which source, and their hash.
+    visited: AHashSet<(usize, u64)>,
     found: Vec<u64>,
     hasher: ahash::RandomState,
     buffers: Vec<Vec<u8>>,
+    operator: OperatorContext,
 }
 
 /// How much of a buffer is kept from one inspection to the next, bytes.
@@ -48,6 +52,7 @@ impl Scratch {
             buffer.shrink_to(MAX_KEPT);
         }
         self.seen.shrink_to(1 << 12);
+        self.visited.shrink_to(1 << 12);
         self.found.shrink_to(1 << 15);
     }
 }
@@ -82,18 +87,21 @@ impl Candidates {
             }
         };
         scratch.seen.clear();
+        scratch.visited.clear();
         scratch.found.clear();
         let view = View { exchange, live, rules };
-        let Scratch { caches, seen, found, hasher, buffers } = scratch;
+        let Scratch { caches, seen, visited, found, hasher, buffers, operator } = scratch;
         let (_, cache) = caches.get_mut(at)?;
-        let mut work = Work { set: &set, cache, seen, found, hasher, buffers, tests: &mut tests };
-        for source in &set.sources {
+        let tests_found = &mut tests;
+        let mut work =
+            Work { set: &set, cache, seen, visited, found, hasher, buffers, operator, tests: tests_found };
+        for (number, source) in set.sources.iter().enumerate() {
             let fixed = each(exchange, &source.target, |_, _, bytes| {
-                work.value(&source.forms, bytes);
+                work.value(number, &source.forms, bytes);
             });
             if !fixed {
                 for value in view.values(&source.target) {
-                    work.value(&source.forms, &value.bytes);
+                    work.value(number, &source.forms, &value.bytes);
                 }
             }
         }
@@ -110,17 +118,23 @@ struct Work<'w> {
     set: &'w ScanSet,
     cache: &'w mut ScanCache,
     seen: &'w mut AHashMap<u64, usize>,
+    visited: &'w mut AHashSet<(usize, u64)>,
     found: &'w mut Vec<u64>,
     hasher: &'w ahash::RandomState,
     buffers: &'w mut Vec<Vec<u8>>,
+    operator: &'w mut OperatorContext,
     tests: &'w mut Bits,
 }
 
 impl Work<'_> {
-    /// Looks at a value and at all that is made of it.
-    fn value(&mut self, form: &Form, bytes: &[u8]) {
-        let mut text = self.text(bytes);
-        self.form(form, bytes, &mut text);
+    /// Looks at a value and at all that is made of it, unless an equal one was looked at for the same.
+    fn value(&mut self, source: usize, form: &Form, bytes: &[u8]) {
+        let hash = self.hasher.hash_one(bytes);
+        if self.visited.insert((source, hash)) {
+            let mut text = self.text(bytes);
+            text.hash = Some(hash);
+            self.form(form, bytes, &mut text);
+        }
     }
 
     fn text(&self, bytes: &[u8]) -> Text {
@@ -131,20 +145,27 @@ impl Work<'_> {
             .iter()
             .filter(|step| step.may_change(&kinds))
             .fold(0, |all, step| all | 1 << *step as u32);
-        Text { changing, found: None }
+        Text { changing, hash: None, found: None }
     }
 
     /// Looks at one form and at all that is made of it.
     fn form(&mut self, form: &Form, bytes: &[u8], text: &mut Text) {
         if form.steps & text.changing == 0 {
             self.scan(bytes, &form.all, text);
+            self.direct(&form.direct_all, bytes);
             return;
         }
         if let Some(tests) = &form.tests {
             self.scan(bytes, tests, text);
         }
+        self.direct(&form.direct, bytes);
         for (step, next) in &form.next {
-            if text.changing >> *step as u32 & 1 == 0 {
+            let own = 1 << *step as u32;
+            if (own | next.steps) & text.changing == 0 && text.found == Some(NOTHING) {
+                self.direct(&next.direct_all, bytes);
+                continue;
+            }
+            if own & text.changing == 0 {
                 self.form(next, bytes, text);
                 continue;
             }
@@ -159,12 +180,23 @@ impl Work<'_> {
         }
     }
 
+    /// Makes the tests that are made one by one, but for those that found something before.
+    fn direct(&mut self, tests: &[usize], bytes: &[u8]) {
+        for direct in tests.iter().filter_map(|test| self.set.direct.get(*test)) {
+            if !self.tests.contains(direct.test)
+                && direct.operator.matches(bytes, self.operator) != direct.negated
+            {
+                self.tests.insert(direct.test);
+            }
+        }
+    }
+
     fn scan(&mut self, bytes: &[u8], tests: &Bits, text: &mut Text) {
         let words = self.set.scanner.words();
         let found = match text.found {
             Some(found) => found,
             None => {
-                let hash = self.hasher.hash_one(bytes);
+                let hash = text.hash.unwrap_or_else(|| self.hasher.hash_one(bytes));
                 let found = match self.seen.get(&hash) {
                     Some(found) => *found,
                     None => {
@@ -197,6 +229,7 @@ const NOTHING: usize = usize::MAX;
 struct Text {
     /// The transformations that may change them, as bits.
     changing: u64,
+    hash: Option<u64>,
     /// Where the tests that they matched begin, once they were scanned.
     found: Option<usize>,
 }

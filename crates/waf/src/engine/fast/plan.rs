@@ -72,6 +72,25 @@ pub(super) struct ScanSet {
     pub(super) sources: Vec<Source>,
     /// Every transformation of any form.
     pub(super) steps: Vec<Transformation>,
+    /// The tests that are made one by one.
+    pub(super) direct: Vec<Direct>,
+}
+
+/// A test that no automaton takes: it is made for each form of each value, once for all that look at it.
+#[derive(Debug)]
+pub(super) struct Direct {
+    pub(super) test: usize,
+    pub(super) operator: Arc<Operator>,
+    pub(super) negated: bool,
+}
+
+/// How a test is made.
+#[derive(Clone, Copy)]
+enum TestKind {
+    /// By the scanner: the test's number.
+    Scanned(usize),
+    /// By itself: the number in the list of these.
+    Direct(usize),
 }
 
 /// The values of one variable, with the forms in which rules look at them.
@@ -88,6 +107,10 @@ pub(super) struct Form {
     pub(super) tests: Option<Bits>,
     /// Tests of this form and of all that is made of it.
     pub(super) all: Bits,
+    /// Direct tests of this very form.
+    pub(super) direct: Vec<usize>,
+    /// Direct tests of this form and of all that is made of it.
+    pub(super) direct_all: Vec<usize>,
     /// Every transformation behind this form, as bits.
     pub(super) steps: u64,
     pub(super) next: Vec<(Transformation, Form)>,
@@ -195,14 +218,14 @@ fn gate(rule: &Rule) -> Option<(Gate, usize)> {
     is_plain.then_some((gate, to))
 }
 
-/// The condition of a rule that can be scanned for: a pattern or phrases in values that do not change in a phase.
-fn condition(rule: &Rule) -> Option<(&Condition, &Operator, bool)> {
+/// The condition of a rule that can be scanned for: a test that is the same for all requests, of values that do not
+/// change in a phase.
+fn condition(rule: &Rule) -> Option<(&Condition, &Arc<Operator>, bool)> {
     let link = rule.links.first()?;
     let condition = link.condition.as_ref()?;
     let Test::Fixed(operator) = &condition.test else { return None };
     let fixed = condition.targets.included.iter().all(|target| !target.count && is_fixed(target.variable));
-    let scans = operator.expression().is_some() || operator.phrases().is_some();
-    (!condition.negated && fixed && scans).then_some((condition, operator, link.multi_match))
+    (fixed && !operator.is_expanding()).then_some((condition, operator, link.multi_match))
 }
 
 /// Whether its values are the same for all rules of a phase.
@@ -247,24 +270,34 @@ fn is_fixed(variable: Variable) -> bool {
 impl ScanSet {
     fn new(rules: &RuleSet, live: impl Iterator<Item = usize>) -> Self {
         static IDENTITIES: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(1);
-        let conditions: Vec<(usize, &Condition, &Operator, bool)> = live
+        let conditions: Vec<(usize, &Condition, &Arc<Operator>, bool)> = live
             .filter_map(|index| {
                 let (condition, operator, multi_match) = condition(rules.rules.get(index)?)?;
                 Some((index, condition, operator, multi_match))
             })
             .collect();
-        let operators: Vec<&Operator> = conditions.iter().map(|(_, _, operator, _)| *operator).collect();
+        let scanned = |condition: &Condition, operator: &Arc<Operator>| {
+            !condition.negated && (operator.expression().is_some() || operator.phrases().is_some())
+        };
+        let operators: Vec<Option<&Operator>> = conditions
+            .iter()
+            .map(|(_, condition, operator, _)| scanned(condition, operator).then_some(&***operator))
+            .collect();
         let (scanner, left_out) = Scanner::new(&operators);
         let tests = conditions.len();
         let mut rule_tests = vec![0u32; rules.rules.len()];
         let mut sources: Vec<Source> = Vec::new();
-        for (test, (index, condition, _, multi_match)) in conditions.iter().enumerate() {
-            if left_out.contains(&test) {
-                continue;
-            }
+        let mut direct = Vec::new();
+        for (test, (index, condition, operator, every)) in conditions.iter().enumerate() {
             if let Some(place) = rule_tests.get_mut(*index) {
                 *place = u32::try_from(test + 1).unwrap_or_default();
             }
+            let kind = if left_out.contains(&test) {
+                direct.push(Direct { test, operator: (*operator).clone(), negated: condition.negated });
+                TestKind::Direct(direct.len() - 1)
+            } else {
+                TestKind::Scanned(test)
+            };
             for target in &condition.targets.included {
                 let known = sources.iter().position(|source| source.target == *target);
                 let at = known.unwrap_or_else(|| {
@@ -272,7 +305,7 @@ impl ScanSet {
                     sources.len() - 1
                 });
                 if let Some(source) = sources.get_mut(at) {
-                    source.forms.add(&condition.transformations, test, tests, *multi_match);
+                    source.forms.add(&condition.transformations, kind, tests, *every);
                 }
             }
         }
@@ -284,7 +317,7 @@ impl ScanSet {
         let used = sources.iter().fold(0, |used, source| used | source.forms.steps);
         let steps =
             Transformation::ALL.iter().copied().filter(|step| used >> *step as u32 & 1 == 1).collect();
-        ScanSet { identity, scanner, tests, rule_tests, sources, steps }
+        ScanSet { identity, scanner, tests, rule_tests, sources, steps, direct }
     }
 
     /// The test of a rule, where it has one here.
@@ -295,9 +328,12 @@ impl ScanSet {
 
 impl Form {
     /// Adds a test behind these transformations, with `every` also behind each of them before the last.
-    fn add(&mut self, steps: &[Transformation], test: usize, tests: usize, every: bool) {
+    fn add(&mut self, steps: &[Transformation], test: TestKind, tests: usize, every: bool) {
         if every || steps.is_empty() {
-            self.tests.get_or_insert_with(|| Bits::new(tests)).insert(test);
+            match test {
+                TestKind::Scanned(test) => self.tests.get_or_insert_with(|| Bits::new(tests)).insert(test),
+                TestKind::Direct(test) => self.direct.push(test),
+            }
         }
         let Some((first, rest)) = steps.split_first() else { return };
         let at = match self.next.iter().position(|(step, _)| step == first) {
@@ -315,9 +351,15 @@ impl Form {
     /// Gathers what is behind each form.
     fn close(&mut self, tests: usize) {
         self.all = self.tests.clone().unwrap_or_else(|| Bits::new(tests));
+        self.direct_all.clone_from(&self.direct);
         for (step, form) in &mut self.next {
             form.close(tests);
             self.all.insert_all(&form.all);
+            for test in &form.direct_all {
+                if !self.direct_all.contains(test) {
+                    self.direct_all.push(*test);
+                }
+            }
             self.steps |= form.steps | 1 << *step as u32;
         }
     }

@@ -40,8 +40,8 @@ pub(super) struct ScanCache {
 }
 
 impl Scanner {
-    /// The scanner of these operators, and which of them it could not take.
-    pub(super) fn new(operators: &[&Operator]) -> (Self, Vec<usize>) {
+    /// The scanner of these operators, and the numbers of those that it does not take.
+    pub(super) fn new(operators: &[Option<&Operator>]) -> (Self, Vec<usize>) {
         let mut left_out = Vec::new();
         let mut hirs: Vec<Hir> = Vec::new();
         let mut scanner = Scanner {
@@ -53,6 +53,10 @@ impl Scanner {
         };
         let mut phrases: Vec<&[u8]> = Vec::new();
         for (test, operator) in operators.iter().enumerate() {
+            let Some(operator) = operator else {
+                left_out.push(test);
+                continue;
+            };
             if let Some(expression) = operator.expression() {
                 match parse(expression) {
                     Some(hir) => {
@@ -173,7 +177,7 @@ mod tests {
             compile("pm", "zzz"),
             compile("streq", "x"),
         ];
-        let (scanner, left_out) = Scanner::new(&operators.iter().collect::<Vec<_>>());
+        let (scanner, left_out) = Scanner::new(&operators.iter().map(Some).collect::<Vec<_>>());
         assert_eq!(left_out, [4]);
         let mut cache = scanner.cache();
         for (text, expected) in
