@@ -117,7 +117,14 @@ impl Loader<'_> {
     ) -> Result<(), Faults> {
         let mut faults = Vec::new();
         let test = test.and_then(|(targets, operator)| match self.test(file, targets, operator) {
-            Ok(test) => Some(test),
+            Ok(test) => {
+                if let Test::Fixed(operator) = &test.test
+                    && let Some(why) = operator.limitation()
+                {
+                    self.warn(place, Fault::new(format!("`@{}` never matches here", test.name), why));
+                }
+                Some(test)
+            }
             Err(found) => {
                 faults.extend(found);
                 None
