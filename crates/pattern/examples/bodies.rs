@@ -193,6 +193,9 @@ fn main() {
     let mut zstd = vec![0x28, 0xb5, 0x2f, 0xfd, 0, (23 - 10) << 3];
     zstd.extend([2, 0, 0x10, 0].repeat(8192));
     hostile("zstd, 1 GiB of zeros", "text/plain", "zstd", &zstd);
+    let mut tiny = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0];
+    tiny.extend([0x0a, 0, 0, b'x'].repeat(1 << 18));
+    hostile("zstd, 1 MiB of one-byte blocks", "text/plain", "zstd", &tiny);
     hostile("form, 100,000 pairs", form, "", "a=1&".repeat(100_000).as_bytes());
     hostile("form, 1 MiB of percent signs", form, "", "%".repeat(1 << 20).as_bytes());
     hostile(

@@ -24,7 +24,7 @@ pub struct DecodeLimits {
     pub ratio_from: usize,
     /// Members of a gzip body and frames of a zstd body: each costs its set-up, however empty it is.
     pub members: u32,
-    /// Blocks of a gzip or deflate body that any output may have: 20 bytes of code tables make a decoder work as long as
+    /// Blocks of a gzip, deflate or zstd body that any output may have: 20 bytes of code tables make a decoder work as long as
     /// for some thousand bytes of output.
     pub blocks: u32,
     /// For every so many bytes of output there may be one block more.

@@ -75,6 +75,7 @@ pub(super) fn decode(
 
 /// Members one behind the other (RFC 1952 section 2.2), and nothing else.
 fn gzip(mut input: &[u8], most: &Most, out: &mut Vec<u8>) -> Result<(), DecodeProblem> {
+    let mut blocks = 0;
     for member in 0.. {
         if member > 0 && !input.starts_with(b"\x1f\x8b") {
             return Err(DecodeProblem::TrailingBytes);
@@ -82,7 +83,7 @@ fn gzip(mut input: &[u8], most: &Most, out: &mut Vec<u8>) -> Result<(), DecodePr
         if member >= most.members {
             return Err(DecodeProblem::TooManyMembers);
         }
-        input = inflate(GZIP_WINDOW, input, most, out)?;
+        input = inflate(GZIP_WINDOW, input, &mut blocks, most, out)?;
         if input.is_empty() {
             break;
         }
@@ -91,7 +92,7 @@ fn gzip(mut input: &[u8], most: &Most, out: &mut Vec<u8>) -> Result<(), DecodePr
 }
 
 fn zlib(input: &[u8], most: &Most, out: &mut Vec<u8>) -> Result<(), DecodeProblem> {
-    match inflate(ZLIB_WINDOW, input, most, out)? {
+    match inflate(ZLIB_WINDOW, input, &mut 0, most, out)? {
         [] => Ok(()),
         _ => Err(DecodeProblem::TrailingBytes),
     }
@@ -108,15 +109,16 @@ const IDLE_STEPS: u32 = 16;
 /// Bytes of the shortest block that may have code tables worth mentioning; the shortest ones are empty.
 const TABLE_BYTES: usize = 12;
 
-/// One stream; what is behind it.
+/// One stream; what is behind it. `blocks` were in those before it.
 fn inflate<'a>(
     window: u8,
     input: &'a [u8],
+    blocks: &mut u32,
     most: &Most,
     out: &mut Vec<u8>,
 ) -> Result<&'a [u8], DecodeProblem> {
     let mut filled = out.len();
-    let result = inflate_behind(&mut filled, Inflate::new(true, window), input, most, out);
+    let result = inflate_behind(&mut filled, Inflate::new(true, window), input, blocks, most, out);
     out.truncate(filled);
     result
 }
@@ -126,10 +128,11 @@ fn inflate_behind<'a>(
     filled: &mut usize,
     mut stream: Inflate,
     mut input: &'a [u8],
+    blocks: &mut u32,
     most: &Most,
     out: &mut Vec<u8>,
 ) -> Result<&'a [u8], DecodeProblem> {
-    let (mut idle, mut blocks, mut block_bytes) = (0, 0u32, 0);
+    let (mut idle, mut block_bytes) = (0, 0);
     loop {
         if out.len() == *filled {
             out.resize(*filled + most.piece(*filled), 0);
@@ -148,9 +151,9 @@ fn inflate_behind<'a>(
         most.check(*filled)?;
         block_bytes += read;
         if wrote < room_bytes {
-            blocks += u32::from(block_bytes >= TABLE_BYTES);
+            *blocks += u32::from(block_bytes >= TABLE_BYTES);
             block_bytes = 0;
-            most.check_blocks(blocks, *filled)?;
+            most.check_blocks(*blocks, *filled)?;
         }
         idle = if read == 0 && wrote == 0 { idle + 1 } else { 0 };
         match status {
@@ -167,7 +170,7 @@ fn brotli(input: &[u8], most: &Most, out: &mut Vec<u8>) -> Result<(), DecodeProb
     let mut state = BrotliState::new_strict(allocate(), allocate(), allocate());
     let (mut left, mut at, mut total) = (input.len(), 0, 0);
     loop {
-        let result = grow(out, most, |piece| {
+        let result = grow(out, most, PIECE, |piece| {
             let (mut room, mut wrote) = (piece.len(), 0);
             let result = BrotliDecompressStream(
                 &mut left, &mut at, input, &mut room, &mut wrote, piece, &mut total, &mut state,
@@ -188,12 +191,13 @@ fn brotli(input: &[u8], most: &Most, out: &mut Vec<u8>) -> Result<(), DecodeProb
 fn zstd(mut input: &[u8], most: &Most, out: &mut Vec<u8>) -> Result<(), DecodeProblem> {
     let mut decoder = FrameDecoder::new();
     decoder.set_max_window_size(most.zstd_window);
+    let mut blocks = 0;
     for frame in 0.. {
         if frame >= most.members {
             return Err(DecodeProblem::TooManyMembers);
         }
         match decoder.init(&mut input) {
-            Ok(()) => zstd_frame(&mut decoder, &mut input, most, out)?,
+            Ok(()) => zstd_frame(&mut decoder, &mut input, &mut blocks, most, out)?,
             Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
                 length, ..
             })) => {
@@ -221,10 +225,11 @@ fn zstd(mut input: &[u8], most: &Most, out: &mut Vec<u8>) -> Result<(), DecodePr
     Ok(())
 }
 
-/// The blocks of one frame.
+/// The blocks of one frame; `blocks` were in those before it.
 fn zstd_frame(
     decoder: &mut FrameDecoder,
     input: &mut &[u8],
+    blocks: &mut u32,
     most: &Most,
     out: &mut Vec<u8>,
 ) -> Result<(), DecodeProblem> {
@@ -235,9 +240,12 @@ fn zstd_frame(
             decoded.map_err(|_| {
                 if input.is_empty() { DecodeProblem::Truncated } else { DecodeProblem::Corrupt }
             })?;
+            *blocks += 1;
+            most.check_blocks(*blocks, out.len())?;
         }
         while decoder.can_collect() > 0 {
-            grow(out, most, |piece| (decoder.read(piece).unwrap_or_default(), ()))?;
+            let ready = decoder.can_collect();
+            grow(out, most, ready, |piece| (decoder.read(piece).unwrap_or_default(), ()))?;
         }
     }
     match decoder.get_checksum_from_data() {
@@ -248,14 +256,15 @@ fn zstd_frame(
     }
 }
 
-/// Lets `write` fill a piece behind the output, keeps as much as it says, and checks the limits.
+/// Lets `write` fill a piece of at most `wanted` bytes behind the output, keeps as much as it says, and checks the limits.
 fn grow<T>(
     out: &mut Vec<u8>,
     most: &Most,
+    wanted: usize,
     write: impl FnOnce(&mut [u8]) -> (usize, T),
 ) -> Result<T, DecodeProblem> {
     let length = out.len();
-    out.resize(length + most.piece(length), 0);
+    out.resize(length + most.piece(length).min(wanted), 0);
     let (wrote, result) = write(out.get_mut(length..).unwrap_or_default());
     out.truncate(length + wrote);
     most.check(out.len())?;

@@ -172,6 +172,17 @@ fn blocks_that_stand_for_little_end_at_their_limit() {
     assert_eq!(decoded("gzip", &bomb(256)).as_deref(), Ok(b"".as_slice()), "2,048 blocks");
     assert_eq!(decoded("gzip", &bomb(257)), Err(DecodeProblem::TooManyBlocks));
     assert_eq!(decoded("gzip", &bomb(6000)), Err(DecodeProblem::TooManyBlocks));
+    let members = bomb(100).repeat(3);
+    assert_eq!(decoded("gzip", &members), Err(DecodeProblem::TooManyBlocks), "members are counted together");
+    // Blocks of zstd that repeat one byte once, with a window of a KiB, and an empty last one.
+    let tiny = |blocks: usize| {
+        let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0];
+        frame.extend([0x0a, 0, 0, b'x'].repeat(blocks));
+        frame.extend([1, 0, 0]);
+        frame
+    };
+    assert_eq!(decoded("zstd", &tiny(2000)).unwrap(), b"x".repeat(2000));
+    assert_eq!(decoded("zstd", &tiny(3000)), Err(DecodeProblem::TooManyBlocks));
     // Who flushes after each message is read on.
     let mut encoder = write::GzEncoder::new(Vec::new(), Compression::default());
     let message = |number: usize| format!("{{\"number\":{number},\"text\":\"{}\"}}\n", number * number);
