@@ -13,8 +13,6 @@
 mod debian;
 #[path = "crs/divergence.rs"]
 mod divergence;
-#[path = "crs/ftw.rs"]
-mod ftw;
 #[path = "crs/setup.rs"]
 mod setup;
 
@@ -23,13 +21,13 @@ use std::{
     fs,
     path::PathBuf,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use bartizan_waf::engine::{Program, Worker};
-use ftw::{Case, Engines, Outcome};
+use bartizan_ftw::{Observed, Stage, Test, inspect, is_refused};
+use bartizan_waf::engine::{Inspection, Program, Worker};
 use setup::{load, suite};
 
 /// The tests that may fail, each with its reason: `920100-4  why`.
@@ -57,33 +55,33 @@ fn every_regression_test_passes() {
         .map(|line| line.split_once("  ").expect("`RULE-TEST  reason`"))
         .collect();
     let next = AtomicUsize::new(0);
-    let outcomes: Mutex<Vec<(Case, Outcome)>> = Mutex::default();
+    let outcomes: Mutex<Vec<(Test, Result<(), String>)>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 let mut engines =
                     Engines { plain: (plain.clone(), Worker::new()), fast: (fast.clone(), Worker::new()) };
                 while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let cases = ftw::read(&fs::read_to_string(file).unwrap(), file);
-                    for case in cases {
-                        let outcome = case.run(&mut engines);
-                        outcomes.lock().unwrap().push((case, outcome));
+                    let tests = bartizan_ftw::read(&fs::read_to_string(file).unwrap());
+                    for test in tests.unwrap_or_else(|error| panic!("{}: {error}", file.display())) {
+                        let outcome = test.stages.iter().try_for_each(|stage| engines.run(stage));
+                        outcomes.lock().unwrap().push((test, outcome));
                     }
                 }
             });
         }
     });
     let mut outcomes = outcomes.into_inner().unwrap();
-    outcomes.sort_by_key(|(case, _)| (case.rule, case.test));
+    outcomes.sort_by_key(|(test, _)| (test.rule, test.number));
     let mut by_rule: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
     let mut failed = BTreeSet::new();
-    for (case, outcome) in &outcomes {
-        let counts = by_rule.entry(case.rule).or_default();
+    for (test, outcome) in &outcomes {
+        let counts = by_rule.entry(test.rule).or_default();
         match outcome {
-            Outcome::Passed => counts.0 += 1,
-            Outcome::Failed(why) => {
+            Ok(()) => counts.0 += 1,
+            Err(why) => {
                 counts.1 += 1;
-                let name = case.name();
+                let name = test.name();
                 if !exceptions.contains_key(name.as_str()) || only.is_some() {
                     println!("FAILED {name}: {why}");
                 }
@@ -103,4 +101,40 @@ fn every_regression_test_passes() {
     let stale: Vec<_> = exceptions.keys().filter(|name| !failed.contains(**name)).collect();
     assert!(stale.is_empty(), "exceptions that pass: {stale:?}");
     assert!(exceptions.len() <= MAX_EXCEPTIONS);
+}
+
+/// The same rules, walked both ways.
+struct Engines {
+    plain: (Arc<Program>, Worker),
+    fast: (Arc<Program>, Worker),
+}
+
+impl Engines {
+    fn run(&mut self, stage: &Stage) -> Result<(), String> {
+        let expected = &stage.expected;
+        if expected.wants_refusal() && is_refused(&stage.request) {
+            return expected.judge(&Observed { refused: true, ..Observed::default() });
+        }
+        if !expected.asks_rules() {
+            return expected.judge(&Observed::default());
+        }
+        let mut run =
+            |(program, worker): &mut (Arc<Program>, Worker)| inspect(&stage.request, program, worker);
+        let (Some(plain), Some(fast)) = (run(&mut self.plain), run(&mut self.fast)) else {
+            return Err("no request".to_owned());
+        };
+        let (told, fast) = (tell(&plain), tell(&fast));
+        if told != fast {
+            let line = told.lines().zip(fast.lines()).find(|(plain, fast)| plain != fast);
+            return Err(format!("the two ways differ: {line:?}"));
+        }
+        expected
+            .judge(&Observed::of(&plain))
+            .map_err(|why| format!("{why}; {}", stage.request.escape_ascii()))
+    }
+}
+
+fn tell(inspection: &Inspection) -> String {
+    let variables: Vec<_> = inspection.tx().iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
+    format!("{:#?} {variables:?}", inspection.findings())
 }

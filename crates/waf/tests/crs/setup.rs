@@ -11,21 +11,6 @@ use bartizan_waf::{
     lang::{Loader, RuleSet},
 };
 
-/// What the tests expect on top of `crs-setup.conf.example`.
-const SETUP: &str = r#"
-SecAction "id:9001,phase:1,pass,nolog,\
-    setvar:tx.blocking_paranoia_level=4,\
-    setvar:tx.crs_validate_utf8_encoding=1,\
-    setvar:tx.arg_name_length=100,\
-    setvar:tx.arg_length=400,\
-    setvar:tx.total_arg_length=64000,\
-    setvar:tx.max_num_args=255,\
-    setvar:tx.max_file_size=64100,\
-    setvar:tx.combined_file_sizes=65535"
-SecRuleEngine DetectionOnly
-SecResponseBodyMimeType text/plain text/html text/xml application/json
-"#;
-
 /// Files below a folder.
 pub struct Folder(pub PathBuf);
 
@@ -62,7 +47,7 @@ pub fn suite() -> Option<PathBuf> {
 pub fn load(suite: &Path) -> RuleSet {
     let files = Folder(suite.to_owned());
     let mut loader = Loader::new(&files);
-    loader.include("crs-setup.conf.example").text("setup", SETUP).include("rules/*.conf");
+    loader.include("crs-setup.conf.example").text("setup", bartizan_ftw::CRS_SETUP).include("rules/*.conf");
     let loaded = loader.finish().unwrap_or_else(|errors| panic!("{errors}"));
     assert!(loaded.warnings.0.is_empty(), "{}", loaded.warnings);
     loaded.rules
