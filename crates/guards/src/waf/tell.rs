@@ -12,6 +12,10 @@ use super::{Waf, reason::Why};
 
 /// The longest name of a parameter that is told as it is.
 const MAX_NAME: usize = 64;
+/// Letters of a name without a separator, digits of it, and changes between small letters, digits and others.
+const MAX_WORD: usize = 24;
+const MAX_DIGITS: usize = 4;
+const MAX_HUMPS: usize = 12;
 /// Rules that a refusal names; the findings have them all.
 const MAX_RULES: usize = 5;
 /// The longest text of a rule that is told.
@@ -128,15 +132,27 @@ fn describe(rules: &RuleSet, finding: &Finding, tokens: &TokenKey) -> String {
     told
 }
 
+/// Whether this reads like a name: short words of letters in few humps, with few digits. Tokens have many of both, and a
+/// query such as `?TOKEN` makes one a name.
+fn is_a_name(part: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-[]".contains(byte);
+    let kind = |byte: u8| (byte.is_ascii_lowercase(), byte.is_ascii_digit());
+    let words = part.split(|byte| !byte.is_ascii_alphanumeric());
+    let humps = part.iter().zip(part.iter().skip(1)).filter(|&(&one, &next)| kind(one) != kind(next)).count();
+    part.len() <= MAX_NAME
+        && part.iter().all(plain)
+        && part.iter().filter(|byte| byte.is_ascii_digit()).count() <= MAX_DIGITS
+        && humps <= MAX_HUMPS
+        && words.map(<[u8]>::len).max().unwrap_or(0) <= MAX_WORD
+}
+
 /// `ARGS:q`. A name that is no plain word comes from whoever sent it, and may be a value in disguise.
 fn name(matched: &Match, tokens: &TokenKey) -> String {
     let variable = matched.variable.name();
     let part = &matched.name;
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-[]".contains(byte);
-    let digits = part.iter().filter(|byte| byte.is_ascii_digit()).count();
     if part.is_empty() {
         variable.to_owned()
-    } else if part.len() <= MAX_NAME && part.iter().all(plain) && digits <= part.len() / 2 {
+    } else if is_a_name(part) {
         format!("{variable}:{}", String::from_utf8_lossy(part))
     } else {
         format!("{variable}:{}", tokens.token(part))
@@ -170,5 +186,34 @@ fn severity(finding: &Finding) -> Severity {
         Some(5) => Severity::Low,
         Some(_) => Severity::Info,
         None => Severity::Low,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_a_name;
+
+    #[test]
+    fn names_are_told_and_tokens_are_not() {
+        for name in [
+            "q",
+            "user_id",
+            "filter[createdAt][gte]",
+            "X-Forwarded-For",
+            "utf8",
+            "json.order.items.0.sku",
+            "ID",
+        ] {
+            assert!(is_a_name(name.as_bytes()), "{name}");
+        }
+        for token in [
+            "Zq8Lw3Xr7Tn2Bv5Kd9MfPa4Hs6Jc1Yg",
+            "3f2a9c01d4e73f2a9c01d4e73f2a9c01",
+            "aBcDeFgHiJkLmNoPqRsTuVwXyZaBcDeF",
+            "qzkvjxwmtrbhdqzkvjxwmtrbhd",
+            "a b",
+        ] {
+            assert!(!is_a_name(token.as_bytes()), "{token}");
+        }
     }
 }

@@ -27,7 +27,7 @@ impl Sink {
 }
 
 /// Files that the drill wrote itself, where secrets are at home.
-const OURS: [&str; 4] = ["bartizan.yaml", "bank.json", "jwks.json", "paths.json"];
+const OURS: [&str; 5] = ["bartizan.yaml", "bank.json", "jwks.json", "paths.json", "rules.conf"];
 
 /// Ends of names of requests that the drill wrote for `explain`.
 pub const REQUEST: &str = ".http";

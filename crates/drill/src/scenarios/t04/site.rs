@@ -27,7 +27,7 @@ pub const FAREWELL: &str = "farewell.test";
 pub const GUARDED: &str = "guarded.test";
 
 /// The names that every request is sent to: let through, known by contract, refused by each guard, only watched, failed.
-pub const HOSTS: [&str; 9] = [
+pub const HOSTS: [&str; 11] = [
     "mirror.test",
     "contract.test",
     GUARDED,
@@ -35,6 +35,8 @@ pub const HOSTS: [&str; 9] = [
     "limited.test",
     "small.test",
     "watched.test",
+    "inspected.test",
+    "noticed.test",
     "dead.test",
     "impostor.test",
 ];
@@ -107,6 +109,8 @@ impl Site {
                 "    guards: { request_limits: { max_body: 1B, max_query_bytes: 8B, max_query_parameters: 1, max_headers: 4, max_path_segments: 2 } }\n",
             ),
             api("watched.test", &upstream, &format!("    mode: monitor\n{deny}")),
+            api("inspected.test", &upstream, "    guards: { waf: { rules: [\"file:rules.conf\"] } }\n"),
+            api("noticed.test", &upstream, "    guards: { waf: { rules: [\"file:rules.conf\"], mode: monitor } }\n"),
             api("dead.test", &format!("\"http://{dead}\""), ""),
             api("impostor.test", &format!("\"https://localhost:{}\"", impostor.address().port()), ""),
             api(ANSWERS, &answers.url(), ""),
@@ -126,6 +130,7 @@ impl Site {
         );
         let gateway = Gateway::with_arguments(&stage.binary(), &text, more, |folder| {
             fs::write(folder.join("paths.json"), PATHS)?;
+            fs::write(folder.join("rules.conf"), RULES)?;
             fs::write(folder.join("jwks.json"), Signer::new("1")?.jwks()?)?;
             Ok(fs::write(folder.join("bank.json"), CONTRACT)?)
         })?;
@@ -178,3 +183,13 @@ const PATHS: &str = r#"{
     "/v1/cards/{pan}": { "get": { "responses": {} } }
   }
 }"#;
+
+/// Rules that match nearly everything, and say what they matched wherever a rule can say something.
+const RULES: &str = r#"
+SecRuleEngine On
+SecRequestBodyAccess On
+SecRule REQUEST_HEADERS|REQUEST_HEADERS_NAMES|REQUEST_COOKIES|REQUEST_URI "@rx ([A-Za-z0-9]{12})" \
+    "id:900001,phase:1,pass,log,capture,msg:'seen %{TX.1} of %{MATCHED_VAR}',logdata:'%{MATCHED_VAR}',tag:'%{MATCHED_VAR}',setvar:'tx.seen=%{MATCHED_VAR}'"
+SecRule ARGS|ARGS_NAMES|REQUEST_BODY "@rx ([A-Za-z0-9]{12})" \
+    "id:900002,phase:2,deny,status:403,log,capture,msg:'found %{TX.1} of %{MATCHED_VAR} in %{MATCHED_VAR_NAME}',logdata:'%{MATCHED_VAR}'"
+"#;
