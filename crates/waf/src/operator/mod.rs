@@ -19,7 +19,11 @@ use crate::{
     files::Files,
     inject,
     operator::{
-        address::Addresses, pattern::Pattern, personal::Personal, phrase::Phrases, substring::Comparison,
+        address::Addresses,
+        pattern::{Automata, Pattern},
+        personal::Personal,
+        phrase::Phrases,
+        substring::Comparison,
     },
 };
 
@@ -43,6 +47,7 @@ pub struct OperatorContext {
     fingerprint: Option<inject::Fingerprint>,
     span: Option<(usize, usize)>,
     expanded: expanding::Compiled,
+    automata: Automata,
 }
 
 impl OperatorContext {

@@ -38,7 +38,7 @@ impl Personal {
         let mut budget = value.len() * 2 + CANDIDATE_BYTES;
         let mut from = 0;
         for _ in 0..CANDIDATES {
-            let Some((start, end)) = self.pattern.find_at(value, from) else { return false };
+            let Some((start, end)) = self.pattern.find_at(value, from, context) else { return false };
             if (self.check)(value.get(start..end).unwrap_or_default()) {
                 context.captured(start, end);
                 return true;

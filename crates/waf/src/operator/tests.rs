@@ -238,6 +238,29 @@ fn macros_are_expanded_by_the_caller() {
     assert!(context.expanded.len() <= 32);
 }
 
+/// What a worker builds while it searches stays within its budget, whatever is searched for.
+#[test]
+fn automata_of_many_expressions_stay_small() {
+    let operators: Vec<_> = (0..200)
+        .map(|index| compile("rx", &format!("(?i)[a-f]{{3}}.{{0,30}}x{index}y[0-9]{{2,9}}")).unwrap())
+        .collect();
+    let mut context = OperatorContext::for_capturing();
+    let mut state = 1_u32;
+    let mut value = Vec::new();
+    for _ in 0..4000 {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        value.push(b"abcdefxy0123456789"[(state >> 16) as usize % 18]);
+    }
+    value.extend_from_slice(b"abc x77y123 abc x199y45");
+    for _ in 0..2 {
+        for (index, operator) in operators.iter().enumerate() {
+            let found = operator.matches(&value, &mut context);
+            assert!(found || !matches!(index, 77 | 199), "{index}");
+            assert!(context.automata.bytes() <= 6 << 20, "{}", context.automata.bytes());
+        }
+    }
+}
+
 #[test]
 fn what_is_refused_is_refused_by_name() {
     for (name, reason) in [

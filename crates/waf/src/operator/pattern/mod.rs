@@ -1,24 +1,21 @@
 //! Regular expressions: `@rx` and `@rxGlobal`.
 
+mod expression;
 mod native;
 mod pcre;
 
-use regex::bytes::{Regex, RegexBuilder};
-
 use self::native::Native;
-pub(super) use self::pcre::translate;
+pub(super) use self::{
+    expression::{Automata, Expression},
+    pcre::translate,
+};
 use super::{GROUPS, OperatorContext};
-
-/// What one compiled expression may take: twice what the largest of the Core Rule Set takes.
-const PROGRAM_BYTES: usize = 8 << 20;
-/// What the lazily built automaton of one expression may take per thread that runs it.
-const AUTOMATON_BYTES: usize = 1 << 20;
 
 /// One regular expression over bytes. It sees the value as one line (`.` is any byte, `^` and `$` are its ends) and
 /// knows no letters beyond ASCII, as `ModSecurity` 2 and the Core Rule Set have it.
 #[derive(Debug)]
 pub(super) enum Pattern {
-    Regex(Box<Regex>),
+    Expression(Box<Expression>),
     Native(Native),
 }
 
@@ -32,14 +29,14 @@ impl Pattern {
         let plain = native::plain(argument);
         match Native::of(&plain) {
             Some(native) => Ok(Self::Native(native)),
-            None => Ok(Self::Regex(Box::new(build(&translate(&plain)?)?))),
+            None => Ok(Self::Expression(Box::new(Expression::compile(&translate(&plain)?)?))),
         }
     }
 
     /// The translated expression, unless it is an equivalent.
-    pub(super) fn expression(&self) -> Option<&str> {
+    pub(super) const fn expression(&self) -> Option<&str> {
         match self {
-            Self::Regex(regex) => Some(regex.as_str()),
+            Self::Expression(expression) => Some(expression.text()),
             Self::Native(_) => None,
         }
     }
@@ -48,11 +45,13 @@ impl Pattern {
     pub(super) fn matches(&self, value: &[u8], context: &mut OperatorContext) -> bool {
         match self {
             Self::Native(native) => native.matches(value, context),
-            Self::Regex(regex) => {
-                let Some(found) = regex.find(value) else { return false };
-                context.captured(found.start(), found.end());
-                if context.capturing && regex.captures_len() > 1 {
-                    groups(regex, value, found.start(), 0, context);
+            Self::Expression(expression) => {
+                let Some((start, end)) = expression.find(value, 0, &mut context.automata) else {
+                    return false;
+                };
+                context.captured(start, end);
+                if context.capturing && expression.groups() > 1 {
+                    capture(expression, value, start, 0, context);
                 }
                 true
             }
@@ -62,64 +61,44 @@ impl Pattern {
     /// Gathers the groups of every match, one after the other, until all [`GROUPS`] places are taken.
     #[inline(never)]
     pub(super) fn matches_all(&self, value: &[u8], context: &mut OperatorContext) -> bool {
-        let Self::Regex(regex) = self else { return self.matches(value, context) };
+        let Self::Expression(expression) = self else { return self.matches(value, context) };
         if !context.capturing {
             return self.matches(value, context);
         }
         let mut place = 0;
         let mut from = 0;
-        while place < GROUPS && from <= value.len() {
-            let Some(found) = regex.find_at(value, from) else { break };
-            let empty = found.start() == found.end();
+        while place < GROUPS {
+            let Some((start, end)) = expression.find(value, from, &mut context.automata) else { break };
             if place == 0 {
-                context.found(found.start(), found.end());
+                context.found(start, end);
             }
             // An empty match counts only where it is the first.
-            if !empty || place == 0 {
-                place = groups(regex, value, found.start(), place, context);
+            if start < end || place == 0 {
+                capture(expression, value, start, place, context);
+                place += expression.groups();
             }
-            from = found.end() + usize::from(empty);
+            from = end + usize::from(start == end);
         }
         place > 0
     }
 
     /// The first match at or after `from`.
-    pub(super) fn find_at(&self, value: &[u8], from: usize) -> Option<(usize, usize)> {
+    pub(super) fn find_at(
+        &self,
+        value: &[u8],
+        from: usize,
+        context: &mut OperatorContext,
+    ) -> Option<(usize, usize)> {
         match self {
-            Self::Regex(regex) => {
-                let found = regex.find_at(value, from)?;
-                Some((found.start(), found.end()))
-            }
+            Self::Expression(expression) => expression.find(value, from, &mut context.automata),
             Self::Native(_) => None,
         }
     }
 }
 
-/// Notes the groups of the match that begins at `start`, the first of them in `place`; gives the place after them.
-fn groups(regex: &Regex, value: &[u8], start: usize, place: usize, context: &mut OperatorContext) -> usize {
-    let Some(captures) = regex.captures_at(value, start) else { return place };
-    for (index, group) in captures.iter().enumerate().take(GROUPS) {
-        context.set_group(place + index, group.map(|group| (group.start(), group.end())));
-    }
-    place + captures.len()
-}
-
-/// Compiles a translated expression within the limits above.
-pub(super) fn build(expression: &str) -> Result<Regex, String> {
-    RegexBuilder::new(expression)
-        .unicode(false)
-        .dot_matches_new_line(true)
-        .size_limit(PROGRAM_BYTES)
-        .dfa_size_limit(AUTOMATON_BYTES)
-        .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(limit) => {
-                format!("the expression takes more than {limit} bytes compiled: use smaller repetitions")
-            }
-            error => {
-                let text = error.to_string();
-                let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                format!("no regular expression: {reason}")
-            }
-        })
+/// Notes the groups of the match that begins at `start`, the first of them in `place`.
+fn capture(expression: &Expression, value: &[u8], start: usize, place: usize, context: &mut OperatorContext) {
+    let mut automata = std::mem::take(&mut context.automata);
+    expression.capture(value, start, &mut automata, |index, group| context.set_group(place + index, group));
+    context.automata = automata;
 }
