@@ -35,7 +35,6 @@ const TO_COME: &[&str] = &[
     "tenants",
     "threat_intel",
     "validation",
-    "waf",
 ];
 
 /// Whether a name belongs to a feature that this version does not have.
@@ -49,6 +48,13 @@ pub(crate) fn unknown_key(key: &str, known: &[&str]) -> (String, String) {
         return (
             format!("`{key}` is not available in this version"),
             format!("remove `{key}` from the policy"),
+        );
+    }
+    let is_guard = bartizan_guards::REGISTRY.iter().any(|guard| guard.id == key && key != "identity");
+    if is_guard && known.contains(&"guards") {
+        return (
+            format!("`{key}` is a guard, and does not stand here"),
+            format!("write it below `guards`: `guards: {{ {key}: .. }}`"),
         );
     }
     let allowed = allowed(known);
@@ -137,6 +143,6 @@ mod tests {
 
     #[test]
     fn features_to_come_are_refused_by_name() {
-        assert_eq!(unknown_key("waf", &["cors"]).0, "`waf` is not available in this version");
+        assert_eq!(unknown_key("ownership", &["cors"]).0, "`ownership` is not available in this version");
     }
 }

@@ -61,14 +61,15 @@ apis:
 #[test]
 fn the_rendered_text_shows_file_line_and_help() {
     let rejected =
-        compile("apis:\n  - name: shop\n    upstream: 127.0.0.1:3000\n    waf: {}\n").err().unwrap();
+        compile("apis:\n  - name: shop\n    upstream: 127.0.0.1:3000\n    ownership: {}\n    waf: {}\n").err().unwrap();
     let text = render(&rejected.diagnostics, &rejected.sources, false);
     assert!(text.contains("--> bartizan.yaml:3:15"), "{text}");
     assert!(text.contains("3 |     upstream: 127.0.0.1:3000"), "{text}");
     assert!(text.contains("^^^^^^^^^^^^^^"), "{text}");
     assert!(text.contains("help: write `http://host:port` or `https://host:port`"), "{text}");
-    assert!(text.contains("`waf` is not available in this version"), "{text}");
-    assert!(text.contains("2 errors, 1 warning"), "{text}");
+    assert!(text.contains("`ownership` is not available in this version"), "{text}");
+    assert!(text.contains("write it below `guards`: `guards: { waf: .. }`"), "{text}");
+    assert!(text.contains("3 errors, 1 warning"), "{text}");
     assert!(!text.contains('\u{1b}'));
     assert!(render(&rejected.diagnostics, &rejected.sources, true).contains('\u{1b}'));
 }
@@ -85,7 +86,7 @@ fn features_to_come_are_refused_by_name() {
     for (text, message) in cases {
         about(&bad(&format!("{text}{API}")), message);
     }
-    for guard in ["waf", "access", "ownership", "step_up"] {
+    for guard in ["access", "ownership", "step_up"] {
         about(
             &bad(&format!("{API}    guards: {{ {guard}: {{}} }}\n")),
             &format!("`{guard}` is not available"),

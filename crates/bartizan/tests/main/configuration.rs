@@ -124,7 +124,7 @@ fn an_issuer_that_is_wrong_is_told_once() {
 #[test]
 fn features_to_come_are_refused_by_name() {
     let guards =
-        "guards: { waf: {}, access: {}, ownership: {}, step_up: {}, ip_access: { deny: ['feed:drop'] } }";
+        "guards: { access: {}, ownership: {}, step_up: {}, ip_access: { deny: ['feed:drop'] } }";
     let text = format!(
         "listeners: [{{ address: '127.0.0.1:1', tls: {{ acme: {{ domains: [a] }} }} }}]\n\
          storage: postgres://db/x\nshared_state: redis://cache\n\
@@ -138,7 +138,6 @@ fn features_to_come_are_refused_by_name() {
             "`redis`",
             "`mtls`",
             "`exclusions`",
-            "`waf`",
             "`access`",
             "`ownership`",
             "`step_up`",
