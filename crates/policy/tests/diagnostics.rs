@@ -61,7 +61,9 @@ apis:
 #[test]
 fn the_rendered_text_shows_file_line_and_help() {
     let rejected =
-        compile("apis:\n  - name: shop\n    upstream: 127.0.0.1:3000\n    ownership: {}\n    waf: {}\n").err().unwrap();
+        compile("apis:\n  - name: shop\n    upstream: 127.0.0.1:3000\n    ownership: {}\n    waf: {}\n")
+            .err()
+            .unwrap();
     let text = render(&rejected.diagnostics, &rejected.sources, false);
     assert!(text.contains("--> bartizan.yaml:3:15"), "{text}");
     assert!(text.contains("3 |     upstream: 127.0.0.1:3000"), "{text}");

@@ -123,8 +123,7 @@ fn an_issuer_that_is_wrong_is_told_once() {
 
 #[test]
 fn features_to_come_are_refused_by_name() {
-    let guards =
-        "guards: { access: {}, ownership: {}, step_up: {}, ip_access: { deny: ['feed:drop'] } }";
+    let guards = "guards: { access: {}, ownership: {}, step_up: {}, ip_access: { deny: ['feed:drop'] } }";
     let text = format!(
         "listeners: [{{ address: '127.0.0.1:1', tls: {{ acme: {{ domains: [a] }} }} }}]\n\
          storage: postgres://db/x\nshared_state: redis://cache\n\
