@@ -78,6 +78,8 @@ enum Command {
         after_help = "A refusal names its event in `instance` and in the field `X-Bartizan-Event`. Examples:\n  bartizan why 01M80E09JJH2GAJP9MY4AA1DPC\n  bartizan why --last                     the newest refusal\n  bartizan why --list 50 --output json    the newest ones, for a program\n\nThe steps of exchanges that simply passed are kept by `bartizan run --trace`."
     )]
     Why(commands::why::Args),
+    /// Tell which rules look for attacks, show one, and run their tests.
+    Rules(Box<commands::rules::Args>),
     /// Prove that what is meant to block blocks: probes through the live path, to an echo inside the process.
     Doctor(commands::doctor::Args),
     /// Create, list, rotate and revoke API keys.
@@ -112,6 +114,7 @@ fn main() -> ExitCode {
         Command::Init(args) => commands::init::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Why(args) => commands::why::run(args),
+        Command::Rules(args) => commands::rules::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Keys(args) => commands::keys::run(args),
         Command::Ban(args) => commands::ban::run(args),

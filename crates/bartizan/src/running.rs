@@ -8,7 +8,7 @@ use bartizan_model::{
     Clock, Event, Mode,
     services::{Bans, EventStore},
 };
-use bartizan_policy::{CompileOptions, Loaded, Snapshot, Source, compile, render};
+use bartizan_policy::{CompileOptions, Loaded, Snapshot, Source, compile, render, snapshot::Api};
 use bartizan_store::{
     State,
     system::{SystemClock, SystemRandom},
@@ -256,6 +256,7 @@ fn summary(snapshot: &Snapshot) -> String {
         if !watched.is_empty() {
             lines.push(format!("  only watched: {}", watched.join(", ")));
         }
+        lines.extend(rule_sets(api));
         let unknown = match api.unknown_operations {
             bartizan_policy::snapshot::UnknownOperations::Deny => "refused",
             bartizan_policy::snapshot::UnknownOperations::Monitor => "only watched",
@@ -264,6 +265,20 @@ fn summary(snapshot: &Snapshot) -> String {
         lines.push(format!("  unknown operations: {unknown}"));
     }
     lines.join("\n")
+}
+
+/// Which rules look for attacks in an API, and where they are from: one line for each set of them.
+fn rule_sets(api: &Api) -> Vec<String> {
+    let mut lines = Vec::new();
+    for waf in api.operations.all().filter_map(|operation| operation.guards.waf.active()) {
+        for origin in waf.origins() {
+            let line = format!("  rules: {origin}");
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    lines
 }
 
 /// A store, and somebody who sees what is stored.

@@ -11,11 +11,30 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use indexmap::IndexMap;
 use serde::Deserialize;
 
+use crate::{Observed, Stage};
+
 /// Where every request in process comes from and goes to: rules that look at addresses find loopback, as over sockets.
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
 
 /// When every request in process arrives, milliseconds since 1970: the same in each run.
 const NOW: u64 = 1_700_000_000_000;
+
+impl Stage {
+    /// Runs it in process, and judges.
+    ///
+    /// # Errors
+    /// What came otherwise, in one line.
+    pub fn run(&self, program: &Arc<Program>, worker: &mut Worker) -> Result<(), String> {
+        let mut observed = Observed::default();
+        if self.expected.wants_refusal() && is_refused(&self.request) {
+            observed.refused = true;
+        } else if self.expected.asks_rules() {
+            let inspection = inspect(&self.request, program, worker);
+            observed = Observed::of(&inspection.ok_or("the bytes are no request")?);
+        }
+        self.expected.judge(&observed)
+    }
+}
 
 /// Runs a request and the response that it asks for through the rules. `None` where the bytes are no request at all.
 #[must_use]

@@ -21,6 +21,8 @@ pub struct QuickStart {
     pub profile: Option<Profile>,
     /// The OpenAPI document, a path.
     pub contract: Option<String>,
+    /// The folder of the OWASP Core Rule Set; `None` looks for no attacks.
+    pub crs: Option<String>,
     /// The directory of the database, the audit log and the admin token, a path; `None` for `var`.
     pub state: Option<String>,
     /// The admin API's address; `None` for `127.0.0.1:9440`.
@@ -38,6 +40,7 @@ impl QuickStart {
             mode: None,
             profile: None,
             contract: None,
+            crs: None,
             state: None,
             admin: None,
         }
@@ -135,13 +138,34 @@ impl QuickStart {
              \x20     # Bounds on bodies, queries and headers; every setting has a default.\n\
              \x20     request_limits: {}\n\
              \x20     # What browsers are told: no sniffing, no framing.\n\
-             \x20     security_headers: {}\n\
-             \x20     # How much one client may ask. Choose what your API needs.\n\
+             \x20     security_headers: {}\n",
+        );
+        self.write_waf(text);
+        text.push_str(
+            "\x20     # How much one client may ask. Choose what your API needs.\n\
              \x20     # rate_limit:\n\
              \x20     #   - { name: per-address, key: ip, rate: 100/s, burst: 200 }\n\
              \x20   # operations:\n\
              \x20   #   - match: POST /login\n\
              \x20   #     guards: { rate_limit: [{ name: guesses, key: ip, rate: 10/m }] }\n",
+        );
+    }
+
+    /// Rules may take what is legitimate for an attack: unless somebody asks for it, they refuse nothing.
+    fn write_waf(&self, text: &mut String) {
+        let Some(folder) = &self.crs else {
+            text.push_str(
+                "\x20     # Attacks in requests, by the OWASP Core Rule Set (Debian's package `modsecurity-crs`).\n\
+                 \x20     # waf: { rules: [crs], paranoia: 1, mode: monitor }\n",
+            );
+            return;
+        };
+        let mode = if self.mode.is_none() { ", mode: monitor" } else { "" };
+        let _ = write!(
+            text,
+            "\x20     # Attacks in requests, by the OWASP Core Rule Set. Watch what it finds before it may refuse.\n\
+             \x20     waf: {{ rules: [crs], crs: {}{mode} }}\n",
+            quoted(&format!("file:{folder}")),
         );
     }
 }

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod init;
 pub mod keys;
 pub mod mode;
+pub mod rules;
 pub mod run;
 pub mod sample;
 pub mod schema;

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bartizan_guards::waf::DEBIAN;
 use bartizan_model::{Mode, Profile};
 use bartizan_policy::{QuickStart, Source};
 use clap::ValueEnum;
@@ -49,7 +50,8 @@ pub struct Args {
     /// An OpenAPI document: its paths and methods are what exists, anything else is refused.
     #[arg(long, value_name = "FILE", requires = "upstream")]
     pub contract: Option<PathBuf>,
-    /// A folder with the OWASP Core Rule Set (not available in this version).
+    /// The folder of the OWASP Core Rule Set, which looks for attacks; it has `rules/` and `crs-setup.conf`
+    /// [default: Debian's package `modsecurity-crs`, where it is installed].
     #[arg(long, value_name = "DIR", requires = "upstream")]
     pub crs: Option<PathBuf>,
     /// The state directory: database, audit log, admin token [default: `var`].
@@ -86,9 +88,6 @@ pub enum ProfileFlag {
 
 /// Runs the gateway until it is told to stop: 0 after a clean drain, 78 for a bad configuration.
 pub fn run(args: Args) -> ExitCode {
-    if args.crs.is_some() {
-        return config_error("`--crs` is not available in this version: it has no WAF; leave the flag out");
-    }
     if args.upstream.is_none() && args.config.is_none() && !Path::new(CONFIG).exists() {
         return config_error(&format!(
             "there is no `{CONFIG}` here; name one by `--config`, write one by `bartizan init`, or do without: \
@@ -170,12 +169,18 @@ fn source(args: &Args) -> Source {
                     ProfileFlag::Strict => Profile::Strict,
                 }),
                 contract: args.contract.as_ref().map(path),
+                crs: args.crs.as_ref().map(path).or_else(installed_crs),
                 ..QuickStart::new(upstream.as_str())
             };
             quick.source()
         }
         None => Source::file(args.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG))),
     }
+}
+
+/// The folder of the Core Rule Set that this machine has.
+pub fn installed_crs() -> Option<String> {
+    Path::new(DEBIAN).join("rules").is_dir().then(|| DEBIAN.to_owned())
 }
 
 async fn serve(args: Args) -> ExitCode {

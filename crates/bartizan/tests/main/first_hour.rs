@@ -80,8 +80,6 @@ fn features_to_come_are_refused_by_name() {
         "storage: memory\nshared_state: redis://127.0.0.1\napis: [{ name: a, upstream: \"http://127.0.0.1:1\" }]\n",
         &["redis"],
     );
-    let dir = tempfile::tempdir().unwrap();
-    told(dir.path(), &["run", "--upstream", "http://127.0.0.1:1", "--crs", "rules"], &["crs"]);
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod operators;
 mod peers_tls;
 mod protection;
 mod reloads;
+mod rules;
 mod sample;
 mod semantics;
 mod simulate;

@@ -1,6 +1,6 @@
 //! From settings to rules: the files, what the policy sets on top of them, and the exclusions.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use bartizan_model::{CompileContext, Diagnostic, Diagnostics, FileReference, Timestamp};
 use bartizan_waf::{
@@ -10,10 +10,16 @@ use bartizan_waf::{
 };
 use time::{Date, macros::format_description};
 
-use super::config::{Config, Exclusion, RuleSource};
+use super::{
+    Waf,
+    config::{Config, Exclusion, RuleSource},
+};
 
 /// Where Debian's package `modsecurity-crs` puts the Core Rule Set.
 pub const DEBIAN: &str = "/usr/share/modsecurity-crs";
+
+/// With what the names of texts begin that stand for settings.
+const SETTING: &str = "bartizan: ";
 
 /// Where it puts the set-up.
 const DEBIAN_SETUP: &str = "/etc/modsecurity/crs/crs-setup.conf";
@@ -24,6 +30,73 @@ const API_DEFAULTS: &str = "SecAction \"id:1000001,phase:1,pass,nolog,\
 
 /// Numbers of the rules that stand for settings: below what rule sets use.
 const FIRST_ID: u64 = 1_000_010;
+
+/// Where some of a block's rules were read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The folder of the rule files, as the policy names it.
+    pub folder: String,
+    /// What the rules call their version: `OWASP_CRS/4.29.0`. `None` where they say nothing.
+    pub version: Option<String>,
+    /// How many rules.
+    pub rules: usize,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let version = self.version.as_deref().unwrap_or("rules without a version");
+        let plural = if self.rules == 1 { "" } else { "s" };
+        write!(f, "{version} from `{}`, {} rule{plural}", self.folder, self.rules)
+    }
+}
+
+impl Waf {
+    /// The rules, with their places.
+    #[must_use]
+    pub fn rules(&self) -> &RuleSet {
+        self.program.rules()
+    }
+
+    /// What the policy leaves out of the rules.
+    #[must_use]
+    pub fn exclusions(&self) -> &[Exclusion] {
+        &self.settings.exclusions
+    }
+
+    /// Where the rules were read, folder by folder; what stands for settings of the policy is not counted.
+    #[must_use]
+    pub fn origins(&self) -> Vec<Origin> {
+        let mut folders: BTreeMap<&str, (Option<&str>, usize)> = BTreeMap::new();
+        for rule in &self.rules().rules {
+            if is_setting(&rule.place.file) {
+                continue;
+            }
+            let folder = rule.place.file.rsplit_once('/').map_or(".", |(folder, _)| folder);
+            let known = folders.entry(folder).or_default();
+            known.0 = known.0.or(rule.ver.as_deref());
+            known.1 += 1;
+        }
+        let origin = |(folder, (version, rules)): (&str, (Option<&str>, usize))| Origin {
+            folder: folder.to_owned(),
+            version: version.map(str::to_owned),
+            rules,
+        };
+        // The set-up of the Core Rule Set stands in a folder of its own, but is part of it.
+        let is_setup = |origin: &Origin| {
+            self.rules().rules.iter().all(|rule| {
+                let place = rule.place.file.rsplit_once('/').map_or((".", &*rule.place.file), |place| place);
+                place.0 != origin.folder || place.1.starts_with("crs-setup.conf")
+            })
+        };
+        folders.into_iter().map(origin).filter(|origin| !is_setup(origin)).collect()
+    }
+}
+
+/// Whether a rule's file is no file, but a setting of the policy.
+#[must_use]
+pub fn is_setting(file: &str) -> bool {
+    file.starts_with(SETTING)
+}
 
 /// Compiles the rules of a block.
 pub(super) fn compile(config: &Config, context: &CompileContext<'_>) -> Result<Arc<Program>, Diagnostics> {
@@ -263,7 +336,9 @@ fn find(config: &Config, context: &CompileContext<'_>) -> Result<Found, Diagnost
             "rules",
             format!("the OWASP Core Rule Set is not in `{folder}`: there is no folder `rules` in it"),
         )
-        .help("install Debian's package `modsecurity-crs`, or name its folder by `crs: file:..`"));
+        .help(
+            "install Debian's package `modsecurity-crs`, or name its folder by `crs: file:..` or `--crs`",
+        ));
     }
     let setups = [
         format!("{folder}/crs-setup.conf"),
