@@ -1,4 +1,4 @@
-//! What inspecting a request costs: `cargo run --release -p bartizan-waf --example cost -- FOLDER [LEVEL]`, where FOLDER has
+//! What inspecting a request costs: `cargo run --release -p bartizan-waf --example cost -- FOLDER [LEVEL [NAME]]`, where FOLDER has
 //! `crs-setup.conf.example` and `rules` of the Core Rule Set. Microseconds of one core, the best of several rounds.
 #![allow(
     clippy::unwrap_used,
@@ -40,6 +40,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().expect("the folder of the rule set");
     let level = arguments.next().unwrap_or_else(|| "1".to_owned());
+    let only = arguments.next();
     let began = Instant::now();
     let files = Folder(folder);
     let mut loader = Loader::new(&files);
@@ -50,7 +51,10 @@ fn main() {
     println!("load: {:?}", began.elapsed());
     let plain = Program::plain(rules);
     for (name, target, body) in workloads() {
-        let (best, told) = measure(&fast, &target, &body, 2000);
+        if only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
+            continue;
+        }
+        let (best, told) = measure(&fast, &target, &body, if only.is_some() { 100 } else { 2000 });
         let (slow, plainly) = measure(&plain, &target, &body, 20);
         assert_eq!(told, plainly);
         println!("{name}: {best:.1} us (plain {slow:.0} us), rules told: {told:?}");

@@ -151,12 +151,17 @@ impl Live {
     }
 
     pub(super) fn matches(&mut self, variable: Variable, part: &[u8], value: &[u8]) {
-        self.matched = Matched { variable: Some(variable), part: part.into(), value: value.into() };
+        let matched = || Matched {
+            variable: Some(variable),
+            part: SmallVec::from_slice(part),
+            value: SmallVec::from_slice(value),
+        };
+        self.matched = matched();
         let fits =
             self.matched_bytes + value.len() <= MAX_MATCHED_BYTES && self.matched_all.len() < MAX_MATCHED;
         if fits || self.matched_all.is_empty() {
             self.matched_bytes += value.len();
-            self.matched_all.push(self.matched.clone());
+            self.matched_all.push(matched());
         }
     }
 

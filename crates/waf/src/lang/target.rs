@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::{source::Fault, xpath::XPath};
@@ -43,6 +44,8 @@ pub enum Selector {
         source: Arc<str>,
         /// Compiled, without regard to case.
         pattern: Regex,
+        /// In lower case, what every name that matches has in it: most names are told apart by it alone.
+        literal: Box<[u8]>,
     },
     /// A path into an XML document.
     Path(Arc<XPath>),
@@ -67,7 +70,11 @@ impl Selector {
         match self {
             Selector::All => true,
             Selector::Name(wanted) => wanted.eq_ignore_ascii_case(name),
-            Selector::Pattern { pattern, .. } => pattern.is_match(name),
+            Selector::Pattern { pattern, literal, .. } => {
+                // Names with capitals may have the literal in another case.
+                let may = name.iter().any(u8::is_ascii_uppercase) || memmem::find(name, literal).is_some();
+                may && pattern.is_match(name)
+            }
             Selector::Path(path) => path.source().as_bytes() == name,
         }
     }
@@ -255,12 +262,29 @@ impl Target {
             .size_limit(PATTERN_SIZE)
             .build();
         match pattern {
-            Ok(pattern) => Ok(Selector::Pattern { source: Arc::from(source), pattern }),
+            Ok(pattern) => {
+                let literal = literal(source).to_ascii_lowercase().into_bytes().into();
+                Ok(Selector::Pattern { source: Arc::from(source), pattern, literal })
+            }
             Err(error) => Err(Fault::new(
                 format!("the pattern `/{source}/` cannot be used: {}", reason(&error)),
                 "write a pattern without look-around and back-references",
             )),
         }
+    }
+}
+
+/// Letters, digits and `_` at the start of a pattern, where nothing behind them can make them optional.
+fn literal(pattern: &str) -> &str {
+    let rest = pattern.strip_prefix('^').unwrap_or(pattern);
+    let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let end = rest.find(|letter| !is_letter(letter)).unwrap_or(rest.len());
+    let (word, behind) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    match behind.as_bytes().first() {
+        _ if pattern.contains('|') => "",
+        // The last letter may be missing.
+        Some(b'*' | b'?' | b'{') => word.get(..word.len().saturating_sub(1)).unwrap_or_default(),
+        _ => word,
     }
 }
 
@@ -298,6 +322,26 @@ mod tests {
         );
         assert!(targets.excludes(Variable::Args, b"X"));
         assert!(!targets.excludes(Variable::Args, b"y"));
+    }
+
+    #[test]
+    fn the_literal_of_a_pattern_is_in_every_match() {
+        for (pattern, expected) in [
+            ("^header_name_920450_", "header_name_920450_"),
+            ("paramcounter_.*", "paramcounter_"),
+            ("CONTENT_TYPES_*", "CONTENT_TYPES"),
+            ("a|b", ""),
+            ("^tok", "tok"),
+            ("(a)", ""),
+            ("ab{0}", "a"),
+        ] {
+            assert_eq!(literal(pattern), expected, "{pattern}");
+        }
+        let targets = Targets::parse("TX:/^Score_[0-9]/").unwrap();
+        let selector = &targets.included[0].selector;
+        assert!(
+            selector.selects(b"score_1") && selector.selects(b"SCORE_1") && !selector.selects(b"score_x")
+        );
     }
 
     #[test]

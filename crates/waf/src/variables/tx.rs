@@ -20,6 +20,8 @@ type Values = IndexMap<Box<[u8]>, Value, ahash::RandomState>;
 /// What every inspection begins with is shared ([`Tx::share`]); only what differs from it is kept of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Tx {
+    /// `TX.0` to `TX.9`, which captures set and remove all the time.
+    digits: [Option<Value>; 10],
     base: Option<Arc<Values>>,
     /// For each variable of `base`, what became of it.
     changed: Vec<Change>,
@@ -40,14 +42,20 @@ impl Tx {
     /// The same variables, so that copies of them cost next to nothing.
     #[must_use]
     pub fn share(&self) -> Self {
-        let all: Values = self.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let named = self.iter().filter(|(name, _)| digit(name).is_none());
+        let all: Values = named.map(|(name, value)| (name.into(), Value::from_slice(value))).collect();
         let changed = vec![Change::Same; all.len()];
-        Tx { base: Some(Arc::new(all)), changed, own: Values::default(), total: self.total, full: self.full }
+        let digits = self.digits.clone();
+        let base = Some(Arc::new(all));
+        Tx { digits, base, changed, own: Values::default(), total: self.total, full: self.full }
     }
 
     /// The value of `name`.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        if let Some(digit) = digit(name) {
+            return self.digits.get(digit)?.as_ref().map(|value| value.as_slice());
+        }
         let name = lower(name);
         if let Some((index, value)) = self.in_base(&name) {
             match self.changed.get(index) {
@@ -71,16 +79,21 @@ impl Tx {
             return;
         }
         self.total = total;
+        let value = Value::from_slice(value);
+        if let Some(place) = digit(&name).and_then(|digit| self.digits.get_mut(digit)) {
+            *place = Some(value);
+            return;
+        }
         if let Some((index, _)) = self.in_base(&name)
             && let Some(change @ (Change::Same | Change::To(_))) = self.changed.get_mut(index)
         {
-            *change = Change::To(value.into());
+            *change = Change::To(value);
             return;
         }
         match self.own.get_mut(&*name) {
-            Some(place) => *place = value.into(),
+            Some(place) => *place = value,
             None => {
-                self.own.insert(Box::from(&*name), value.into());
+                self.own.insert(Box::from(&*name), value);
             }
         }
     }
@@ -90,6 +103,10 @@ impl Tx {
         let name = lower(name);
         let Some(length) = self.get(&name).map(<[u8]>::len) else { return };
         self.total -= length;
+        if let Some(place) = digit(&name).and_then(|digit| self.digits.get_mut(digit)) {
+            *place = None;
+            return;
+        }
         if let Some((index, _)) = self.in_base(&name)
             && let Some(change @ (Change::Same | Change::To(_))) = self.changed.get_mut(index)
         {
@@ -99,15 +116,17 @@ impl Tx {
         self.own.shift_remove(&*name);
     }
 
-    /// All variables in the order in which they were first set.
+    /// All variables: captures, then the others in the order in which they were first set.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let digits = self.digits.iter().zip(DIGITS);
+        let captures = digits.filter_map(|(value, name)| Some((&name[..], value.as_ref()?.as_slice())));
         let base = self.base.iter().flat_map(|base| base.iter()).zip(&self.changed);
         let shared = base.filter_map(|((name, value), change)| match change {
             Change::Same => Some((&**name, value.as_slice())),
             Change::To(value) => Some((&**name, value.as_slice())),
             Change::Removed => None,
         });
-        shared.chain(self.own.iter().map(|(name, value)| (&**name, value.as_slice())))
+        captures.chain(shared).chain(self.own.iter().map(|(name, value)| (&**name, value.as_slice())))
     }
 
     /// Whether something could not be set.
@@ -119,6 +138,17 @@ impl Tx {
     fn in_base(&self, name: &[u8]) -> Option<(usize, &[u8])> {
         let (index, _, value) = self.base.as_ref()?.get_full(name)?;
         Some((index, value))
+    }
+}
+
+/// The names of captures.
+const DIGITS: &[[u8; 1]; 10] = &[*b"0", *b"1", *b"2", *b"3", *b"4", *b"5", *b"6", *b"7", *b"8", *b"9"];
+
+/// The number that a name is, where it is one digit.
+fn digit(name: &[u8]) -> Option<usize> {
+    match name {
+        [digit @ b'0'..=b'9'] => Some(usize::from(digit - b'0')),
+        _ => None,
     }
 }
 
