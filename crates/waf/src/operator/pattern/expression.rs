@@ -16,7 +16,7 @@ const PROGRAM_BYTES: usize = 8 << 20;
 const AUTOMATON_BYTES: usize = 1 << 20;
 /// What the automata of all expressions may take in one worker. Where that is not enough, some go, whichever they are:
 /// were it those that were not used for longest, rules that are tried one after the other would drop each other's.
-const WORKER_BYTES: usize = 6 << 20;
+const WORKER_BYTES: usize = 4 << 20;
 
 /// Each expression has a number of its own, by which workers keep its automaton.
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
