@@ -45,6 +45,9 @@ apis:
         guards: { rate_limit: [{ name: guesses, key: ip, rate: 5/m }] }
 "#;
 
+/// One of its lines, in whose place a test mounts something else.
+const REQUEST_LIMITS: &str = "      request_limits: { max_body: 1MiB }\n";
+
 fn good(upstream: &str) -> String {
     GOOD.replace("UPSTREAM", upstream)
 }
@@ -55,6 +58,10 @@ fn files(dir: &Path) {
     let key = bartizan_testkit::Signer::new("one").unwrap();
     fs::write(dir.join("jwks.json"), key.jwks().unwrap()).unwrap();
     fs::write(dir.join("published.json"), PUBLISHED).unwrap();
+    let refusing = "SecRule ARGS \"@contains evil\" \"id:1,phase:2,deny,status:403\"\n";
+    fs::write(dir.join("refusing.conf"), refusing).unwrap();
+    fs::write(dir.join("watching.conf"), format!("SecRuleEngine DetectionOnly\n{refusing}")).unwrap();
+    fs::write(dir.join("passing.conf"), refusing.replace("deny,status:403", "pass")).unwrap();
 }
 
 fn running(text: &str) -> Gateway {
@@ -212,6 +219,15 @@ fn each_way_to_break_enforcement_is_named() {
             &["`ip_access`", "`rate_limit`", "POST /login"],
         ),
         (
+            &[("    operations:\n", "    operations:\n      - { match: \"* /**\", inherit: false }\n")],
+            "not_mounted",
+            &[
+                "`identity`, `rate_limit` are mounted by the API and not",
+                "`ip_access`",
+                "bartizan.yaml:24:27",
+            ],
+        ),
+        (
             &[("anonymous: deny\n", "anonymous: allow\n")],
             "anonymous",
             &["callers without any pass as anonymous", "bartizan.yaml:15:7"],
@@ -247,6 +263,16 @@ fn each_way_to_break_enforcement_is_named() {
             &["RFC 7515 appendix A.3", "200 from the echo", "sign with another key"],
         ),
         (
+            &[(REQUEST_LIMITS, "      waf: { rules: [\"file:watching.conf\"] }\n")],
+            "nothing_to_enforce",
+            &["FINDING", "`SecRuleEngine DetectionOnly`", "bartizan.yaml:18:7"],
+        ),
+        (
+            &[(REQUEST_LIMITS, "      waf: { rules: [\"file:passing.conf\"] }\n")],
+            "nothing_to_enforce",
+            &["none of the rules of `waf` refuses anything"],
+        ),
+        (
             &[("max_body: 1MiB", "max_body: 1MiB, max_headers: 0")],
             "benign_refused",
             &["request_limits.headers", "raise `request_limits.max_headers`"],
@@ -268,6 +294,15 @@ fn each_way_to_break_enforcement_is_named() {
     assert!(exit == 78 && text.contains("act as the signed-in user"), "{exit}: {text}");
     let (exit, _) = examine(&good("http://127.0.0.1:9"), &["--state", "var"]);
     assert_eq!(exit, 2, "two places to look at");
+}
+
+#[test]
+fn rules_of_ones_own_are_not_called_idle() {
+    let own = broken(&[(REQUEST_LIMITS, "      waf: { rules: [\"file:refusing.conf\"] }\n")]);
+    let (exit, text) = examine(&own, &[]);
+    assert_eq!(exit, 0, "{text}");
+    assert!(text.contains("the rules of `waf` are your own") && text.contains("[not_probed]"), "{text}");
+    assert!(!text.contains("`waf` is mounted, and its settings refuse nothing"), "{text}");
 }
 
 #[test]

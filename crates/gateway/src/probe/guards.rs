@@ -184,8 +184,9 @@ impl Run {
             return (!offer.probes.hostile.is_empty()).then_some(Lowered { place, part });
         }
         self.doubts(api, targets, place, part);
-        // Limits stand in two places, one of which is often empty.
-        if offer.probes.hostile.is_empty() && part.guard != "rate_limit" {
+        // Limits stand in two places, one of which is often empty. A guard that says itself why it offers nothing has said it.
+        let explained = offer.probes.doubts.iter().any(|doubt| SILENT.contains(&doubt.code));
+        if offer.probes.hostile.is_empty() && part.guard != "rate_limit" && !explained {
             let what = format!("`{}` is mounted, and its settings refuse nothing", part.guard);
             let remark = Remark::new(Level::Note, "nothing_to_enforce", what, "write what it should refuse");
             let labels = targets.iter().filter(|target| target.has(place, part)).flat_map(|t| &t.labels);
@@ -306,6 +307,9 @@ impl Run {
         }
     }
 }
+
+/// Doubts of guards that explain why nothing is offered.
+const SILENT: [&str; 2] = ["nothing_to_enforce", "not_probed"];
 
 /// Guards of which not every probe could be sent, by the guard before them and its reason.
 type Behind = BTreeMap<(&'static str, &'static str), BTreeSet<&'static str>>;

@@ -41,8 +41,10 @@ impl Run {
             let having = targets.iter().filter(|target| target.has(place, part));
             by_guard.entry((part.guard, code, everywhere)).or_default().extend(having);
         }
+        // What the API mounts is measured against what it says itself: a block for everything hides it from all requests.
+        let api_parts = api.operations.without_blocks().map(|operation| operation.guards.parts());
         for target in targets {
-            for (part, above) in target.parts.iter().zip(whole.iter().flatten()) {
+            for (part, above) in target.parts.iter().zip(api_parts.iter().flatten()) {
                 if part.instance == 0 && above.instance != 0 && above.mode != Mode::Off {
                     by_guard.entry((part.guard, "not_mounted", false)).or_default().push(target);
                 }
@@ -66,16 +68,16 @@ impl Run {
             }
             group.1 = place;
         }
-        self.anonymous(api, whole.as_ref());
+        self.anonymous(api, api_parts.as_ref());
         for ((code, labels, _), (guards, place)) in groups {
             self.remark(lowered_remark(api, code, labels, guards, place));
         }
     }
 
     /// Nobody is asked who calls: no guard says that it asks, and whoever meant to have it asked should know.
-    fn anonymous(&mut self, api: &Arc<Api>, whole: Option<&Parts>) {
+    fn anonymous(&mut self, api: &Arc<Api>, api_parts: Option<&Parts>) {
         let mounted = |part: &Part| part.guard == "identity" && part.instance != 0;
-        if whole.is_some_and(|parts| parts.iter().any(mounted)) {
+        if api_parts.is_some_and(|parts| parts.iter().any(mounted)) {
             return;
         }
         let remark = Remark::new(

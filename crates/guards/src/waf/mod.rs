@@ -94,7 +94,7 @@ impl Guard for Waf {
     }
 
     fn probes(&self, _: Timestamp) -> Probes {
-        probes::offer(&self.settings)
+        probes::offer(&self.settings, self.program.rules())
     }
 }
 

@@ -21,6 +21,12 @@ impl OperationTable {
         variants.flat_map(|variants| variants.0.values())
     }
 
+    /// What the API itself says, before any block: a request that nothing names gets it, unless a block is for everything.
+    #[must_use]
+    pub fn without_blocks(&self) -> Option<&Arc<Operation>> {
+        self.unknown.get(&[])
+    }
+
     /// Whether a contract names operations.
     #[must_use]
     pub fn has_contract(&self) -> bool {
