@@ -36,26 +36,26 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     pub upstream: Option<String>,
     /// Where to listen [default: 127.0.0.1:8080].
-    #[arg(long, value_name = "ADDR", requires = "upstream")]
+    #[arg(long, value_name = "ADDR", requires = "upstream", conflicts_with = "config")]
     pub listen: Option<SocketAddr>,
     /// Where the admin API listens [default: 127.0.0.1:9440].
-    #[arg(long, value_name = "ADDR", requires = "upstream")]
+    #[arg(long, value_name = "ADDR", requires = "upstream", conflicts_with = "config")]
     pub admin: Option<SocketAddr>,
     /// Whether findings stop exchanges: hygiene, limits and normalization always do.
-    #[arg(long, value_enum, requires = "upstream")]
+    #[arg(long, value_enum, requires = "upstream", conflicts_with = "config")]
     pub mode: Option<ModeFlag>,
     /// How much the defaults demand.
-    #[arg(long, value_enum, requires = "upstream")]
+    #[arg(long, value_enum, requires = "upstream", conflicts_with = "config")]
     pub profile: Option<ProfileFlag>,
     /// An OpenAPI document: its paths and methods are what exists, anything else is refused.
-    #[arg(long, value_name = "FILE", requires = "upstream")]
+    #[arg(long, value_name = "FILE", requires = "upstream", conflicts_with = "config")]
     pub contract: Option<PathBuf>,
     /// The folder of the OWASP Core Rule Set, which looks for attacks; it has `rules/` and `crs-setup.conf`
     /// [default: Debian's package `modsecurity-crs`, where it is installed].
-    #[arg(long, value_name = "DIR", requires = "upstream")]
+    #[arg(long, value_name = "DIR", requires = "upstream", conflicts_with = "config")]
     pub crs: Option<PathBuf>,
     /// The state directory: database, audit log, admin token [default: `var`].
-    #[arg(long, value_name = "DIR", requires = "upstream")]
+    #[arg(long, value_name = "DIR", requires = "upstream", conflicts_with = "config")]
     pub state: Option<PathBuf>,
     /// Threads that carry traffic [default: one per core].
     #[arg(long, value_name = "N")]

@@ -123,6 +123,21 @@ fn usage_errors_are_2() {
         let (status, output) = run_to_end(BINARY, dir.path(), arguments).unwrap();
         assert_eq!(status.code(), Some(2), "{arguments:?}: {output}");
     }
+    // What would be ignored beside a configuration is refused: whoever writes it relies on it.
+    for flag in [
+        ["--mode", "monitor"],
+        ["--state", "elsewhere"],
+        ["--listen", "127.0.0.1:1"],
+        ["--admin", "127.0.0.1:1"],
+        ["--profile", "strict"],
+        ["--contract", "openapi.json"],
+        ["--crs", "rules"],
+    ] {
+        let arguments = ["run", "--config", "bartizan.yaml", flag[0], flag[1]];
+        let (status, text) = run_to_end(BINARY, dir.path(), &arguments).unwrap();
+        assert_eq!(status.code(), Some(2), "{flag:?}: {text}");
+        assert!(text.contains(flag[0]), "{text}");
+    }
 }
 
 #[test]
