@@ -171,6 +171,7 @@ pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts
                 path: String::new(),
                 query: None,
                 headers: HeaderMap::new(),
+                removed: Vec::new(),
                 version: parts.version,
                 content_length: None,
             },
@@ -261,7 +262,9 @@ fn route(record: &mut Record, head: &mut Head) -> Result<(Arc<Api>, Arc<Upstream
         let denial = respond::own_denial("route", "route.no_api", StatusCode::NOT_FOUND, Verdict::Deny, why);
         return Err(refuse(transaction, denial));
     };
-    canonical::strip_reserved(&mut transaction.request.headers, &api.allowed_override_headers);
+    let reserved =
+        canonical::strip_reserved(&mut transaction.request.headers, &api.allowed_override_headers);
+    transaction.request.removed.extend(reserved);
     transaction.api = Arc::clone(&api.name);
     transaction.step("route", Phase::RequestHeaders, Mode::Enforce, Step::Continued);
     record.api = Some(Arc::clone(api));

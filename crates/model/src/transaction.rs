@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use serde::Serialize;
 
 use crate::{Client, EventId, Finding, Memory, Mode, Phase, Principal, Timestamp, probe::Scratch};
@@ -48,6 +48,9 @@ pub struct CanonicalRequest {
     pub query: Option<String>,
     /// The header fields that survived the ingress rules.
     pub headers: HeaderMap,
+    /// What the client sent besides: fields of its connection (`Connection`, `Transfer-Encoding`, ..) and reserved ones, which
+    /// go no further. Only what looks for attacks reads them; nothing may be decided by their word.
+    pub removed: Vec<(HeaderName, HeaderValue)>,
     /// The client's HTTP version.
     pub version: Version,
     /// The declared body length: `Some(0)` when the head says that there is no body, `None` when it is streamed.

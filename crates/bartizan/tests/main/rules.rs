@@ -19,7 +19,19 @@ use crate::support::{BINARY, policy};
 const MAX_REFUSED: usize = 80;
 
 /// Tests that may fail over sockets, each with its reason.
-const EXCEPTIONS: &[(&str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str)] = &[
+    (
+        "920620-1",
+        "expects a server that merges two `Content-Type` fields before rules see them; the gateway keeps both",
+    ),
+    ("920100-16", "a target without a path is made `/` before rules see it, as the upstream does"),
+    ("931131-2", "`//` in a path is made `/` before rules see it, as the upstream does"),
+    ("932207-7", "asks for the matched bytes, which events do not tell"),
+    ("932300-10", "asks for the matched bytes, which events do not tell"),
+    ("933120-2", "asks for the matched bytes, which events do not tell"),
+    ("980170-1", "rules of phase 5 only write a log of their own, and do not run"),
+    ("980170-2", "rules of phase 5 only write a log of their own, and do not run"),
+];
 
 /// How many exceptions there may be.
 const MAX_EXCEPTIONS: usize = 10;
@@ -93,6 +105,8 @@ fn the_core_rule_set_passes_its_tests_over_sockets() {
     let known: BTreeSet<&str> = EXCEPTIONS.iter().map(|(test, _)| *test).collect();
     let unexpected: Vec<_> = failed.iter().filter(|(test, _)| !known.contains(test.as_str())).collect();
     assert!(unexpected.is_empty(), "{unexpected:#?}");
+    let stale: Vec<_> = known.iter().filter(|test| !failed.contains_key(**test)).collect();
+    assert!(!full || stale.is_empty(), "exceptions that pass: {stale:?}");
     assert!(told["tests"].as_u64().unwrap() > 200, "{} tests", told["tests"]);
     assert!(refused.len() <= MAX_REFUSED, "{}", refused.len());
     assert!(EXCEPTIONS.len() <= MAX_EXCEPTIONS);

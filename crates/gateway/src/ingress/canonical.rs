@@ -5,7 +5,11 @@ use bartizan_pattern::{
     http1::is_authority,
     path::{PathRefusal, PathRules, canonical},
 };
-use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
+    header::{self, Entry},
+    request::Parts,
+};
 use hyper::ext::Protocol;
 use smallvec::SmallVec;
 
@@ -207,6 +211,8 @@ pub fn head(parts: &mut Parts, connection: &Connection, limits: HeadLimits) -> R
     let raw_path = raw_path.to_owned();
     let trailers = tokens(&headers, header::TE).any(|coding| coding.eq_ignore_ascii_case("trailers"));
     let mut headers = headers;
+    let of_connection = headers.iter().filter(|(name, _)| is_hop_by_hop(name.as_str()));
+    let removed = of_connection.map(|(name, value)| (name.clone(), value.clone())).collect();
     strip_hop_by_hop(&mut headers);
     // Several cookie fields are legal in HTTP/2 only to compress better (RFC 9113 section 8.2.3): one line for all else.
     join_cookies(&mut headers);
@@ -219,6 +225,7 @@ pub fn head(parts: &mut Parts, connection: &Connection, limits: HeadLimits) -> R
             path,
             query: query.map(str::to_owned),
             headers,
+            removed,
             version: parts.version,
             content_length,
         },
@@ -241,8 +248,8 @@ pub fn settle_path(raw_path: &str, rules: PathRules) -> Result<String, Box<Denia
 }
 
 /// Removes what clients may not say: overrides of method and target (unless `allowed`), and this gateway's own names,
-/// with underscores (and what else is neither letter nor digit) read as dashes.
-pub fn strip_reserved(headers: &mut HeaderMap, allowed: &[HeaderName]) {
+/// with underscores (and what else is neither letter nor digit) read as dashes. Answers what was removed.
+pub fn strip_reserved(headers: &mut HeaderMap, allowed: &[HeaderName]) -> Vec<(HeaderName, HeaderValue)> {
     let doomed: Vec<HeaderName> = headers
         .keys()
         .filter(|name| {
@@ -253,9 +260,13 @@ pub fn strip_reserved(headers: &mut HeaderMap, allowed: &[HeaderName]) {
         })
         .cloned()
         .collect();
+    let mut removed = Vec::new();
     for name in doomed {
-        headers.remove(name);
+        if let Entry::Occupied(entry) = headers.entry(name.clone()) {
+            removed.extend(entry.remove_entry_mult().1.map(|value| (name.clone(), value)));
+        }
     }
+    removed
 }
 
 /// Removes from a request's trailers what some server would merge into its head: fields of framing, routing, identity and

@@ -204,6 +204,7 @@ mod tests {
                 path: "/".to_owned(),
                 query: None,
                 headers: HeaderMap::new(),
+                removed: Vec::new(),
                 version: Version::HTTP_11,
                 content_length: Some(0),
             },

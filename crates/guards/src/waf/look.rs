@@ -65,6 +65,8 @@ impl Looking {
             Some(port) => format!("{}:{port}", request.host),
             None => request.host.clone(),
         };
+        headers
+            .extend(request.removed.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())));
         // HTTP/2 names the host in the target; rules look for it in `Host`.
         if !request.headers.contains_key(header::HOST) {
             headers.insert(0, (b"Host", authority.as_bytes()));

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, fmt::Write as _};
 use bartizan_model::{Denial, Guard as _, Mode, Phase, Severity, TokenKey, Transaction};
 use bartizan_waf::{
     engine::{Finding, Inspection, Interruption, Match},
-    lang::{Rule, RuleSet, Text},
+    lang::{Phase as Direction, Rule, RuleSet, Text},
 };
 
 use super::{Waf, reason::Why};
@@ -38,7 +38,8 @@ impl Told {
         let all = inspection.findings();
         for finding in all.get(self.0..).unwrap_or_default() {
             // What stops the exchange is told as its refusal; what a rule keeps quiet about is not told.
-            if !finding.log || finding.stops {
+            let refuses = inspection.interruption().is_some_and(|stop| stop.rule == finding.rule);
+            if !finding.log || (finding.stops && refuses) {
                 continue;
             }
             let detail = describe(rules, finding, tokens);
@@ -84,17 +85,53 @@ pub(super) fn refusal(
             }
         }
     };
-    let cause = scored.first().copied().or_else(|| inspection.findings().last());
-    let excluded = cause.map_or(interruption.rule, |finding| finding.rule);
-    let parameter = cause
-        .and_then(|finding| finding.matches.first())
-        .map(|matched| format!(", parameter: \"{}\"", name(matched, tokens)))
-        .unwrap_or_default();
-    let remedy = format!(
-        "if this is legitimate, leave rule {excluded} out for this operation: \
-         `waf: {{ exclusions: [{{ rule: {excluded}{parameter}, reason: .., expires: .. }}] }}`"
-    );
+    let exclusions = match scored.as_slice() {
+        [] => vec![entry(interruption.rule, None)],
+        scored => exclusions(scored, threshold(inspection, interruption), tokens),
+    };
+    let remedy = format!("if this is legitimate, leave out for this operation: {}", exclusions.join(", "));
     (detail, remedy)
+}
+
+/// The score that is too much, as the rule set keeps it.
+fn threshold(inspection: &Inspection, interruption: &Interruption) -> i64 {
+    let name: &[u8] = match interruption.phase {
+        Direction::RequestHeaders | Direction::RequestBody => b"inbound_anomaly_score_threshold",
+        _ => b"outbound_anomaly_score_threshold",
+    };
+    let text = inspection.tx().get(name).and_then(|text| std::str::from_utf8(text).ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+/// The fewest rules whose absence lets the rest pass, the gravest first, each for what it matched alone.
+fn exclusions(scored: &[&Finding], threshold: i64, tokens: &TokenKey) -> Vec<String> {
+    let mut left: i64 = scored.iter().map(|finding| finding.score).sum();
+    let mut entries = Vec::new();
+    for finding in scored {
+        if left < threshold {
+            break;
+        }
+        left -= finding.score;
+        let mut places: Vec<Option<String>> =
+            finding.matches.iter().map(|matched| parameter(matched, tokens)).collect();
+        places.dedup();
+        // What cannot be named, or is more than one, takes the rule away as a whole.
+        match places.as_slice() {
+            [Some(place)] => entries.push(entry(finding.rule, Some(place))),
+            _ => entries.push(entry(finding.rule, None)),
+        }
+    }
+    entries
+}
+
+fn entry(rule: u64, parameter: Option<&str>) -> String {
+    let parameter = parameter.map_or_else(String::new, |parameter| format!(", parameter: \"{parameter}\""));
+    format!("`{{ rule: {rule}{parameter}, reason: \"..\" }}`")
+}
+
+/// The variable as an exclusion names it; `None` where its name is not told.
+fn parameter(matched: &Match, tokens: &TokenKey) -> Option<String> {
+    (matched.name.is_empty() || is_a_name(&matched.name)).then(|| name(matched, tokens))
 }
 
 /// Which rule, and in what.

@@ -257,6 +257,7 @@ pub fn transaction() -> Transaction {
             path: "/".to_owned(),
             query: None,
             headers: HeaderMap::new(),
+            removed: Vec::new(),
             version: Version::HTTP_11,
             content_length: Some(0),
         },
