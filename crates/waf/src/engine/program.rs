@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     fast::{Plan, Prelude},
-    inspection::Context,
+    inspection::{Context, Inspection},
     live::Live,
 };
 use crate::{
@@ -25,9 +25,23 @@ impl Program {
     /// looked at.
     #[must_use]
     pub fn new(rules: RuleSet) -> Arc<Self> {
-        let plan = Some(Plan::new(&rules));
-        let prelude = Some(Prelude::new(&rules));
-        Arc::new(Program { rules, plan, prelude })
+        let prelude = Prelude::new(&rules);
+        let plan = Some(Plan::new(&rules, &prelude.tx));
+        let program = Arc::new(Program { rules, plan, prelude: Some(prelude) });
+        Self::build(&program);
+        program
+    }
+
+    /// Builds what requests will be scanned by, by way of an empty one: the first true one is not to wait for it.
+    fn build(program: &Arc<Self>) {
+        let context = Context { unique_id: "".into(), now: 0, collections: None };
+        let mut inspection = Inspection::new(program.clone(), context);
+        let mut worker = Worker::new();
+        for phase in Phase::ALL {
+            inspection.phase(phase, &mut worker);
+            // What an empty request is refused for is nothing here.
+            inspection.live.interruption = None;
+        }
     }
 
     /// Rules that are looked at one by one, value by value: slow and obvious, what [`Program::new`] is measured

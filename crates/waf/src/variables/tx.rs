@@ -67,6 +67,23 @@ impl Tx {
         self.own.get(&*name).map(|value| value.as_slice())
     }
 
+    /// The place of a variable among those that are shared, for [`Tx::at`]; `name` is in lower case.
+    #[must_use]
+    pub(crate) fn place(&self, name: &[u8]) -> Option<usize> {
+        self.base.as_ref()?.get_index_of(name)
+    }
+
+    /// The value of `name`, whose place is known where it is shared.
+    #[must_use]
+    pub(crate) fn at(&self, place: Option<usize>, name: &[u8]) -> Option<&[u8]> {
+        let Some(place) = place else { return self.get(name) };
+        match self.changed.get(place) {
+            Some(Change::Same) => self.base.as_ref()?.get_index(place).map(|(_, value)| value.as_slice()),
+            Some(Change::To(value)) => Some(value),
+            Some(Change::Removed) | None => self.get(name),
+        }
+    }
+
     /// Sets `name`. Where a bound is reached, nothing is set and [`Tx::is_full`] tells so.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
         let value = value.get(..MAX_VALUE).unwrap_or(value);
@@ -153,7 +170,8 @@ fn digit(name: &[u8]) -> Option<usize> {
 }
 
 fn lower(name: &[u8]) -> Cow<'_, [u8]> {
-    if name.iter().any(u8::is_ascii_uppercase) {
+    // Without an early end, so that all bytes are compared at once.
+    if name.iter().fold(false, |found, byte| found | byte.is_ascii_uppercase()) {
         Cow::Owned(name.to_ascii_lowercase())
     } else {
         Cow::Borrowed(name)
@@ -202,6 +220,9 @@ mod tests {
         assert!(own.iter().eq(shared.iter()));
         assert_eq!(shared.iter().count(), 3);
         assert_eq!(shared.get(b"A"), Some(&b"10"[..]));
+        for name in [b"a", b"b", b"c", b"d", b"e"] {
+            assert_eq!(shared.at(shared.place(name), name), own.get(name));
+        }
         assert_eq!(own.total, shared.total);
     }
 }

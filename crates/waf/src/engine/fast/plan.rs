@@ -48,6 +48,8 @@ struct ScanRule {
 #[derive(Debug, PartialEq)]
 struct Gate {
     name: Box<[u8]>,
+    /// Where the variable is among those that every inspection begins with.
+    place: Option<usize>,
     relation: Relation,
     right: i64,
     negated: bool,
@@ -55,7 +57,8 @@ struct Gate {
 
 impl Gate {
     fn holds(&self, tx: &Tx) -> bool {
-        tx.get(&self.name).is_some_and(|value| self.relation.holds(number(value), self.right) != self.negated)
+        tx.at(self.place, &self.name)
+            .is_some_and(|value| self.relation.holds(number(value), self.right) != self.negated)
     }
 }
 
@@ -117,10 +120,14 @@ pub(super) struct Form {
 }
 
 impl Plan {
-    pub(in crate::engine) fn new(set: &RuleSet) -> Self {
+    /// The plan of rules that begin with the variables of `start`.
+    pub(in crate::engine) fn new(set: &RuleSet, start: &Tx) -> Self {
         let mut phases: [PhasePlan; 5] = Default::default();
         for (phase, steps) in phases.iter_mut().zip(&set.phases) {
             *phase = PhasePlan::new(set, steps);
+            for gate in &mut phase.gates {
+                gate.place = start.place(&gate.name);
+            }
         }
         Plan { phases }
     }
@@ -214,7 +221,7 @@ fn gate(rule: &Rule) -> Option<(Gate, usize)> {
         && !target.count
         && condition.transformations.is_empty()
         && condition.targets.excluded.is_empty();
-    let gate = Gate { name: name.clone(), relation, right, negated: condition.negated };
+    let gate = Gate { name: name.clone(), place: None, relation, right, negated: condition.negated };
     is_plain.then_some((gate, to))
 }
 

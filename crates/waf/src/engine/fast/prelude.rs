@@ -16,7 +16,8 @@ use crate::{
 /// Where the first rules lead.
 #[derive(Debug)]
 pub(in crate::engine) struct Prelude {
-    tx: Tx,
+    /// The variables that every inspection begins with.
+    pub(in crate::engine) tx: Tx,
     matched: Matched,
     /// How many stations of phase 1 are behind it.
     pub(in crate::engine) stations: usize,

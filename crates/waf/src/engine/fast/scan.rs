@@ -15,7 +15,7 @@ use crate::operator::Operator;
 /// highest level takes a third.
 const MAX_NFA: usize = 48 << 20;
 /// What each thread may build of it, bytes.
-const MAX_CACHE: usize = 6 << 20;
+const MAX_CACHE: usize = 4 << 20;
 /// Up to this many bytes of phrases, their automaton is the fast kind that takes about a thousand times as many bytes.
 const MAX_FAST_PHRASES: usize = 8 << 10;
 
