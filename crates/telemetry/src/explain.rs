@@ -132,27 +132,33 @@ fn steps(screen: &mut Screen, value: &Value) {
     }
 }
 
+/// Findings with the same code that a screen has room for.
+const MAX_ALIKE: usize = 5;
+
 fn findings(screen: &mut Screen, value: &Value) {
     let findings = list(value, "findings");
     if findings.is_empty() {
         return;
     }
     screen.section("Findings");
-    for finding in findings {
-        let watched = words::is_watched(finding);
+    let kind = |finding: &Value| (text(finding, "code"), words::is_watched(finding));
+    for group in findings.chunk_by(|one, next| kind(one) == kind(next)) {
+        let Some(first) = group.first() else { continue };
+        let watched = words::is_watched(first);
         let stopped = if watched { ", in monitor mode: it stopped nothing" } else { "" };
         let tone = if watched { Tone::Warn } else { Tone::Plain };
-        screen.paragraph(
-            tone,
-            "   ",
-            &format!(
-                "{} ({}, by {}{stopped})",
-                text(finding, "code"),
-                text(finding, "severity"),
-                text(finding, "guard")
-            ),
-        );
-        screen.paragraph(Tone::Plain, "      ", &text(finding, "detail"));
+        let severity = match group {
+            [one] => text(one, "severity"),
+            _ => format!("{} times", group.len()),
+        };
+        let head = format!("{} ({severity}, by {}{stopped})", text(first, "code"), text(first, "guard"));
+        screen.paragraph(tone, "   ", &head);
+        for finding in group.iter().take(MAX_ALIKE) {
+            screen.paragraph(Tone::Plain, "      ", &text(finding, "detail"));
+        }
+        if let more @ 1.. = group.len().saturating_sub(MAX_ALIKE) {
+            screen.note(&format!("and {more} more, which `--output json` has"));
+        }
     }
     let dropped = number(value, "findings_dropped");
     if dropped > 0 {

@@ -65,6 +65,7 @@ pub fn narrowest(value: &Value, finding: &Value) -> Change {
         "route" => route(value, finding, reason),
         "ingress" => ingress(reason),
         "upstream" => upstream(value, reason),
+        "waf" => waf(value, finding, reason),
         "client" => Change::caller("wait for the answer, or allow more time on its side"),
         "listener" => Change::caller("use `https://`"),
         _ => remedied(finding),
@@ -76,6 +77,31 @@ fn remedied(finding: &Value) -> Change {
     match text(finding, "remedy") {
         remedy if remedy.is_empty() => Change::default(),
         remedy => Change::policy(remedy),
+    }
+}
+
+/// From the remedy, which ends with the exclusions to copy, each in backticks.
+fn waf(value: &Value, finding: &Value, reason: &str) -> Change {
+    match reason {
+        "attack" | "leak" => {
+            let remedy = text(finding, "remedy");
+            let exclusions: Vec<String> =
+                remedy.split('`').skip(1).step_by(2).map(|entry| format!("      - {entry}")).collect();
+            if exclusions.is_empty() {
+                return remedied(finding);
+            }
+            let mut lines = vec!["guards:", "  waf:", "    exclusions:"];
+            lines.extend(exclusions.iter().map(String::as_str));
+            Change::policy("where this is legitimate, and only there, leave out what was found:")
+                .block(&pattern(value), &lines)
+        }
+        "body_too_long" => Change::caller("send less")
+            .or_policy("look at more of a body here, such as:")
+            .block(&pattern(value), &["guards: { waf: { max_body: 1MiB } }"]),
+        "unreadable_body" => Change::caller("send what `Content-Type` and `Content-Encoding` say")
+            .or_policy("let what cannot be read pass here:")
+            .block(&pattern(value), &["guards: { waf: { unreadable: allow } }"]),
+        _ => remedied(finding),
     }
 }
 
