@@ -130,8 +130,6 @@ enum Test {
     UrlEncoding,
     Utf8,
     Personal(Personal),
-    /// The argument has macros.
-    Expanding(Expanding, Box<str>),
     /// What needs more than the process has; never matches, as in `ModSecurity` without that.
     Absent(&'static str),
 }
@@ -139,18 +137,12 @@ enum Test {
 impl Operator {
     /// Compiles an operator by its name (any case, without `@`) and its argument.
     ///
-    /// An argument with macros (`%{..}`) is left to [`Operator::matches_expanded`]; without it such an operator takes
-    /// its argument literally.
+    /// The argument is taken literally; one with macros (`%{..}`) is for [`Expanding`].
     ///
     /// # Errors
     /// An unknown operator, one that is refused by name, or an argument that it cannot take; one sentence, without
     /// the name of the operator.
     pub fn compile(name: &str, argument: &str, files: &dyn Files) -> Result<Self, String> {
-        if has_macros(argument)
-            && let Ok(expanding) = Expanding::compile(name)
-        {
-            return Ok(Self { test: Test::Expanding(expanding, argument.into()) });
-        }
         Self::compile_bytes(name, argument.as_bytes(), files)
     }
 
@@ -193,7 +185,6 @@ impl Operator {
         context.clear();
         match &self.test {
             Test::Always => true,
-            Test::Expanding(expanding, argument) => expanding.matches(argument.as_bytes(), value, context),
             Test::Never | Test::Absent(_) => false,
             Test::Pattern(pattern) => pattern.matches(value, context),
             Test::AllMatches(pattern) => pattern.matches_all(value, context),
@@ -208,21 +199,6 @@ impl Operator {
             Test::Utf8 => validate::utf8(value, context),
             Test::Personal(personal) => personal.matches(value, context),
         }
-    }
-
-    /// Tests one value with the argument after its macros are expanded. An operator whose argument has none, or that
-    /// takes none, tests as [`Operator::matches`] does.
-    pub fn matches_expanded(&self, argument: &[u8], value: &[u8], context: &mut OperatorContext) -> bool {
-        match &self.test {
-            Test::Expanding(expanding, _) => expanding.matches(argument, value, context),
-            _ => self.matches(value, context),
-        }
-    }
-
-    /// Whether the argument has macros, so that [`Operator::matches_expanded`] is to be asked.
-    #[must_use]
-    pub const fn is_expanding(&self) -> bool {
-        matches!(self.test, Test::Expanding(..))
     }
 
     /// Why the operator never matches here although it is one that `ModSecurity` has; said once at load.
@@ -266,11 +242,6 @@ fn detect_xss(value: &[u8], context: &mut OperatorContext) -> bool {
         context.captured(0, value.len());
     }
     found
-}
-
-/// Whether an argument has `%{..}`.
-fn has_macros(argument: &str) -> bool {
-    argument.split_once("%{").is_some_and(|(_, rest)| rest.contains('}'))
 }
 
 /// Why there is no operator of this name.

@@ -232,7 +232,7 @@ fn condition(rule: &Rule) -> Option<(&Condition, &Arc<Operator>, bool)> {
     let condition = link.condition.as_ref()?;
     let Test::Fixed(operator) = &condition.test else { return None };
     let fixed = condition.targets.included.iter().all(|target| !target.count && is_fixed(target.variable));
-    (fixed && !operator.is_expanding()).then_some((condition, operator, link.multi_match))
+    fixed.then_some((condition, operator, link.multi_match))
 }
 
 /// Whether its values are the same for all rules of a phase.
