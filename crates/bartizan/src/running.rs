@@ -272,7 +272,7 @@ fn rule_sets(api: &Api) -> Vec<String> {
     let mut lines = Vec::new();
     for waf in api.operations.all().filter_map(|operation| operation.guards.waf.active()) {
         for origin in waf.origins() {
-            let line = format!("  rules: {origin}");
+            let line = format!("  rules of waf: {origin}");
             if !lines.contains(&line) {
                 lines.push(line);
             }

@@ -17,10 +17,11 @@ pub use read::read;
 pub use run::{Answer, inspect, is_refused};
 
 /// What the tests of the OWASP Core Rule Set expect to be set on top of its `crs-setup.conf.example`: level 4, limits, no
-/// refusals, and responses looked at.
+/// refusals, and responses looked at. Both names of the level, since version 4 renamed it.
 pub const CRS_SETUP: &str = r#"
 SecAction "id:9001,phase:1,pass,nolog,\
     setvar:tx.blocking_paranoia_level=4,\
+    setvar:tx.paranoia_level=4,\
     setvar:tx.crs_validate_utf8_encoding=1,\
     setvar:tx.arg_name_length=100,\
     setvar:tx.arg_length=400,\

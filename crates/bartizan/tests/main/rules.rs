@@ -198,7 +198,8 @@ fn the_first_hour_has_a_rule_set() {
     let watching = Gateway::before(BINARY, &upstream.url(), &["--crs", folder]).unwrap();
     let said = watching.process.log();
     assert!(said.contains("only watched: waf"), "{said}");
-    assert!(said.contains(&format!("OWASP_CRS/4.29.0-dev from `{folder}/rules`")), "{said}");
+    let rules = said.lines().find(|line| line.contains("rules of waf: OWASP_CRS/4.29.0-dev, ")).expect(&said);
+    assert!(rules.contains(&format!(" rules from `{folder}/rules`")), "{said}");
     assert_eq!(watching.get(attack, &[host]).status, 200);
     let enforcing =
         Gateway::before(BINARY, &upstream.url(), &["--crs", folder, "--mode", "enforce"]).unwrap();

@@ -59,7 +59,7 @@ use bartizan_waf::engine::Program;
 pub use config::{Config, Exclusion, OverLimit, RuleSource, Unreadable};
 use look::Looking;
 pub use reason::Why;
-pub use rules::{DEBIAN, Origin, is_setting};
+pub use rules::{DEBIAN, DEBIAN_SETUP, Origin, is_setting};
 
 use crate::body::HeldBody;
 

@@ -22,7 +22,7 @@ pub const DEBIAN: &str = "/usr/share/modsecurity-crs";
 const SETTING: &str = "bartizan: ";
 
 /// Where it puts the set-up.
-const DEBIAN_SETUP: &str = "/etc/modsecurity/crs/crs-setup.conf";
+pub const DEBIAN_SETUP: &str = "/etc/modsecurity/crs/crs-setup.conf";
 
 /// What an API may be asked with. The rule set's own default knows web pages only: no `PUT`, `PATCH` or `DELETE`.
 const API_DEFAULTS: &str = "SecAction \"id:1000001,phase:1,pass,nolog,\
@@ -44,9 +44,11 @@ pub struct Origin {
 
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let version = self.version.as_deref().unwrap_or("rules without a version");
+        if let Some(version) = &self.version {
+            write!(f, "{version}, ")?;
+        }
         let plural = if self.rules == 1 { "" } else { "s" };
-        write!(f, "{version} from `{}`, {} rule{plural}", self.folder, self.rules)
+        write!(f, "{} rule{plural} from `{}`", self.rules, self.folder)
     }
 }
 

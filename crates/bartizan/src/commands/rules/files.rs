@@ -7,6 +7,7 @@ use std::{
 };
 
 use bartizan_ftw::{CRS_SETUP, Test};
+use bartizan_guards::waf::{DEBIAN, DEBIAN_SETUP};
 use bartizan_model::Diagnostics;
 use bartizan_waf::{
     engine::Program,
@@ -41,7 +42,11 @@ impl Files for Folder {
 /// The Core Rule Set of a folder, set up as its tests expect.
 pub fn core_rules(folder: &Path) -> Result<Arc<Program>, Diagnostics> {
     let files = Folder(folder.to_owned());
-    let setups = ["crs-setup.conf", "crs-setup.conf.example", "/etc/modsecurity/crs/crs-setup.conf"];
+    let mut setups = vec!["crs-setup.conf", "crs-setup.conf.example"];
+    // Debian's set-up belongs to Debian's rules only.
+    if folder == Path::new(DEBIAN) {
+        setups.insert(0, DEBIAN_SETUP);
+    }
     let setup = setups.into_iter().find(|name| folder.join(name).is_file()).unwrap_or("crs-setup.conf");
     let mut loader = Loader::new(&files);
     loader.include(setup).text("tests", CRS_SETUP).include("rules/*.conf");
