@@ -173,3 +173,70 @@ fn the_recommended_configuration_loads() {
     assert_eq!(loaded.rules.settings.response_body_types.len(), 2);
     assert!(loaded.warnings.0.iter().all(|warning| warning.message.contains("changes nothing here")));
 }
+
+const FRAGMENTS: &[&str] = &[
+    "SecRule",
+    "SecAction",
+    "SecMarker",
+    "SecDefaultAction",
+    "SecRuleUpdateTargetById",
+    "SecRuleRemoveById",
+    "Include",
+    " ",
+    "\n",
+    "\\\n",
+    "\"",
+    "'",
+    "\\",
+    ",",
+    ":",
+    "|",
+    "!",
+    "&",
+    "=",
+    "/",
+    "//@*",
+    "%{",
+    "}",
+    "%{tx.a}",
+    "@rx ",
+    "@pm ",
+    "@eq ",
+    "ARGS",
+    "XML",
+    "TX",
+    "id:1",
+    "id:2",
+    "phase:1",
+    "phase:2",
+    "chain",
+    "deny",
+    "block",
+    "pass",
+    "setvar:tx.a=+1",
+    "ctl:ruleRemoveTargetById=1;ARGS:a",
+    "skipAfter:X",
+    "skip:1",
+    "t:none",
+    "t:lowercase",
+    "msg:'a'",
+    "(",
+    "[",
+    "a",
+    "é",
+    "\0",
+    "#",
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 512, ..Default::default() })]
+
+    #[test]
+    fn whatever_is_written_is_read_or_told(
+        parts in proptest::collection::vec(proptest::sample::select(FRAGMENTS), 0..60),
+    ) {
+        if let Err(errors) = load(&parts.concat()) {
+            proptest::prop_assert!(!errors.is_empty());
+        }
+    }
+}
