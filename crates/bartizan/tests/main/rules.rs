@@ -293,3 +293,19 @@ fn rules_are_listed_shown_and_tested() {
     let (code, said) = run(&["rules", "update", "--from", "https://rules.example"]);
     assert!(code == 2 && said.contains("rules update"), "{said}");
 }
+
+#[test]
+fn rules_see_the_fields_that_end_at_the_gateway() {
+    let upstream = RawUpstream::echo().unwrap();
+    let rules = "SecRule REQUEST_HEADERS:X-HTTP-Method-Override \"@streq DELETE\" \"id:1,phase:1,deny,status:403\"\n\
+        SecRule REQUEST_HEADERS:Connection \"@contains ,\" \"id:2,phase:1,deny,status:406\"\n";
+    let text = policy(&upstream.url(), "    guards: { waf: { rules: [\"file:own.conf\"] } }\n");
+    let gateway =
+        Gateway::with_config(BINARY, &text, |dir| Ok(fs::write(dir.join("own.conf"), rules)?)).unwrap();
+    assert_eq!(gateway.get("/", &["X-HTTP-Method-Override: DELETE"]).status, 403);
+    assert_eq!(gateway.get("/", &["Connection: keep-alive, close"]).status, 406);
+    upstream.clear();
+    assert_eq!(gateway.get("/", &["X-HTTP-Method-Override: PUT", "Connection: close"]).status, 200);
+    let arrived = upstream.requests();
+    assert!(arrived[0].header("X-HTTP-Method-Override").is_empty(), "{}", arrived[0].text());
+}
