@@ -45,7 +45,7 @@ mod webhooks;
 pub use flaws::{Flaw, Flaws};
 pub use password::totp;
 pub use seed::{CUSTOMERS, Credentials, PRICES, Staff, credentials};
-pub use serve::{BankError, Config, serve};
+pub use serve::{BankError, Config, Opened, prepare, serve};
 
 /// The OpenAPI 3.1 document of the bank, as it is served at `/openapi.json`. It does not name what is planted beside the
 /// documented API: `/debug` and `/v0`.

@@ -54,15 +54,18 @@ pub enum BankError {
     Begin,
 }
 
-/// Serves the bank until `shutdown` ends. Streams are closed then, and other exchanges get two seconds.
+/// A bank that has its data and its socket, and answers nobody yet.
+pub struct Opened {
+    listener: TcpListener,
+    bank: Bank,
+    close: watch::Sender<bool>,
+}
+
+/// Opens the database, or fills a new one, and makes the bank.
 ///
 /// # Errors
-/// The listener is not on loopback, or the database, the keys or the socket failed.
-pub async fn serve(
-    listener: TcpListener,
-    config: Config,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), BankError> {
+/// The listener is not on loopback, or the database, the keys or the folder for reports failed.
+pub fn prepare(listener: TcpListener, config: Config) -> Result<Opened, BankError> {
     let address = listener.local_addr()?;
     if !address.ip().is_loopback() {
         return Err(BankError::NotLoopback(address));
@@ -71,22 +74,45 @@ pub async fn serve(
     let name = config.issuer.unwrap_or_else(|| format!("http://{address}"));
     let issuer = Issuer::new(name).map_err(|_| BankError::Begin)?;
     let (close, closing) = watch::channel(false);
-    let bank = Bank::new(db, config.flaws, config.seed, issuer, config.clock, closing.clone())
+    let bank = Bank::new(db, config.flaws, config.seed, issuer, config.clock, closing)
         .map_err(|_| BankError::Begin)?;
-    let mut closed = closing.clone();
-    let serving = axum::serve(listener, routes(&Arc::new(bank))).with_graceful_shutdown(async move {
-        // An error means that the sender is gone, and with it the bank.
-        let _ = closed.wait_for(|closing| *closing).await;
-    });
-    let ending = async move {
-        shutdown.await;
-        close.send_replace(true);
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        ended = serving.into_future() => Ok(ended?),
-        () = ending => Ok(()),
+    Ok(Opened { listener, bank, close })
+}
+
+impl Opened {
+    /// Serves until `shutdown` ends. Streams are closed then, and other exchanges get two seconds.
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), BankError> {
+        let Opened { listener, bank, close } = self;
+        let mut closed = close.subscribe();
+        let serving = axum::serve(listener, routes(&Arc::new(bank))).with_graceful_shutdown(async move {
+            // An error means that the sender is gone, and with it the bank.
+            let _ = closed.wait_for(|closing| *closing).await;
+        });
+        let ending = async move {
+            shutdown.await;
+            close.send_replace(true);
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            ended = serving.into_future() => Ok(ended?),
+            () = ending => Ok(()),
+        }
     }
+}
+
+/// Opens the bank and serves it until `shutdown` ends: [`prepare`], then [`Opened::serve`].
+///
+/// # Errors
+/// The listener is not on loopback, or the database, the keys or the socket failed.
+pub async fn serve(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), BankError> {
+    prepare(listener, config)?.serve(shutdown).await
 }
 
 /// Opens the database, and fills it where it is new.

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
-use bartizan_bank::{CUSTOMERS, Config, Flaw, Flaws, Staff, credentials, serve};
+use bartizan_bank::{CUSTOMERS, Config, Flaw, Flaws, Staff, credentials, prepare};
 use bartizan_store::system::SystemClock;
 use tokio::{
     net::TcpListener,
@@ -61,13 +61,6 @@ async fn sample(args: Args) -> anyhow::Result<()> {
     } else {
         "fixed: no planted flaw".to_owned()
     };
-    let (customer, clerk) = (credentials(args.seed, 1), credentials(args.seed, Staff::Clerk.id()));
-    say(&format!("sample bank on http://{address} ({build})"));
-    say(&format!("  contract   http://{address}/openapi.json"));
-    say(&format!("  issuer     http://{address}/.well-known/openid-configuration"));
-    say(&format!("  customers  {CUSTOMERS}, such as `{}` with `{}`", customer.username, customer.password));
-    let code = clerk.totp_base32().unwrap_or_default();
-    say(&format!("  staff      `{}` with `{}` and codes of `{code}`", clerk.username, clerk.password));
     let config = Config {
         flaws,
         seed: args.seed,
@@ -75,11 +68,22 @@ async fn sample(args: Args) -> anyhow::Result<()> {
         issuer: None,
         clock: Arc::new(SystemClock::default()),
     };
+    let opened = prepare(listener, config)?;
+    let customer = credentials(args.seed, 1);
+    say(&format!("sample bank on http://{address} ({build})"));
+    say(&format!("  contract   http://{address}/openapi.json"));
+    say(&format!("  issuer     http://{address}/.well-known/openid-configuration"));
+    say(&format!("  customers  {CUSTOMERS}, such as `{}` with `{}`", customer.username, customer.password));
+    for staff in [Staff::Clerk, Staff::Admin] {
+        let staff = credentials(args.seed, staff.id());
+        let code = staff.totp_base32().unwrap_or_default();
+        say(&format!("  staff      `{}` with `{}` and codes of `{code}`", staff.username, staff.password));
+    }
     let shutdown = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
-    Ok(serve(listener, config, shutdown).await?)
+    Ok(opened.serve(shutdown).await?)
 }

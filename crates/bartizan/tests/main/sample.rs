@@ -1,6 +1,10 @@
 //! `bartizan sample` as a process, alone and behind the gateway with the policy of `docs/sample-bank.md`.
 
-use std::{process::Command, time::Duration};
+use std::{
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use bartizan_testkit::{Gateway, Process, free_port, process::loopback, raw_request, reply};
 use rustix::process::Signal;
@@ -16,6 +20,11 @@ fn bank(build: &str) -> (Process, u16, String) {
     command.args(["sample", build, "--seed", "5", "--listen", &format!("127.0.0.1:{port}")]);
     let mut process = Process::start("bartizan sample", &mut command).unwrap();
     process.wait_for_port(port, SECONDS).unwrap();
+    // The port is taken before the bank is filled, and whom to sign in as is told after.
+    let deadline = Instant::now() + SECONDS;
+    while !process.log().contains("staff") && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
+    }
     let log = process.log();
     let line = log.lines().find(|line| line.contains("customers")).unwrap_or_else(|| panic!("{log}"));
     let words: Vec<&str> = line.split('`').collect();
@@ -128,4 +137,15 @@ fn the_bank_listens_on_loopback_only_and_needs_a_build() {
     assert!(code == Some(1) && log.contains("loopback only"), "{log}");
     assert_eq!(run(&["sample"]).0, Some(2), "vulnerable or fixed is for the user to say");
     assert_eq!(run(&["sample", "--vulnerable", "--fixed"]).0, Some(2));
+}
+
+/// What cannot be opened is told before anything is said to answer.
+#[test]
+fn a_database_of_another_bank_is_refused_before_the_bank_says_that_it_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("other.db"), "no database").unwrap();
+    let arguments = ["sample", "--fixed", "--listen", "127.0.0.1:0", "--database", "other.db"];
+    let (status, said) = bartizan_testkit::gateway::run_to_end(BINARY, dir.path(), &arguments).unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("database") && !said.contains("sample bank on"), "{said}");
 }
