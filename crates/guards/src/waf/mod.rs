@@ -32,6 +32,7 @@
 //! gRPC streams over HTTP/2 and the frames of WebSockets are not looked into: their heads are, and `waf.unseen` says so. A
 //! response that is compressed is looked at by its head only. Collections that outlive an exchange (`IP`, `SESSION`, ..) are
 //! empty, and phase 5 of the language, which only logs, does not run. Rules see the canonical request, as the upstream does.
+//! Rules end where one of them refuses, in monitor mode too: a response behind that is not looked at.
 //! Each block with settings of its own loads the rules again: tens of megabytes with the Core Rule Set.
 //!
 //! # References
