@@ -262,8 +262,7 @@ fn route(record: &mut Record, head: &mut Head) -> Result<(Arc<Api>, Arc<Upstream
         let denial = respond::own_denial("route", "route.no_api", StatusCode::NOT_FOUND, Verdict::Deny, why);
         return Err(refuse(transaction, denial));
     };
-    let reserved =
-        canonical::strip_reserved(&mut transaction.request.headers, &api.allowed_override_headers);
+    let reserved = canonical::strip_reserved(&mut transaction.request.headers, &api.allowed_override_headers);
     transaction.request.removed.extend(reserved);
     transaction.api = Arc::clone(&api.name);
     transaction.step("route", Phase::RequestHeaders, Mode::Enforce, Step::Continued);

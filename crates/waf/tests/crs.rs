@@ -118,8 +118,7 @@ impl Engines {
         if !expected.asks_rules() {
             return expected.judge(&Observed::default());
         }
-        let run =
-            |(program, worker): &mut (Arc<Program>, Worker)| inspect(&stage.request, program, worker);
+        let run = |(program, worker): &mut (Arc<Program>, Worker)| inspect(&stage.request, program, worker);
         let (Some(plain), Some(fast)) = (run(&mut self.plain), run(&mut self.fast)) else {
             return Err("no request".to_owned());
         };

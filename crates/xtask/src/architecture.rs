@@ -69,10 +69,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("bartizan-bank", &["bartizan-contract", "bartizan-model"]),
-    (
-        "bartizan-drill",
-        &["bartizan-bank", "bartizan-model", "bartizan-testkit", "bartizan-traffic"],
-    ),
+    ("bartizan-drill", &["bartizan-bank", "bartizan-model", "bartizan-testkit", "bartizan-traffic"]),
     ("bartizan-testkit", &[]),
     ("bartizan-traffic", &["bartizan-bank", "bartizan-model"]),
     ("xtask", &["bartizan-testkit"]),

@@ -236,7 +236,11 @@ async fn open_paths_answer_scrapers_by_any_name_and_pages_by_ours() {
         ("curl", "Host: HOST\r\nUser-Agent: curl/8.5.0", 200),
         ("browser by our address", "Host: HOST\r\nUser-Agent: Mozilla/5.0\r\nAccept-Language: en", 200),
         ("rebound page", "Host: evil.example:9440\r\nUser-Agent: Mozilla/5.0\r\nAccept-Language: en", 421),
-        ("rebound page with another agent", "Host: evil.example\r\nUser-Agent: x\r\nAccept-Language: en", 421),
+        (
+            "rebound page with another agent",
+            "Host: evil.example\r\nUser-Agent: x\r\nAccept-Language: en",
+            421,
+        ),
         ("rebound page that posts", "Host: evil.example\r\nOrigin: http://evil.example", 421),
         ("two hosts", "Host: HOST\r\nHost: HOST", 421),
     ] {
