@@ -15,7 +15,6 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
-    str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -42,6 +41,7 @@ use self::{
 use crate::{
     EXIT_CONFIG,
     admin_client::{Output, remark, say},
+    commands::minutes::Minutes,
 };
 
 /// Shows what protection does: a vulnerable bank, people and attackers around it, and the gateway between. On loopback only.
@@ -74,23 +74,6 @@ pub struct Args {
     /// How to tell the outcome; `json` tells nothing before.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
-}
-
-/// A number of minutes: above 0, at most a day.
-#[derive(Clone, Copy, Debug)]
-pub struct Minutes(Duration);
-
-impl FromStr for Minutes {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse::<f64>() {
-            Ok(minutes) if minutes > 0.0 && minutes <= 1_440.0 => {
-                Ok(Minutes(Duration::from_secs_f64(minutes * 60.0)))
-            }
-            _ => Err("write a number of minutes above 0 and at most 1440, such as `5` or `0.5`"),
-        }
-    }
 }
 
 /// How long it lasts without `--minutes` where nobody watches.

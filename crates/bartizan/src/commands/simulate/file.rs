@@ -24,7 +24,10 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Args, Failure, Progress, attacks, world};
-use crate::admin_client::{Output, remark, say};
+use crate::{
+    admin_client::{Output, remark, say},
+    commands::minutes::Minutes,
+};
 
 /// Requests that are written where neither `--requests` nor `--minutes` is given.
 const REQUESTS: u64 = 10_000;
@@ -143,7 +146,7 @@ type Sinks = (Format, Box<dyn Write>, Option<BufWriter<File>>);
 fn record(args: &Args, world: &Arc<World>, mix: Mix, sinks: Sinks) -> io::Result<Written> {
     let (format, out, labels) = sinks;
     let most = args.requests.unwrap_or(if args.minutes.is_some() { u64::MAX } else { REQUESTS });
-    let until = args.minutes.map(|minutes| mix.start.plus(Duration::from_secs(minutes.saturating_mul(60))));
+    let until = args.minutes.map(|Minutes(time)| mix.start.plus(time));
     let mut recorder = Recorder::new(format, &args.host, out, labels)?;
     let mut written = Written { last: mix.start, ..Written::default() };
     let (mut progress, interrupted) = (Progress::new(), interrupted());

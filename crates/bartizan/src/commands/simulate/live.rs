@@ -13,10 +13,13 @@ use serde_json::{Value, json};
 use tokio::{signal, sync::mpsc};
 
 use super::{Args, Failure, Progress, attacks, world};
-use crate::admin_client::{Output, say};
+use crate::{
+    admin_client::{Output, say},
+    commands::minutes::Minutes,
+};
 
 /// How long a run takes where `--minutes` is not given.
-const MINUTES: u64 = 1;
+const TIME: Duration = Duration::from_secs(60);
 
 /// Outcomes that wait to be counted.
 const WAITING: usize = 1_024;
@@ -57,7 +60,7 @@ pub fn run(args: &Args, target: &str) -> Result<ExitCode, Failure> {
         host: args.host.clone(),
         proxy_protocol: args.proxy_protocol,
         max_requests: args.requests.unwrap_or(u64::MAX),
-        max_time: Duration::from_secs(args.minutes.unwrap_or(MINUTES).saturating_mul(60)),
+        max_time: args.minutes.map_or(TIME, |Minutes(time)| time),
         speed: args.speed,
         ..play::Config::new(address, Arc::new(SystemClock::default()))
     };

@@ -14,7 +14,10 @@ use std::{
 use anyhow::Context as _;
 use bartizan_traffic::{Kind, Rhythm, Settings, World};
 
-use crate::admin_client::{Output, fail};
+use crate::{
+    admin_client::{Output, fail},
+    commands::minutes::Minutes,
+};
 
 /// What clap exits with as well.
 const EXIT_USAGE: u8 = 2;
@@ -36,7 +39,7 @@ pub struct Args {
     pub requests: Option<u64>,
     /// Minutes at most: simulated ones for a file, real ones for a server (1 where not given).
     #[arg(long, value_name = "M")]
-    pub minutes: Option<u64>,
+    pub minutes: Option<Minutes>,
     /// The same seed makes the same traffic, byte for byte. It is the seed of the bank too.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -53,7 +56,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "2026-03-02T08:00:00Z")]
     pub start: String,
     /// The value of `Host`.
-    #[arg(long, value_name = "NAME", default_value = "bank.example")]
+    #[arg(long, value_name = "NAME", default_value = "bank.example", value_parser = host)]
     pub host: String,
     /// Where the labels of a file go instead.
     #[arg(long, value_name = "FILE", requires = "out")]
@@ -99,6 +102,14 @@ pub fn run(args: &Args) -> ExitCode {
             fail(&format!("{error:#}"));
             ExitCode::from(EXIT_USAGE)
         }
+    }
+}
+
+/// A host name with or without a port, as a `Host` field has it.
+fn host(text: &str) -> Result<String, &'static str> {
+    match text.parse::<http::uri::Authority>() {
+        Ok(authority) if !authority.as_str().contains('@') => Ok(text.to_owned()),
+        _ => Err("write a host name such as `bank.example` or `127.0.0.1:8080`"),
     }
 }
 
