@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use bartizan_pattern::body::{Reading, media_type::BodyKind};
-
 use super::{
-    body,
     exchange::{Exchange, RequestHead},
     finding::{Finding, Interruption},
     live::Live,
@@ -63,12 +60,6 @@ impl Inspection {
         (self.live.controls.request_body_limit, self.program.rules.settings.request_body_limit_action)
     }
 
-    /// As what the body has to be read, where rules say otherwise than its media type.
-    #[must_use]
-    pub fn request_body_kind(&self) -> Option<BodyKind> {
-        self.live.controls.request_processor.and_then(body::kind)
-    }
-
     /// Phase 2: the whole body is known; empty where there is none. `overlong` says that it is cut.
     pub fn request_body(
         &mut self,
@@ -81,23 +72,6 @@ impl Inspection {
         if self.wants_request_body() {
             let Self { program, exchange, live } = self;
             exchange.read_body(body, &program.rules.settings, &live.controls);
-        }
-        self.phase(Phase::RequestBody, worker)
-    }
-
-    /// Phase 2 with a body that was read already, as [`Inspection::request_body_kind`] or else its media type says.
-    pub fn request_body_read(
-        &mut self,
-        body: &[u8],
-        reading: &Reading<'_>,
-        overlong: bool,
-        worker: &mut Worker,
-    ) -> Option<&Interruption> {
-        self.exchange.inbound_data_error = overlong;
-        self.exchange.body_length = body.len();
-        if self.wants_request_body() {
-            let Self { program, exchange, live } = self;
-            exchange.take_body(reading, &program.rules.settings, &live.controls);
         }
         self.phase(Phase::RequestBody, worker)
     }
