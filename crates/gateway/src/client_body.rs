@@ -54,7 +54,11 @@ impl ClientBody {
                 Some(upload) => upload,
                 None => return Ok(nothing(true)),
             },
-            ClientBody::Held(upload) => upload,
+            // Held once, for all guards: what was shown is not shown again.
+            held @ ClientBody::Held(_) => {
+                *self = held;
+                return Ok(nothing(false));
+            }
             ClientBody::Empty => return Ok(nothing(true)),
             ClientBody::Told(body) => {
                 let held =

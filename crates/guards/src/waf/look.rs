@@ -61,14 +61,14 @@ impl Looking {
         let request = &transaction.request;
         let target = request.path_and_query();
         let mut headers = fields(&request.headers);
-        let authority = match request.port {
-            Some(port) => format!("{}:{port}", request.host),
-            None => request.host.clone(),
-        };
         headers
             .extend(request.removed.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())));
         // HTTP/2 names the host in the target; rules look for it in `Host`.
-        if !request.headers.contains_key(header::HOST) {
+        let authority = (!request.headers.contains_key(header::HOST)).then(|| match request.port {
+            Some(port) => format!("{}:{port}", request.host),
+            None => request.host.clone(),
+        });
+        if let Some(authority) = &authority {
             headers.insert(0, (b"Host", authority.as_bytes()));
         }
         let head = RequestHead {
