@@ -22,13 +22,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The rule set's tests run `waf` by `ftw`, which runs it in the product, too.
     ("bartizan-waf", &["bartizan-ftw", "bartizan-model", "bartizan-pattern"]),
     ("bartizan-ftw", &["bartizan-pattern", "bartizan-waf"]),
-    ("bartizan-guards", &["bartizan-contract", "bartizan-model", "bartizan-pattern", "bartizan-waf"]),
-    ("bartizan-policy", &["bartizan-contract", "bartizan-guards", "bartizan-model", "bartizan-pattern"]),
+    (
+        "bartizan-guards",
+        &["bartizan-authz", "bartizan-contract", "bartizan-model", "bartizan-pattern", "bartizan-waf"],
+    ),
+    (
+        "bartizan-policy",
+        &["bartizan-authz", "bartizan-contract", "bartizan-guards", "bartizan-model", "bartizan-pattern"],
+    ),
     ("bartizan-store", &["bartizan-model", "bartizan-pattern"]),
     ("bartizan-telemetry", &["bartizan-model"]),
     (
         "bartizan-gateway",
         &[
+            "bartizan-authz",
             "bartizan-contract",
             "bartizan-guards",
             "bartizan-model",
@@ -40,6 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "bartizan-control",
         &[
+            "bartizan-authz",
             "bartizan-contract",
             "bartizan-guards",
             "bartizan-model",
@@ -52,6 +60,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "bartizan",
         &[
+            "bartizan-authz",
             "bartizan-bank",
             "bartizan-contract",
             "bartizan-control",
@@ -68,6 +77,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "bartizan-waf",
         ],
     ),
+    ("bartizan-authz", &["bartizan-model"]),
     ("bartizan-bank", &["bartizan-contract", "bartizan-model"]),
     ("bartizan-drill", &["bartizan-bank", "bartizan-model", "bartizan-testkit", "bartizan-traffic"]),
     ("bartizan-testkit", &[]),
@@ -82,6 +92,7 @@ const PURE: &[&str] = &[
     "bartizan-waf",
     "bartizan-ftw",
     "bartizan-contract",
+    "bartizan-authz",
     "bartizan-guards",
 ];
 

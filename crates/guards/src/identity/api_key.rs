@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bartizan_model::{
-    CredentialKind, Principal, Redacted, Strength, Timestamp,
+    CredentialKind, Principal, Redacted, Timestamp,
     services::{ApiKeyRecord, ApiKeys, Random},
 };
 use subtle::ConstantTimeEq;
@@ -140,15 +140,11 @@ pub(super) fn verify(text: &str, keys: &dyn ApiKeys, now: Timestamp) -> Result<A
     }
     keys.used(&record.id, now);
     Ok(Arc::new(Principal {
-        subject: Arc::clone(&record.owner),
-        issuer: Arc::from("bartizan"),
-        kind: CredentialKind::ApiKey,
-        strength: Strength::Bearer,
         scopes: record.scopes.clone(),
-        roles: Vec::new(),
-        tenant: None,
-        attributes: std::collections::BTreeMap::new(),
         credential_id: Some(Arc::clone(&record.id)),
+        issued: Some(record.created),
+        expires: record.expires,
+        ..Principal::new(CredentialKind::ApiKey, Arc::from("bartizan"), Arc::clone(&record.owner))
     }))
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use bartizan_model::{CredentialKind, Principal, Strength, Timestamp, compile::IssuerSpec};
+use bartizan_model::{CredentialKind, Principal, Timestamp, compile::IssuerSpec, principal::Authentication};
 use serde_json::{Map, Value};
 
 use super::reason::Why;
@@ -75,21 +75,30 @@ pub(super) fn read(mut claims: Map<String, Value>, spec: &IssuerSpec) -> Result<
             claims.get("realm_access").and_then(|access| access.get("roles")).map_or_else(Vec::new, strings)
         }
     };
+    let client = text(&claims, "client_id").or_else(|| text(&claims, "azp"));
+    let session = text(&claims, "sid");
+    let authentication = Authentication {
+        acr: text(&claims, "acr"),
+        amr: claims.get("amr").map_or_else(Vec::new, strings),
+        time: date(&claims, "auth_time")?,
+    };
     for name in CONSUMED {
         claims.remove(name);
     }
     let attributes: BTreeMap<Arc<str>, Value> =
         claims.into_iter().take(MAX_ITEMS).map(|(name, value)| (Arc::from(name), value)).collect();
     let principal = Principal {
-        subject,
-        issuer: Arc::clone(&spec.name),
-        kind: CredentialKind::Jwt,
-        strength: Strength::Bearer,
         scopes,
         roles,
         tenant,
         attributes,
         credential_id,
+        client,
+        session,
+        issued: lifetime.issued,
+        expires: Some(lifetime.expires),
+        authentication,
+        ..Principal::new(CredentialKind::Jwt, Arc::clone(&spec.name), subject)
     };
     Ok((principal, lifetime))
 }

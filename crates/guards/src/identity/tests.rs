@@ -8,7 +8,6 @@
 )]
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -284,17 +283,11 @@ fn a_remembered_token_is_judged_anew_each_time() {
 fn the_memory_of_tokens_is_bounded() {
     let cache = TokenCache::new();
     let spec = Arc::new(issuer(secret(), &["HS256"]));
-    let principal = Arc::new(bartizan_model::Principal {
-        subject: "alice".into(),
-        issuer: "corp".into(),
-        kind: bartizan_model::CredentialKind::Jwt,
-        strength: bartizan_model::Strength::Bearer,
-        scopes: Vec::new(),
-        roles: Vec::new(),
-        tenant: None,
-        attributes: BTreeMap::new(),
-        credential_id: None,
-    });
+    let principal = Arc::new(bartizan_model::Principal::new(
+        bartizan_model::CredentialKind::Jwt,
+        "corp".into(),
+        "alice".into(),
+    ));
     let lifetime = Lifetime { expires: Timestamp(u64::MAX), not_before: None, issued: None };
     let verified = Arc::new(Verified { issuer: spec, key_set: [0; 32], lifetime, principal });
     let often = TokenCache::key("often");

@@ -7,11 +7,10 @@
     reason = "tests assert"
 )]
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bartizan_model::{
-    CredentialKind, Diagnostics, Guard, Mode, Mounted, Outcome, Principal, Reason, Services, Strength,
-    Transaction,
+    CredentialKind, Diagnostics, Guard, Mode, Mounted, Outcome, Principal, Reason, Services, Transaction,
 };
 use http::HeaderValue;
 use serde_json::{Value, json};
@@ -33,17 +32,7 @@ fn passes(guard: &impl Guard, transaction: &mut Transaction) -> bool {
 }
 
 fn principal(issuer: &str, subject: &str) -> Option<Arc<Principal>> {
-    Some(Arc::new(Principal {
-        subject: subject.into(),
-        issuer: issuer.into(),
-        kind: CredentialKind::Jwt,
-        strength: Strength::Bearer,
-        scopes: Vec::new(),
-        roles: Vec::new(),
-        tenant: None,
-        attributes: BTreeMap::new(),
-        credential_id: None,
-    }))
+    Some(Arc::new(Principal::new(CredentialKind::Jwt, issuer.into(), subject.into())))
 }
 
 #[test]
