@@ -1,5 +1,6 @@
 //! API contracts: OpenAPI documents to operations.
 
+mod demand;
 mod json;
 mod openapi;
 pub mod tree;

@@ -1,10 +1,11 @@
 //! OpenAPI 2.0, 3.0, 3.1 and 3.2 documents: which methods and paths an API has.
 
-use bartizan_model::{Diagnostic, Diagnostics};
+use bartizan_model::{Diagnostic, Diagnostics, compile::OperationSpec};
 use bartizan_pattern::template::{PathRouter, Template};
 use http::Method;
 
 use crate::{
+    demand,
     tree::{Entry, Node, Span, Value},
     yaml::{self, Budget},
 };
@@ -33,6 +34,8 @@ pub struct ContractOperation {
     pub operation_id: Option<String>,
     /// Whether it is marked as deprecated.
     pub deprecated: bool,
+    /// What decides about access: tags, `security`, typed parameters. Its label is `METHOD /template`.
+    pub spec: OperationSpec,
 }
 
 /// The fixed fields of a Path Item Object that are operations (OpenAPI 3.2 section 4.9.1; `query` is new there).
@@ -173,7 +176,8 @@ impl<'a> Reader<'a> {
                 self.say(error, field.key_span);
                 continue;
             }
-            self.operation(method, &template, &field.value, field.key_span, variant, routers);
+            let spec = demand::operation(self.root, item, &field.value, &method, &template);
+            self.operation(method, &template, &field.value, spec, (field.key_span, variant), routers);
         }
     }
 
@@ -182,8 +186,8 @@ impl<'a> Reader<'a> {
         method: Method,
         template: &Template,
         operation: &Node,
-        span: Span,
-        variant: bool,
+        spec: OperationSpec,
+        (span, variant): (Span, bool),
         routers: &mut Vec<(Method, PathRouter<usize>)>,
     ) {
         if self.operations.len() >= MAX_OPERATIONS {
@@ -221,6 +225,7 @@ impl<'a> Reader<'a> {
             template: template.clone(),
             operation_id: operation.get("operationId").and_then(Node::as_str).map(str::to_owned),
             deprecated: operation.get("deprecated").and_then(Node::as_bool).unwrap_or(false),
+            spec,
         });
     }
 
@@ -256,7 +261,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The value at a JSON Pointer.
-fn pointed<'n>(root: &'n Node, pointer: &str) -> Option<&'n Node> {
+pub(crate) fn pointed<'n>(root: &'n Node, pointer: &str) -> Option<&'n Node> {
     if pointer.is_empty() {
         return Some(root);
     }

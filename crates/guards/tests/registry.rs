@@ -55,6 +55,7 @@ fn every_example_compiles_and_can_be_probed() {
     // The rule set of the example of `waf`.
     let files = TestFiles { directory: Some(root().join("tests/cases/waf")), ..TestFiles::default() };
     let context = CompileContext {
+        spec: &bartizan_model::compile::UNKNOWN_API,
         api: "shop",
         operation: None,
         profile: Profile::Strict,

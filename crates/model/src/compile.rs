@@ -73,8 +73,97 @@ pub enum KeySource {
     Secret(SecretReference),
 }
 
+/// What is known of an API when its guards are compiled.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ApiSpec {
+    /// Its path prefix without a trailing slash; empty for all paths. Transactions carry the whole path.
+    pub base_path: String,
+    /// The operations that its contract and the blocks of its policy name, in the order of the documents.
+    pub operations: Vec<OperationSpec>,
+}
+
+/// An API of which nothing is known.
+pub static UNKNOWN_API: ApiSpec = ApiSpec { base_path: String::new(), operations: Vec::new() };
+
+/// One operation of an API.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OperationSpec {
+    /// As transactions name it: `GET /accounts/{id}`, or the label of a block such as `* /admin/**`.
+    pub label: Arc<str>,
+    /// Whether the contract declares it; otherwise a block of the policy names it.
+    pub declared: bool,
+    /// The contract's `tags`.
+    pub tags: Vec<Arc<str>>,
+    /// Whether the contract marks it with `x-sensitive: true`.
+    pub sensitive: bool,
+    /// The contract's `security`, its own or the document's (OpenAPI 3.1 section 4.8.30): one of these suffices. An empty
+    /// list demands nothing; `None` where the contract does not say.
+    pub security: Option<Vec<SecurityAlternative>>,
+    /// The parameters and members of the JSON body that the contract types.
+    pub fields: Vec<FieldSpec>,
+}
+
+/// One Security Requirement Object: all of its schemes. An empty one lets anonymous callers in.
+pub type SecurityAlternative = Vec<SchemeDemand>;
+
+/// One scheme that a contract demands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemeDemand {
+    /// Its name in the contract.
+    pub scheme: Arc<str>,
+    /// Whether `names` are OAuth scopes (`oauth2`, `openIdConnect`); of other schemes they are roles.
+    pub scopes: bool,
+    /// The scopes or roles, all of them needed.
+    pub names: Vec<Arc<str>>,
+}
+
+/// One typed value of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldSpec {
+    /// Where it stands.
+    pub place: FieldPlace,
+    /// Its name; in a body, the keys that lead to it.
+    pub path: Vec<Arc<str>>,
+    /// What it is.
+    pub kind: FieldKind,
+}
+
+/// Where a value of a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FieldPlace {
+    /// A parameter of the path's template.
+    Path,
+    /// A parameter of the query.
+    Query,
+    /// A header field, by its lower-case name.
+    Header,
+    /// A member of the JSON body.
+    Body,
+}
+
+/// What a value is, as far as a decision can use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FieldKind {
+    /// Text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number with a fraction.
+    Decimal,
+    /// `true` or `false`.
+    Boolean,
+    /// A list of texts.
+    Texts,
+    /// A list of whole numbers.
+    Integers,
+    /// Of no use to a decision, but known to be there.
+    Other,
+}
+
 /// What a guard is given when the policy is compiled.
 pub struct CompileContext<'a> {
+    /// What is known of the API: [`UNKNOWN_API`] where nothing is.
+    pub spec: &'a ApiSpec,
     /// The API's name.
     pub api: &'a str,
     /// The operation's name, when the block is compiled for one.

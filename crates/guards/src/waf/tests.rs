@@ -31,6 +31,7 @@ fn compile(config: Value) -> Result<Waf, String> {
     let issuers = BTreeMap::new();
     let scope = |_: &str| String::new();
     let context = CompileContext {
+        spec: &bartizan_model::compile::UNKNOWN_API,
         api: "shop",
         operation: None,
         profile: Profile::Balanced,

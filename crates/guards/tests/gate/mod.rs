@@ -258,6 +258,7 @@ impl Sections for Compiler {
             index.and_then(|index| block.scopes.get(index)).unwrap_or(&block.scope).clone()
         };
         let context = CompileContext {
+            spec: &bartizan_model::compile::UNKNOWN_API,
             api: &self.name,
             operation: None,
             profile: Profile::Balanced,

@@ -230,6 +230,7 @@ pub fn compile_with<G: Guard>(
     let issuers: BTreeMap<Arc<str>, Arc<IssuerSpec>> =
         issuers.iter().map(|spec| (Arc::clone(&spec.name), Arc::new(spec.clone()))).collect();
     let context = CompileContext {
+        spec: &bartizan_model::compile::UNKNOWN_API,
         api: "shop",
         operation: None,
         profile: Profile::Balanced,

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use bartizan_contract::{Contract, tree::Node, yaml::Budget};
-use bartizan_model::{ByteSize, FileReference, Level, Mode, compile::IssuerSpec};
+use bartizan_model::{
+    ByteSize, FileReference, Level, Mode,
+    compile::{ApiSpec, IssuerSpec, OperationSpec},
+};
 use bartizan_pattern::{
     path::{PathRules, canonical},
     template::{PathPattern, PatternSet},
@@ -111,6 +114,7 @@ impl Compiler<'_> {
 
         let mut guards = GuardCompiler::new(self, Arc::clone(&name), issuers);
         guards.labels = blocks.iter().map(|written| (written.1.block.label.clone(), written.0)).collect();
+        guards.spec = api_spec(&base_path, contract.as_ref(), &blocks);
         let max_body = settings.max_body.map_or_else(|| largest_body(&sections, &blocks), |size| size.0);
         guards.defaults = guards.compiler.request_defaults(max_body);
         let mut told = Vec::new();
@@ -410,6 +414,21 @@ impl Compiler<'_> {
             });
         }
     }
+}
+
+/// What guards are told of the API: the operations of the contract, then those that blocks name.
+fn api_spec(base_path: &str, contract: Option<&Contract>, blocks: &[(u32, WrittenBlock)]) -> ApiSpec {
+    let declared = contract.map(|contract| contract.operations.as_slice()).unwrap_or_default();
+    let mut operations: Vec<OperationSpec> =
+        declared.iter().map(|operation| operation.spec.clone()).collect();
+    for (_, written) in blocks {
+        let named = contract.is_none() || written.block.names_one();
+        if named && !operations.iter().any(|known| *known.label == *written.block.label) {
+            let label = Arc::from(written.block.label.as_str());
+            operations.push(OperationSpec { label, ..OperationSpec::default() });
+        }
+    }
+    ApiSpec { base_path: base_path.to_owned(), operations }
 }
 
 /// The body bound of an API that states none: the default, or what a block allows beyond it.

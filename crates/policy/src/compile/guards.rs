@@ -9,7 +9,10 @@ use std::{
 
 use bartizan_contract::tree::{Entry, Node, Span, Value};
 use bartizan_guards::{Guards, REGISTRY, Sections};
-use bartizan_model::{CompileContext, Diagnostic, Guard, Level, Mode, Mounted, compile::IssuerSpec};
+use bartizan_model::{
+    CompileContext, Diagnostic, Guard, Level, Mode, Mounted,
+    compile::{ApiSpec, IssuerSpec},
+};
 
 use super::Compiler;
 use crate::{decode::decode, effective::EffectiveGuard, overlay::lay, suggest};
@@ -142,6 +145,8 @@ pub(super) struct GuardCompiler<'c, 'a> {
     issuers: &'c BTreeMap<Arc<str>, Arc<IssuerSpec>>,
     /// The labels of operation blocks with their numbers.
     pub labels: Vec<(String, u32)>,
+    /// What is known of the API.
+    pub spec: ApiSpec,
     /// What the document says elsewhere about the size of requests.
     pub defaults: Vec<(&'static str, String)>,
     cache: HashMap<(TypeId, String), Option<Arc<dyn Any + Send + Sync>>>,
@@ -158,6 +163,7 @@ impl<'c, 'a> GuardCompiler<'c, 'a> {
             api,
             issuers,
             labels: Vec::new(),
+            spec: ApiSpec::default(),
             defaults: Vec::new(),
             cache: HashMap::new(),
         }
@@ -201,6 +207,7 @@ impl<'c, 'a> GuardCompiler<'c, 'a> {
         let broken = self.compiler.report.len() > before;
         let scope = |path: &str| self.scope(body.nearest(path).origin);
         let context = CompileContext {
+            spec: &self.spec,
             api: &self.api,
             operation: self.label(newest_origin(&body)),
             profile: self.compiler.profile,
