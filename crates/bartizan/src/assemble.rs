@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bartizan_guards::rate_limit::table::{DEFAULT_CAPACITY, LimitTable};
 use bartizan_model::{
     Clock, Services,
-    services::{ApiKeys, Documents, LimitStore},
+    services::{ApiKeys, Documents, Kept, LimitStore},
 };
 use bartizan_store::{State, system::SystemRandom};
 
@@ -23,6 +23,8 @@ pub fn services(
         limits,
         documents,
         api_keys,
+        factors: Arc::new(state.store.factor_index().opened_by(Arc::clone(&state.sealer))),
+        kept: Kept::default(),
         random: Arc::new(SystemRandom),
         tokens: state.tokens.clone(),
     }

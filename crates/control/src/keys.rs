@@ -84,14 +84,9 @@ pub fn create(
     }
     let new = generate(random);
     let record = ApiKeyRecord {
-        id: new.id,
-        hash: new.hash,
-        owner: owner.into(),
         scopes: scopes.iter().map(|scope| Arc::from(scope.as_str())).collect(),
-        created: now,
         expires: lifetime.map(|lifetime| now.plus(lifetime.0)),
-        revoked: None,
-        successor: None,
+        ..ApiKeyRecord::new(new.id, new.hash, owner.into(), now)
     };
     store.add_key(record.clone())?;
     Ok(Issued { plain: new.plain, key: StoredKey { record, last_used: None } })
@@ -115,12 +110,9 @@ pub fn rotate(
         move |old| ApiKeyRecord {
             id: new.id,
             hash: new.hash,
-            owner: Arc::clone(&old.owner),
-            scopes: old.scopes.clone(),
             created: now,
             expires: old.expires.map(|expires| now.plus(expires.since(old.created))),
-            revoked: None,
-            successor: None,
+            ..old.clone()
         },
         now.plus(overlap.0),
     )?;

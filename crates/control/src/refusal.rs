@@ -38,8 +38,13 @@ impl Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let (status, code, title) = match &error {
-            StoreError::UnknownKey(_) => return Refusal::not_found(error.to_string()),
-            StoreError::KeyEnded(_) | StoreError::KeyExists(_) | StoreError::TooManyBans => {
+            StoreError::UnknownKey(_) | StoreError::UnknownFactor(_) => {
+                return Refusal::not_found(error.to_string());
+            }
+            StoreError::KeyEnded(_)
+            | StoreError::KeyExists(_)
+            | StoreError::FactorExists(_)
+            | StoreError::TooManyBans => {
                 (StatusCode::CONFLICT, "admin.conflict", "The state of things does not allow it")
             }
             _ => (StatusCode::SERVICE_UNAVAILABLE, "admin.store", "The store failed"),

@@ -178,6 +178,8 @@ pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts
             api: respond::no_label(),
             operation: respond::no_label(),
             principal: None,
+            hello: None,
+            risk: 0,
             findings: Vec::new(),
             findings_dropped: 0,
             response_headers: HeaderMap::new(),

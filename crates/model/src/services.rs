@@ -1,8 +1,16 @@
 //! What guards need from outside, as traits: all of it outlives a policy and survives a reload.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use crate::{Clock, Event, Timestamp, TokenKey, redacted::shown_url};
+use crate::{Clock, Event, Rate, Redacted, Timestamp, TokenKey, redacted::shown_url};
 
 /// A boxed future, for the few calls that wait through a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -18,6 +26,10 @@ pub struct Services {
     pub documents: Arc<dyn Documents>,
     /// API keys.
     pub api_keys: Arc<dyn ApiKeys>,
+    /// Second factors of key holders.
+    pub factors: Arc<dyn Factors>,
+    /// What guards remember from one policy to the next.
+    pub kept: Kept,
     /// Random bytes.
     pub random: Arc<dyn Random>,
     /// Turns secrets into tokens for findings.
@@ -133,6 +145,56 @@ pub struct ApiKeyRecord {
     pub revoked: Option<Timestamp>,
     /// The key that replaces it, when rotated.
     pub successor: Option<Arc<str>>,
+    /// The roles of whoever brings it.
+    #[serde(default)]
+    pub roles: Vec<Arc<str>>,
+    /// The tenant of whoever brings it.
+    #[serde(default)]
+    pub tenant: Option<Arc<str>>,
+    /// What else policies may know of whoever brings it, by name.
+    #[serde(default)]
+    pub attributes: BTreeMap<Arc<str>, serde_json::Value>,
+    /// How often it may be used, whatever the policy's limits say.
+    #[serde(default)]
+    pub limit: Option<KeyLimit>,
+}
+
+impl ApiKeyRecord {
+    /// A key that may be used from `created` on, without an end, and of which no more is known.
+    #[must_use]
+    pub fn new(id: Arc<str>, hash: [u8; 32], owner: Arc<str>, created: Timestamp) -> Self {
+        ApiKeyRecord {
+            id,
+            hash,
+            owner,
+            scopes: Vec::new(),
+            created,
+            expires: None,
+            revoked: None,
+            successor: None,
+            roles: Vec::new(),
+            tenant: None,
+            attributes: BTreeMap::new(),
+            limit: None,
+        }
+    }
+}
+
+/// How often one key may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KeyLimit {
+    /// Requests in a time.
+    pub rate: Rate,
+    /// Requests that may come at once, at least 1.
+    pub burst: u32,
+}
+
+impl KeyLimit {
+    /// The limit as counters take it.
+    #[must_use]
+    pub fn quota(self) -> Quota {
+        Quota { interval_ns: self.rate.interval_ns(), burst: self.burst.max(1) }
+    }
 }
 
 /// The key store as the request path needs it: in memory, changed within a second of a change on disk.
@@ -145,6 +207,77 @@ pub trait ApiKeys: Send + Sync {
 
     /// Notes that the key was used; cheap, written later.
     fn used(&self, id: &str, at: Timestamp);
+}
+
+/// The hash of a time-based one-time password (RFC 6238 section 1.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TotpHash {
+    /// HMAC-SHA-1, which every authenticator app knows.
+    #[default]
+    Sha1,
+    /// HMAC-SHA-256.
+    Sha256,
+}
+
+/// The second factor of a key holder: an authenticator app with six digits in steps of 30 s (RFC 6238).
+pub struct Totp {
+    /// What the app knows.
+    pub secret: Redacted<Vec<u8>>,
+    /// Which hash it uses.
+    pub hash: TotpHash,
+}
+
+/// Second factors of key holders: in memory, changed within a second of a change on disk.
+pub trait Factors: Send + Sync {
+    /// The owner's second factor.
+    fn totp(&self, owner: &str) -> Option<Totp>;
+
+    /// Counts an attempt to show the factor, before it is judged, so that guesses at the same time all count.
+    ///
+    /// # Errors
+    /// There were too many wrong ones: how long to wait.
+    fn attempt(&self, owner: &str, now: Timestamp) -> Result<(), Duration>;
+
+    /// Takes the code of time step `step`: `false` when this or a later one was taken before. One that is taken ends the
+    /// count of attempts.
+    fn accept(&self, owner: &str, step: u64) -> bool;
+}
+
+/// Nobody has a second factor.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoFactors;
+
+impl Factors for NoFactors {
+    fn totp(&self, _: &str) -> Option<Totp> {
+        None
+    }
+
+    fn attempt(&self, _: &str, _: Timestamp) -> Result<(), Duration> {
+        Ok(())
+    }
+
+    fn accept(&self, _: &str, _: u64) -> bool {
+        false
+    }
+}
+
+/// What guards remember from one policy to the next, one value of each type: each is bounded by its own cap.
+#[derive(Clone, Default)]
+pub struct Kept(Arc<Mutex<Vec<Arc<dyn Any + Send + Sync>>>>);
+
+impl Kept {
+    /// The value of this type, made when it is first asked for. Asked when a policy is compiled, not by exchanges.
+    #[must_use]
+    pub fn of<T: Any + Send + Sync + Default>(&self) -> Arc<T> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = all.iter().find_map(|value| Arc::clone(value).downcast::<T>().ok()) {
+            return found;
+        }
+        let made = Arc::new(T::default());
+        all.push(Arc::<T>::clone(&made));
+        made
+    }
 }
 
 /// Where recent events are kept for `why`: the newest ones, up to a cap of the implementation.

@@ -128,6 +128,10 @@ pub struct Transaction {
     pub operation: Arc<str>,
     /// The verified caller.
     pub principal: Option<Arc<Principal>>,
+    /// A hash over what the client's TLS hello tells of its software; `None` without TLS.
+    pub hello: Option<u64>,
+    /// How likely it is that somebody else uses the caller's credential, from 0 to 100; guards only raise it.
+    pub risk: u8,
     /// What guards noticed, in order, at most [`MAX_FINDINGS`].
     pub findings: Vec<Finding>,
     /// Findings beyond the cap.
@@ -150,6 +154,11 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// Raises the risk to at least this, at most 100.
+    pub fn raise_risk(&mut self, risk: u8) {
+        self.risk = self.risk.max(risk.min(100));
+    }
+
     /// Records a finding, up to the cap.
     pub fn find(&mut self, finding: Finding) {
         if self.findings.len() < MAX_FINDINGS {

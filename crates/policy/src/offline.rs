@@ -9,8 +9,8 @@ use bartizan_model::{
     Clock, Services, Timestamp, TokenKey,
     redacted::KeyedHash,
     services::{
-        ApiKeyRecord, ApiKeys, BoxFuture, Document, DocumentSource, Documents, LimitDecision, LimitStore,
-        Quota, Random,
+        ApiKeyRecord, ApiKeys, BoxFuture, Document, DocumentSource, Documents, Kept, LimitDecision,
+        LimitStore, NoFactors, Quota, Random,
     },
 };
 
@@ -23,6 +23,8 @@ pub fn services() -> Services {
         limits: offline.clone(),
         documents: offline.clone(),
         api_keys: offline.clone(),
+        factors: Arc::new(NoFactors),
+        kept: Kept::default(),
         random: offline.clone(),
         tokens: TokenKey::new(offline),
     }

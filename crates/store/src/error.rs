@@ -21,6 +21,12 @@ pub enum StoreError {
     KeyEnded(String),
     /// A key with this id or hash exists.
     KeyExists(String),
+    /// The owner has a second factor already.
+    FactorExists(String),
+    /// The owner has no second factor.
+    UnknownFactor(String),
+    /// A secret could not be sealed.
+    CannotSeal,
     /// The ban list is full.
     TooManyBans,
     /// The store's thread has ended.
@@ -59,6 +65,16 @@ impl fmt::Display for StoreError {
                 write!(f, "the API key `{id}` is revoked or rotated already; create a new one")
             }
             StoreError::KeyExists(id) => write!(f, "an API key `{id}` exists already"),
+            StoreError::FactorExists(owner) => write!(
+                f,
+                "`{owner}` has a second factor already; `bartizan mfa revoke` ends it, then a new one can be enrolled"
+            ),
+            StoreError::UnknownFactor(owner) => {
+                write!(f, "`{owner}` has no second factor; `bartizan mfa list` shows who has")
+            }
+            StoreError::CannotSeal => {
+                f.write_str("the secret could not be sealed with the installation's key")
+            }
             StoreError::TooManyBans => write!(
                 f,
                 "the ban list is full ({} entries); ban a network instead, or remove some",

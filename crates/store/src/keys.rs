@@ -47,6 +47,8 @@ impl StoredKey {
             "id": key.id, "owner": key.owner, "scopes": key.scopes, "state": self.state(now),
             "created": key.created.to_string(), "expires": text(key.expires), "revoked": text(key.revoked),
             "successor": key.successor, "last_used": text(self.last_used),
+            "roles": key.roles, "tenant": key.tenant, "attributes": key.attributes,
+            "limit": key.limit.map(|limit| json!({ "rate": limit.rate, "burst": limit.burst })),
         })
     }
 }

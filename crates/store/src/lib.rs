@@ -1,11 +1,13 @@
-//! Persistence behind the traits of the model: recent events, API keys, bans and the log of changes in one SQLite
+//! Persistence behind the traits of the model: recent events, API keys, second factors, bans and the log of changes in one SQLite
 //! file, the state directory with its secrets, and the system's clock and random numbers.
 
 mod bans;
 mod changes;
 mod error;
+mod factors;
 mod keys;
 mod schema;
+mod seal;
 mod sql;
 mod sqlite;
 mod state;
@@ -14,7 +16,9 @@ pub mod system;
 pub use bans::{Ban, BanList, MAX_BANS};
 pub use changes::Changes;
 pub use error::StoreError;
+pub use factors::{FactorIndex, OpenFactors, StoredFactor};
 pub use keys::{KeyIndex, StoredKey};
+pub use seal::Sealer;
 pub use sql::{Change, EventFilter};
 pub use sqlite::{Store, read_event, read_refusals};
 pub use state::{AdminAddress, State, StateDirectory};

@@ -65,6 +65,29 @@ const STEPS: &[&str] = &["
     CREATE TRIGGER bans_deleted AFTER DELETE ON bans BEGIN
         UPDATE revisions SET revision = revision + 1 WHERE subject = 'bans';
     END;
+", "
+    -- Roles, tenant, attributes and limit of a key, as one JSON object.
+    ALTER TABLE api_keys ADD COLUMN traits TEXT NOT NULL DEFAULT '{}';
+
+    -- Second factors; what the app knows is sealed by the installation's key.
+    CREATE TABLE factors (
+        owner TEXT PRIMARY KEY,
+        hash TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        created INTEGER NOT NULL,
+        last_step INTEGER NOT NULL DEFAULT 0,
+        last_used INTEGER
+    );
+    INSERT INTO revisions VALUES ('factors', 0);
+    CREATE TRIGGER factors_inserted AFTER INSERT ON factors BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE subject = 'factors';
+    END;
+    CREATE TRIGGER factors_updated AFTER UPDATE OF hash, sealed ON factors BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE subject = 'factors';
+    END;
+    CREATE TRIGGER factors_deleted AFTER DELETE ON factors BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE subject = 'factors';
+    END;
 "];
 
 /// The file was written by a later version.

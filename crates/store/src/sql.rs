@@ -1,12 +1,15 @@
 //! The statements: each function is one question or one change, on a connection that its caller owns.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use bartizan_model::{Event, EventId, EventKind, Timestamp, services::ApiKeyRecord};
+use bartizan_model::{
+    Event, EventId, EventKind, Timestamp,
+    services::{ApiKeyRecord, KeyLimit},
+};
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, Transaction, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Ban, StoredKey, bans::as_text};
+use crate::{Ban, StoredFactor, StoredKey, bans::as_text};
 
 /// Which recent events.
 #[derive(Clone, Debug, Default)]
@@ -132,7 +135,7 @@ pub(crate) fn changes(connection: &Connection, limit: usize) -> Result<Vec<Chang
 
 pub(crate) fn keys(connection: &Connection) -> Result<Vec<StoredKey>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, hash, owner, scopes, created, expires, revoked, successor, last_used
+        "SELECT id, hash, owner, scopes, created, expires, revoked, successor, last_used, traits
          FROM api_keys ORDER BY created, id",
     )?;
     statement.query_map([], read_key)?.collect()
@@ -141,7 +144,7 @@ pub(crate) fn keys(connection: &Connection) -> Result<Vec<StoredKey>> {
 pub(crate) fn key(connection: &Connection, id: &str) -> Result<Option<StoredKey>> {
     connection
         .query_row(
-            "SELECT id, hash, owner, scopes, created, expires, revoked, successor, last_used
+            "SELECT id, hash, owner, scopes, created, expires, revoked, successor, last_used, traits
              FROM api_keys WHERE id = ?1",
             [id],
             read_key,
@@ -149,31 +152,57 @@ pub(crate) fn key(connection: &Connection, id: &str) -> Result<Option<StoredKey>
         .optional()
 }
 
+/// What of a key stands in one column: it is read and written whole.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Traits {
+    roles: Vec<Arc<str>>,
+    tenant: Option<Arc<str>>,
+    attributes: BTreeMap<Arc<str>, serde_json::Value>,
+    limit: Option<KeyLimit>,
+}
+
 fn read_key(row: &Row<'_>) -> Result<StoredKey> {
     let text = |index| row.get::<_, String>(index).map(Arc::<str>::from);
-    let scopes: String = row.get(3)?;
-    let scopes = serde_json::from_str(&scopes).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, Box::new(error))
-    })?;
+    let Traits { roles, tenant, attributes, limit } = json(row, 9)?;
     let record = ApiKeyRecord {
         id: text(0)?,
         hash: row.get(1)?,
         owner: text(2)?,
-        scopes,
+        scopes: json(row, 3)?,
         created: moment(row, 4)?,
         expires: some_moment(row, 5)?,
         revoked: some_moment(row, 6)?,
         successor: row.get::<_, Option<String>>(7)?.map(Arc::from),
+        roles,
+        tenant,
+        attributes,
+        limit,
     };
     Ok(StoredKey { record, last_used: some_moment(row, 8)? })
+}
+
+fn json<T: DeserializeOwned>(row: &Row<'_>, index: usize) -> Result<T> {
+    let text: String = row.get(index)?;
+    serde_json::from_str(&text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(index, rusqlite::types::Type::Text, Box::new(error))
+    })
 }
 
 /// Answers `false` when the id or hash exists.
 pub(crate) fn insert_key(connection: &Connection, key: &ApiKeyRecord) -> Result<bool> {
     let scopes = serde_json::to_string(&key.scopes).unwrap_or_else(|_| "[]".to_owned());
+    let traits = Traits {
+        roles: key.roles.clone(),
+        tenant: key.tenant.clone(),
+        attributes: key.attributes.clone(),
+        limit: key.limit,
+    };
+    let traits = serde_json::to_string(&traits).unwrap_or_else(|_| "{}".to_owned());
     let inserted = connection.execute(
-        "INSERT OR IGNORE INTO api_keys (id, hash, owner, scopes, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![&*key.id, key.hash, &*key.owner, scopes, int(key.created), key.expires.map(int)],
+        "INSERT OR IGNORE INTO api_keys (id, hash, owner, scopes, created, expires, traits)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![&*key.id, key.hash, &*key.owner, scopes, int(key.created), key.expires.map(int), traits],
     )?;
     Ok(inserted == 1)
 }
@@ -201,6 +230,51 @@ pub(crate) fn note_uses(transaction: &Transaction<'_>, uses: &[(Arc<str>, Timest
         .prepare_cached("UPDATE api_keys SET last_used = max(coalesce(last_used, 0), ?2) WHERE id = ?1")?;
     for (id, at) in uses {
         statement.execute(params![&**id, int(*at)])?;
+    }
+    Ok(())
+}
+
+pub(crate) fn factors(connection: &Connection) -> Result<Vec<StoredFactor>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT owner, hash, sealed, created, last_step, last_used FROM factors ORDER BY owner",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok(StoredFactor {
+            owner: row.get::<_, String>(0)?.into(),
+            hash: json(row, 1)?,
+            sealed: row.get::<_, Vec<u8>>(2)?.into(),
+            created: moment(row, 3)?,
+            last_step: u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
+            last_used: some_moment(row, 5)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// Answers `false` when the owner has a factor.
+pub(crate) fn insert_factor(connection: &Connection, factor: &StoredFactor) -> Result<bool> {
+    let hash = serde_json::to_string(&factor.hash).unwrap_or_default();
+    let inserted = connection.execute(
+        "INSERT OR IGNORE INTO factors (owner, hash, sealed, created) VALUES (?1, ?2, ?3, ?4)",
+        params![&*factor.owner, hash, &*factor.sealed, int(factor.created)],
+    )?;
+    Ok(inserted == 1)
+}
+
+pub(crate) fn delete_factor(connection: &Connection, owner: &str) -> Result<bool> {
+    Ok(connection.execute("DELETE FROM factors WHERE owner = ?1", [owner])? > 0)
+}
+
+pub(crate) fn note_factor_uses(
+    transaction: &Transaction<'_>,
+    uses: &[(Arc<str>, u64, Timestamp)],
+) -> Result<()> {
+    let mut statement = transaction.prepare_cached(
+        "UPDATE factors SET last_step = max(last_step, ?2), last_used = max(coalesce(last_used, 0), ?3)
+         WHERE owner = ?1",
+    )?;
+    for (owner, step, at) in uses {
+        statement.execute(params![&**owner, i64::try_from(*step).unwrap_or(i64::MAX), int(*at)])?;
     }
     Ok(())
 }
@@ -246,13 +320,18 @@ pub(crate) fn delete_ended_bans(connection: &Connection, now: Timestamp) -> Resu
     connection.execute("DELETE FROM bans WHERE until <= ?1", [int(now)])
 }
 
-pub(crate) fn revisions(connection: &Connection) -> Result<(i64, i64)> {
-    connection
-        .prepare_cached(
-            "SELECT (SELECT revision FROM revisions WHERE subject = 'keys'),
-                    (SELECT revision FROM revisions WHERE subject = 'bans')",
-        )?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+/// How often each subject was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Revisions {
+    pub(crate) keys: i64,
+    pub(crate) bans: i64,
+    pub(crate) factors: i64,
+}
+
+pub(crate) fn revisions(connection: &Connection) -> Result<Revisions> {
+    let mut statement = connection.prepare_cached("SELECT revision FROM revisions WHERE subject = ?1")?;
+    let mut of = |subject: &str| statement.query_row([subject], |row| row.get(0));
+    Ok(Revisions { keys: of("keys")?, bans: of("bans")?, factors: of("factors")? })
 }
 
 pub(crate) fn data_version(connection: &Connection) -> Result<i64> {

@@ -19,10 +19,10 @@ use ipnet::IpNet;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::{
-    Ban, BanList, KeyIndex, MAX_BANS, StoreError, StoredKey,
+    Ban, BanList, FactorIndex, KeyIndex, MAX_BANS, StoreError, StoredFactor, StoredKey,
     bans::normal,
     schema,
-    sql::{self, Change, EventFilter},
+    sql::{self, Change, EventFilter, Revisions},
     system::SystemClock,
 };
 
@@ -47,6 +47,7 @@ pub struct Store {
     path: PathBuf,
     keys: Arc<KeyIndex>,
     bans: Arc<BanList>,
+    factors: Arc<FactorIndex>,
 }
 
 type Job = Box<dyn FnOnce(&mut Worker) + Send>;
@@ -87,10 +88,12 @@ impl Store {
             .map_err(|_| StoreError::Newer(path.to_owned()))?;
         let keys = Arc::new(KeyIndex::default());
         let bans = Arc::new(BanList::default());
+        let factors = Arc::new(FactorIndex::default());
         let mut worker = Worker {
             connection,
             keys: Arc::clone(&keys),
             bans: Arc::clone(&bans),
+            factors: Arc::clone(&factors),
             revisions: None,
             data_version: 0,
             events: None,
@@ -102,7 +105,7 @@ impl Store {
             .name("store".to_owned())
             .spawn(move || worker.run(&receiver))
             .map_err(|error| StoreError::File(path.to_owned(), error))?;
-        Ok(Store { jobs: Some(jobs), thread: Some(thread), path: path.to_owned(), keys, bans })
+        Ok(Store { jobs: Some(jobs), thread: Some(thread), path: path.to_owned(), keys, bans, factors })
     }
 
     /// The API keys in memory: what `Services::api_keys` takes.
@@ -115,6 +118,12 @@ impl Store {
     #[must_use]
     pub fn ban_list(&self) -> &Arc<BanList> {
         &self.bans
+    }
+
+    /// The second factors in memory, sealed: [`FactorIndex::opened_by`] makes what `Services::factors` takes.
+    #[must_use]
+    pub fn factor_index(&self) -> &Arc<FactorIndex> {
+        &self.factors
     }
 
     /// The JSON of one recent event.
@@ -217,6 +226,43 @@ impl Store {
         })?
     }
 
+    /// All second factors, by owner.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn factors(&self) -> Result<Vec<StoredFactor>, StoreError> {
+        self.ask(|worker| {
+            worker.write_factor_uses()?;
+            sql::factors(&worker.connection)
+        })
+    }
+
+    /// Adds an owner's second factor; in force when this returns.
+    ///
+    /// # Errors
+    /// The owner has one already, or the database cannot be written.
+    pub fn add_factor(&self, factor: StoredFactor) -> Result<(), StoreError> {
+        let owner = factor.owner.to_string();
+        if self.change(move |connection| sql::insert_factor(connection, &factor))? {
+            Ok(())
+        } else {
+            Err(StoreError::FactorExists(owner))
+        }
+    }
+
+    /// Removes an owner's second factor; in force when this returns.
+    ///
+    /// # Errors
+    /// The owner has none, or the database cannot be written.
+    pub fn remove_factor(&self, owner: &str) -> Result<(), StoreError> {
+        let wanted = owner.to_owned();
+        if self.change(move |connection| sql::delete_factor(connection, &wanted))? {
+            Ok(())
+        } else {
+            Err(StoreError::UnknownFactor(owner.to_owned()))
+        }
+    }
+
     /// All bans, oldest first.
     ///
     /// # Errors
@@ -260,6 +306,7 @@ impl Store {
     pub fn settle(&self) -> Result<(), StoreError> {
         self.ask(|worker| {
             worker.write_uses()?;
+            worker.write_factor_uses()?;
             worker.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         })
     }
@@ -309,8 +356,9 @@ struct Worker {
     connection: Connection,
     keys: Arc<KeyIndex>,
     bans: Arc<BanList>,
-    /// Of keys and bans, as last loaded.
-    revisions: Option<(i64, i64)>,
+    factors: Arc<FactorIndex>,
+    /// As last loaded.
+    revisions: Option<Revisions>,
     data_version: i64,
     /// Events in the table, once counted.
     events: Option<usize>,
@@ -331,7 +379,8 @@ impl Worker {
                 continue;
             }
             polled = Instant::now();
-            let mut outcome = self.poll();
+            // Codes that were taken must stay taken, also after a crash: they are written at once.
+            let mut outcome = self.poll().and_then(|()| self.write_factor_uses());
             if swept.elapsed() >= SWEEP {
                 swept = Instant::now();
                 outcome = outcome.and_then(|()| self.sweep());
@@ -339,13 +388,13 @@ impl Worker {
             match outcome {
                 Ok(()) => failing = false,
                 Err(error) if !std::mem::replace(&mut failing, true) => tracing::error!(
-                    "the database cannot be read or written, changes of keys and bans are not noticed: {error}"
+                    "the database cannot be read or written, changes of keys, bans and second factors are not noticed: {error}"
                 ),
                 Err(_) => {}
             }
         }
-        if let Err(error) = self.write_uses() {
-            tracing::warn!("the last uses of API keys were not written: {error}");
+        if let Err(error) = self.write_uses().and_then(|()| self.write_factor_uses()) {
+            tracing::warn!("the last uses of API keys and second factors were not written: {error}");
         }
     }
 
@@ -360,15 +409,18 @@ impl Worker {
     }
 
     fn reload(&mut self) -> rusqlite::Result<()> {
-        let (keys, bans) = sql::revisions(&self.connection)?;
+        let found = sql::revisions(&self.connection)?;
         let known = self.revisions;
-        if known.is_none_or(|(known, _)| known != keys) {
+        if known.is_none_or(|known| known.keys != found.keys) {
             self.keys.replace(sql::keys(&self.connection)?);
         }
-        if known.is_none_or(|(_, known)| known != bans) {
+        if known.is_none_or(|known| known.bans != found.bans) {
             self.bans.replace(sql::bans(&self.connection)?);
         }
-        self.revisions = Some((keys, bans));
+        if known.is_none_or(|known| known.factors != found.factors) {
+            self.factors.replace(sql::factors(&self.connection)?);
+        }
+        self.revisions = Some(found);
         Ok(())
     }
 
@@ -389,6 +441,18 @@ impl Worker {
         sql::note_uses(&transaction, &uses)?;
         transaction.commit()?;
         self.keys.written(&uses);
+        Ok(())
+    }
+
+    fn write_factor_uses(&mut self) -> rusqlite::Result<()> {
+        let uses = self.factors.unwritten();
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        sql::note_factor_uses(&transaction, &uses)?;
+        transaction.commit()?;
+        self.factors.written(&uses);
         Ok(())
     }
 

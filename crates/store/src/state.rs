@@ -12,7 +12,7 @@ use bartizan_model::{Redacted, TokenKey, services::Random as _};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Store, StoreError,
+    Sealer, Store, StoreError,
     system::{SipKeyedHash, SystemRandom},
 };
 
@@ -26,6 +26,8 @@ pub struct State {
     pub token: Arc<Redacted<String>>,
     /// Turns secrets into tokens.
     pub tokens: TokenKey,
+    /// Seals what the database must not hold in clear.
+    pub sealer: Arc<Sealer>,
     /// What does not work, for the operator: told at start.
     pub degraded: Vec<String>,
 }
@@ -46,6 +48,7 @@ impl State {
                 };
                 let (token, tokens) = (state.token(), state.token_key());
                 Ok(State {
+                    sealer: Arc::new(state.sealer()?),
                     directory: Some(state),
                     store: Arc::new(store),
                     token,
@@ -61,6 +64,7 @@ impl State {
                      commands cannot reach the admin API; make the directory writable or choose another `storage`"
                 );
                 Ok(State {
+                    sealer: Arc::new(Sealer::new(&key).map_err(|_| StoreError::CannotSeal)?),
                     directory: None,
                     store: Arc::new(Store::memory()?),
                     token: Arc::new(Redacted::new(random_token())),
@@ -158,6 +162,14 @@ impl StateDirectory {
     #[must_use]
     pub fn token_key(&self) -> TokenKey {
         TokenKey::new(Arc::new(SipKeyedHash::new(self.key.expose())))
+    }
+
+    /// Seals secrets by the installation's key.
+    ///
+    /// # Errors
+    /// The cryptography library refuses.
+    pub fn sealer(&self) -> Result<Sealer, StoreError> {
+        Sealer::new(self.key.expose()).map_err(|_| StoreError::CannotSeal)
     }
 
     /// Notes where this process's admin API listens, and its database.

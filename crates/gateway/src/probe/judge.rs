@@ -211,6 +211,8 @@ mod tests {
             api: "shop".into(),
             operation: "GET /".into(),
             principal: None,
+            hello: None,
+            risk: 0,
             findings: Vec::new(),
             findings_dropped: 0,
             response_headers: HeaderMap::new(),

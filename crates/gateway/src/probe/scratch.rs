@@ -52,16 +52,7 @@ impl OneKey {
     /// Makes the key.
     pub fn new(random: &dyn Random, now: Timestamp) -> Self {
         let key = api_key::generate(random);
-        let record = ApiKeyRecord {
-            id: key.id,
-            hash: key.hash,
-            owner: Arc::from("probe"),
-            scopes: Vec::new(),
-            created: now,
-            expires: None,
-            revoked: None,
-            successor: None,
-        };
+        let record = ApiKeyRecord::new(key.id, key.hash, Arc::from("probe"), now);
         OneKey { plain: key.plain, record: Arc::new(record) }
     }
 

@@ -141,6 +141,9 @@ pub(super) fn verify(text: &str, keys: &dyn ApiKeys, now: Timestamp) -> Result<A
     keys.used(&record.id, now);
     Ok(Arc::new(Principal {
         scopes: record.scopes.clone(),
+        roles: record.roles.clone(),
+        tenant: record.tenant.clone(),
+        attributes: record.attributes.clone(),
         credential_id: Some(Arc::clone(&record.id)),
         issued: Some(record.created),
         expires: record.expires,

@@ -7,7 +7,7 @@ use bartizan_model::{
     Clock, CompileContext, Diagnostics, Finding, Guard, Mode, Mounted, Period, Phase, Profile, ResponseHead,
     Services, Stop, Timestamp, Transaction, Verdict,
     compile::{IssuerSpec, KeySource},
-    services::ApiKeyRecord,
+    services::{ApiKeyRecord, KeyLimit},
 };
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -334,15 +334,15 @@ fn api_keys(list: &Value) -> FixedKeys {
         let scopes = entry.get("scopes").and_then(Value::as_array).into_iter().flatten();
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text("key").as_bytes());
         let hash: [u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
+        let limit = entry.get("rate").and_then(Value::as_str).and_then(|rate| rate.parse().ok());
+        let created = moment("created").unwrap_or(Timestamp::from_seconds(1));
         let record = ApiKeyRecord {
-            id: text("id").into(),
-            hash,
-            owner: text("owner").into(),
             scopes: scopes.filter_map(|scope| scope.as_str().map(Into::into)).collect(),
-            created: Timestamp::from_seconds(1),
             expires: moment("expires"),
             revoked: moment("revoked"),
             successor: entry.get("successor").and_then(Value::as_str).map(Into::into),
+            limit: limit.map(|rate: bartizan_model::Rate| KeyLimit { rate, burst: rate.count }),
+            ..ApiKeyRecord::new(text("id").into(), hash, text("owner").into(), created)
         };
         keys.0.insert(hash, Arc::new(record));
     }

@@ -20,8 +20,8 @@ use bartizan_model::{
     compile::IssuerSpec,
     redacted::KeyedHash,
     services::{
-        ApiKeyRecord, ApiKeys, BoxFuture, Document, DocumentSource, Documents, LimitDecision, LimitStore,
-        Quota, Random,
+        ApiKeyRecord, ApiKeys, BoxFuture, Document, DocumentSource, Documents, Kept, LimitDecision,
+        LimitStore, NoFactors, Quota, Random,
     },
     transaction::CanonicalRequest,
 };
@@ -140,6 +140,8 @@ pub fn services(clock: Arc<StillClock>, limits: Arc<dyn LimitStore>, keys: Fixed
         limits,
         documents: Arc::new(NoDocuments),
         api_keys: Arc::new(keys),
+        factors: Arc::new(NoFactors),
+        kept: Kept::default(),
         random: Arc::new(Sequence::new()),
         tokens: TokenKey::new(Arc::new(Fold)),
     }
@@ -265,6 +267,8 @@ pub fn transaction() -> Transaction {
         api: "shop".into(),
         operation: "unknown".into(),
         principal: None,
+        hello: None,
+        risk: 0,
         findings: Vec::new(),
         findings_dropped: 0,
         response_headers: HeaderMap::new(),

@@ -21,14 +21,8 @@ fn place() -> (TempDir, PathBuf) {
 
 fn key(id: &str, byte: u8) -> ApiKeyRecord {
     ApiKeyRecord {
-        id: id.into(),
-        hash: [byte; 32],
-        owner: "alice".into(),
         scopes: vec!["read".into(), "write".into()],
-        created: Timestamp::from_seconds(1),
-        expires: None,
-        revoked: None,
-        successor: None,
+        ..ApiKeyRecord::new(id.into(), [byte; 32], "alice".into(), Timestamp::from_seconds(1))
     }
 }
 
