@@ -1,6 +1,7 @@
 //! What is known of one client connection, shared by all its exchanges.
 
 use std::{
+    collections::VecDeque,
     net::{IpAddr, SocketAddr},
     sync::{
         Arc,
@@ -23,6 +24,18 @@ pub enum Refusal {
     Head(HeadRefusal),
     /// The head did not arrive in time.
     HeaderTimeout,
+}
+
+/// Targets of one connection that are remembered until their exchanges begin: pipelined requests in absolute form are rare.
+const MAX_TARGETS: usize = 16;
+
+/// What the reader of raw bytes knows of an HTTP/1 exchange.
+#[derive(Debug, Default)]
+pub struct Begun {
+    /// Its head was replaced, and why.
+    pub refusal: Option<Refusal>,
+    /// The target as it was sent, where it is no path.
+    pub target: Option<Box<str>>,
 }
 
 /// Facts of the TLS handshake.
@@ -55,6 +68,8 @@ pub struct Connection {
     begun: AtomicU32,
     /// The head that was replaced by a refusal: its index, and why.
     refused: Mutex<Option<(u32, Refusal)>>,
+    /// Targets that are no paths, by the index of their head.
+    targets: Mutex<VecDeque<(u32, Box<str>)>>,
     /// Set when the framing of a body that was already being read turned out wrong.
     body_refused: Mutex<Option<HeadRefusal>>,
     /// After an upgrade the bytes are no longer HTTP.
@@ -108,6 +123,7 @@ impl Connection {
             heads: AtomicU32::new(0),
             begun: AtomicU32::new(0),
             refused: Mutex::new(None),
+            targets: Mutex::default(),
             body_refused: Mutex::new(None),
             passthrough: AtomicBool::new(false),
             flooded: AtomicBool::new(false),
@@ -165,10 +181,28 @@ impl Connection {
         self.quiet_since.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// The refusal of the HTTP/1 exchange that begins now, if its head was replaced. Called once per exchange, in order.
-    pub fn take_refusal(&self) -> Option<Refusal> {
+    /// What the reader of raw bytes knows of the HTTP/1 exchange that begins now. Called once per exchange, in order.
+    pub fn take_begun(&self) -> Begun {
         let index = self.begun.fetch_add(1, Ordering::Relaxed);
-        self.refused.lock().filter(|(at, _)| *at == index).map(|(_, why)| why)
+        let refusal = self.refused.lock().filter(|(at, _)| *at == index).map(|(_, why)| why);
+        let mut targets = self.targets.lock();
+        while targets.front().is_some_and(|(at, _)| *at < index) {
+            targets.pop_front();
+        }
+        let is_next = targets.front().is_some_and(|(at, _)| *at == index);
+        let target = if is_next { targets.pop_front().map(|(_, target)| target) } else { None };
+        Begun { refusal, target }
+    }
+
+    /// The head that is handed on next has a target that is no path: the HTTP library tidies it. What does not fit is
+    /// told as the library has it.
+    pub(crate) fn note_target(&self, target: &[u8]) {
+        let mut targets = self.targets.lock();
+        if targets.len() < MAX_TARGETS
+            && let Ok(target) = std::str::from_utf8(target)
+        {
+            targets.push_back((self.heads.load(Ordering::Relaxed), target.into()));
+        }
     }
 
     /// Whether an HTTP/1 head was handed on that is not yet answered in full.

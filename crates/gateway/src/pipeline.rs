@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use crate::{
     body::{ReplyBody, linger},
     client_body::ClientBody,
-    connection::{Connection, Refusal},
+    connection::{Begun, Connection, Refusal},
     forward::{self, Onward},
     gateway::Gateway,
     ingress::{
@@ -170,6 +170,7 @@ pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts
                 port: None,
                 path: String::new(),
                 query: None,
+                sent: None,
                 headers: HeaderMap::new(),
                 removed: Vec::new(),
                 version: parts.version,
@@ -211,7 +212,8 @@ fn normalize(record: &mut Record, parts: &mut Parts) -> Result<Head, Stop> {
     let bounds = &active.snapshot.bounds;
     let limits = HeadLimits { header_count: bounds.header_count, target_bytes: bounds.target_bytes };
     let is_h1 = parts.version < http::Version::HTTP_2;
-    let refused = is_h1.then(|| connection.take_refusal()).flatten().map(|why| match why {
+    let begun = if is_h1 { connection.take_begun() } else { Begun::default() };
+    let refused = begun.refusal.map(|why| match why {
         Refusal::Head(why) => canonical::refusal(why.code(), why.status(), why.detail()),
         Refusal::HeaderTimeout => canonical::refusal(
             "ingress.header_timeout",
@@ -225,6 +227,9 @@ fn normalize(record: &mut Record, parts: &mut Parts) -> Result<Head, Stop> {
     };
     let transaction = &mut record.transaction;
     let mut head = head.map_err(|denial| refuse(transaction, denial))?;
+    if let Some(target) = begun.target {
+        head.request.sent = Some(target);
+    }
     transaction.request = std::mem::replace(&mut head.request, transaction.request.clone());
     let trusted = &active.snapshot.trusted_proxies;
     match address::client(connection.peer, trusted, &transaction.request.headers) {
@@ -256,7 +261,12 @@ fn route(record: &mut Record, head: &mut Head) -> Result<(Arc<Api>, Arc<Upstream
             let why = "the path belongs to different APIs in different readings";
             return Err(refuse(transaction, canonical::refusal("ingress.path", 400, why)));
         }
-        transaction.request.path = path;
+        let request = &mut transaction.request;
+        request.sent.get_or_insert_with(|| match &request.query {
+            Some(query) => format!("{}?{query}", head.raw_path).into(),
+            None => head.raw_path.as_str().into(),
+        });
+        request.path = path;
     }
     transaction.step("ingress", Phase::RequestHeaders, Mode::Enforce, Step::Continued);
     let Some((api, upstream)) = found else {

@@ -207,7 +207,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if let Some(operation) = &self.operation {
-            operation.guards.settle(&self.transaction);
+            operation.guards.settle(&mut self.transaction);
         }
         let now = self.gateway.services.clock.monotonic();
         self.connection.note_quiet(now);

@@ -98,7 +98,7 @@ impl Guards {
     }
 
     /// Tells every guard that the exchange ended.
-    pub fn settle(&self, transaction: &Transaction) {
+    pub fn settle(&self, transaction: &mut Transaction) {
         self.ip_access.settle(transaction);
         self.address_limits.settle(transaction);
         self.request_limits.settle(transaction);

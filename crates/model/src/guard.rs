@@ -104,8 +104,8 @@ pub trait Guard: Sized + Send + Sync + 'static {
         Probes::default()
     }
 
-    /// Learns how the exchange ended: releases what it holds.
-    fn settle(&self, transaction: &Transaction) {
+    /// Learns how the exchange ended: releases what it holds, and may tell findings about the whole.
+    fn settle(&self, transaction: &mut Transaction) {
         let _ = transaction;
     }
 }
@@ -303,9 +303,11 @@ impl<G: Guard> Mounted<G> {
     }
 
     /// Tells the guard how the exchange ended, unless it is off.
-    pub fn settle(&self, transaction: &Transaction) {
+    pub fn settle(&self, transaction: &mut Transaction) {
         if let Some(guard) = self.active() {
+            let before = transaction.findings.len();
             guard.settle(transaction);
+            self.told_in_mode(transaction, before);
         }
     }
 }

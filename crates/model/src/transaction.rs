@@ -46,6 +46,9 @@ pub struct CanonicalRequest {
     pub path: String,
     /// The query without `?`, as sent (`None` when there was no `?`).
     pub query: Option<String>,
+    /// The target as it was sent, where that is not path and query: another spelling of the path, or a target in absolute
+    /// form. Only what looks for attacks reads it; nothing may be decided by it.
+    pub sent: Option<Box<str>>,
     /// The header fields that survived the ingress rules.
     pub headers: HeaderMap,
     /// What the client sent besides: fields of its connection (`Connection`, `Transfer-Encoding`, ..) and reserved ones, which
@@ -65,6 +68,12 @@ impl CanonicalRequest {
             None => Cow::Borrowed(&self.path),
             Some(query) => Cow::Owned(format!("{}?{query}", self.path)),
         }
+    }
+
+    /// The target as the client sent it.
+    #[must_use]
+    pub fn sent_target(&self) -> Cow<'_, str> {
+        self.sent.as_deref().map_or_else(|| self.path_and_query(), Cow::Borrowed)
     }
 }
 

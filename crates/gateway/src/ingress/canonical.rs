@@ -208,6 +208,8 @@ pub fn head(parts: &mut Parts, connection: &Connection, limits: HeadLimits) -> R
             .map_err(path_refusal)?
     };
     let content_length = content_length(&headers)?;
+    let sent = (raw_path != path || parts.uri.path().is_empty())
+        .then(|| parts.uri.path_and_query().map_or(raw_path, http::uri::PathAndQuery::as_str).into());
     let raw_path = raw_path.to_owned();
     let trailers = tokens(&headers, header::TE).any(|coding| coding.eq_ignore_ascii_case("trailers"));
     let mut headers = headers;
@@ -224,6 +226,7 @@ pub fn head(parts: &mut Parts, connection: &Connection, limits: HeadLimits) -> R
             port,
             path,
             query: query.map(str::to_owned),
+            sent,
             headers,
             removed,
             version: parts.version,

@@ -315,6 +315,9 @@ fn scan(scanner: &mut Scanner, in_body: &mut bool, connection: &Connection, inpu
             }
             Progress::Head { bytes } => {
                 head_start = Some(released);
+                if let Some(target) = odd_target(rest) {
+                    connection.note_target(target);
+                }
                 connection.head_released();
                 *in_body = !scanner.is_idle();
                 released = released.saturating_add(bytes).min(input.len());
@@ -339,6 +342,14 @@ fn scan(scanner: &mut Scanner, in_body: &mut bool, connection: &Connection, inpu
             }
         }
     }
+}
+
+/// The target of a head, where it is no path.
+fn odd_target(head: &[u8]) -> Option<&[u8]> {
+    let line = head.trim_ascii_start();
+    let start = line.iter().position(|byte| *byte == b' ')? + 1;
+    let target = line.get(start..).filter(|target| !target.starts_with(b"/"))?;
+    target.split(|byte| *byte == b' ').next()
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tap<T> {

@@ -203,6 +203,7 @@ mod tests {
                 port: None,
                 path: "/".to_owned(),
                 query: None,
+                sent: None,
                 headers: HeaderMap::new(),
                 removed: Vec::new(),
                 version: Version::HTTP_11,

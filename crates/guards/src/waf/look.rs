@@ -59,7 +59,7 @@ impl Looking {
 
     pub(super) fn request_head(&mut self, transaction: &mut Transaction) -> Outcome<Why> {
         let request = &transaction.request;
-        let target = request.path_and_query();
+        let target = request.sent_target();
         let mut headers = fields(&request.headers);
         headers
             .extend(request.removed.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())));
@@ -161,6 +161,24 @@ impl Looking {
             self.inspection.response_body(&body.bytes, !body.whole, worker).is_some()
         });
         self.outcome(transaction, Phase::ResponseBody)
+    }
+
+    /// Runs the rules that only log, once the exchange is over.
+    pub(super) fn finish(&mut self, transaction: &mut Transaction) {
+        // An exchange may end while its thread does: then there is nothing left to run rules with.
+        let ran = WORKER.try_with(|worker| match worker.try_borrow_mut() {
+            Ok(mut worker) => self.inspection.finish(&mut worker),
+            Err(_) => {}
+        });
+        if ran.is_ok() {
+            self.told.findings(
+                self.program.rules(),
+                &self.inspection,
+                transaction,
+                Phase::Logging,
+                &self.tokens,
+            );
+        }
     }
 
     /// Tells what is new, and what follows from it.

@@ -31,7 +31,7 @@
 //! # Limits
 //! gRPC streams over HTTP/2 and the frames of WebSockets are not looked into: their heads are, and `waf.unseen` says so. A
 //! response that is compressed is looked at by its head only. Collections that outlive an exchange (`IP`, `SESSION`, ..) are
-//! empty, and phase 5 of the language, which only logs, does not run. Rules see the canonical request, as the upstream does.
+//! empty. Rules see the target as the client sent it; the upstream gets its canonical form.
 //! Rules end where one of them refuses, in monitor mode too: a response behind that is not looked at.
 //! Each block with settings of its own loads the rules again: tens of megabytes with the Core Rule Set.
 //!
@@ -96,6 +96,12 @@ impl Guard for Waf {
 
     fn probes(&self, _: Timestamp) -> Probes {
         probes::offer(&self.settings, self.program.rules())
+    }
+
+    fn settle(&self, transaction: &mut Transaction) {
+        if let Some(mut looking) = transaction.memory.take::<Looking>(Self::ID) {
+            looking.finish(transaction);
+        }
     }
 }
 

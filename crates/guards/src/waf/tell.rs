@@ -222,6 +222,8 @@ fn severity(finding: &Finding) -> Severity {
         Some(3 | 4) => Severity::Medium,
         Some(5) => Severity::Low,
         Some(_) => Severity::Info,
+        // What only sums up at the end is no sign of anything.
+        None if finding.phase == Direction::Logging => Severity::Info,
         None => Severity::Low,
     }
 }

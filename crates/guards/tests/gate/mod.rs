@@ -137,7 +137,7 @@ impl Gate {
             response.headers.append(name.clone(), value.clone());
         }
         guards.response_headers(&transaction, &mut response);
-        guards.settle(&transaction);
+        guards.settle(&mut transaction);
         Ended {
             status: response.status,
             verdict,

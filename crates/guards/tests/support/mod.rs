@@ -259,6 +259,7 @@ pub fn transaction() -> Transaction {
             port: None,
             path: "/".to_owned(),
             query: None,
+            sent: None,
             headers: HeaderMap::new(),
             removed: Vec::new(),
             version: Version::HTTP_11,
