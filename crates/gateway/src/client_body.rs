@@ -44,7 +44,8 @@ impl ClientBody {
         onward: &Onward,
         bytes: Option<usize>,
     ) -> Result<HeldBody, Box<Denial>> {
-        let nothing = |whole| HeldBody { bytes: Bytes::new(), whole };
+        let headers = &record.transaction.request.headers;
+        let nothing = |whole| HeldBody::new(Bytes::new(), whole).described(headers);
         let Some(limit) = bytes else { return Ok(nothing(self.is_empty())) };
         if onward.upgrade.is_some() || is_open(record) {
             return Ok(nothing(false));
@@ -61,16 +62,15 @@ impl ClientBody {
             }
             ClientBody::Empty => return Ok(nothing(true)),
             ClientBody::Told(body) => {
-                let held =
-                    HeldBody { whole: body.len() <= limit, bytes: body.slice(..body.len().min(limit)) };
+                let held = HeldBody::new(body.slice(..body.len().min(limit)), body.len() <= limit);
                 *self = ClientBody::Told(body);
-                return Ok(held);
+                return Ok(held.described(headers));
             }
         };
         match upload.hold(limit, record.gateway.held.share()).await {
             Ok((bytes, whole)) => {
                 *self = if whole && bytes.is_empty() { ClientBody::Empty } else { ClientBody::Held(upload) };
-                Ok(HeldBody { bytes, whole })
+                Ok(HeldBody::new(bytes, whole).described(headers))
             }
             Err(HoldError::Body(_)) => {
                 Err(body_denial(record, record.body.fault().unwrap_or(BodyFault::Broken)))

@@ -493,7 +493,7 @@ async fn inspect(
     let transaction = &mut record.transaction;
     match held {
         Ok((bytes, whole)) => {
-            let held = HeldBody { bytes, whole };
+            let held = HeldBody::new(bytes, whole).described(&head.headers);
             waf.response(transaction, Phase::ResponseBody, |waf, of| waf.response_body(of, &held))
         }
         Err(HoldError::Budget) => {

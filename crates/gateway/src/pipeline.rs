@@ -94,7 +94,7 @@ pub async fn decide(
     // 2 identify
     let identity = guards.identity.request_headers(transaction).await?;
     // 4 throttle
-    let rate_limit = guards.rate_limit.request_headers(transaction).await?;
+    let rate_limit = guards.rate_limit.open(transaction).await?;
     let security_headers = guards.security_headers.request_headers(transaction).await?;
     // 5 contract: paths and methods
     if let Some(methods) = other_methods {
@@ -118,10 +118,14 @@ pub async fn decide(
     };
 
     // --- the request body, only if a guard asked for it ---
-    let held = body.hold(record, &onward, waf.needs_body()).await;
+    let needed = [rate_limit.needs_body(), waf.needs_body()].into_iter().flatten().max();
+    let held = body.hold(record, &onward, needed).await;
     let transaction = &mut record.transaction;
     let held = held.map_err(|denial| fail(transaction, denial))?;
     // 7 body checks
+    let rate_limit = guards
+        .rate_limit
+        .request_body(rate_limit, transaction, |limits, of| limits.request_body(of, &held))?;
     let waf = guards.waf.request_body(waf, transaction, |waf, of| waf.request_body(of, &held))?;
     let clearance = Clearance {
         ip_access,

@@ -19,5 +19,5 @@ pub mod waf;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-pub use body::HeldBody;
+pub use body::{BodyPath, Field, FieldValue, HeldBody};
 pub use registry::{Clearance, GuardInfo, Guards, REGISTRY, Sections};

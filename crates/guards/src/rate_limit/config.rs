@@ -7,6 +7,8 @@ use http::HeaderName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::body::BodyPath;
+
 /// The limits, each with a name of its own. A request must fit into all of them.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(transparent)]
@@ -19,8 +21,10 @@ pub struct Limit {
     /// Its name in findings and in the `RateLimit` fields: 1 to 64 letters, digits, `-`, `_` or `.`. Required.
     pub name: String,
     /// Who shares a counter: `ip` (the client's address, IPv6 by /64), `principal` (the verified caller; an anonymous one
-    /// by address) or `header.<name>` (equal values of a request header field; without one, by address). Required.
-    #[schemars(regex(pattern = r"^(ip|principal|header\..+)$"))]
+    /// by address), `header.<name>` (equal values of a request header field; without one, by address) or
+    /// `request.body.<field>` (equal values of a field of a JSON, form, multipart or XML body, such as
+    /// `request.body.username`; without one, by address). Required.
+    #[schemars(regex(pattern = r"^(ip|principal|header\..+|request\.body\..+)$"))]
     pub key: String,
     /// How many requests in which time: `20/s`, `5/m`, `1000/h`, `10000/d`; at most `1000000/s`. Required.
     pub rate: Rate,
@@ -36,6 +40,7 @@ pub(super) enum Key {
     Ip,
     Principal,
     Header(HeaderName),
+    Body(BodyPath),
 }
 
 impl Key {
@@ -45,6 +50,7 @@ impl Key {
             Key::Ip => "address",
             Key::Principal => "principal",
             Key::Header(_) => "header value",
+            Key::Body(_) => "body field",
         }
     }
 }
@@ -53,7 +59,7 @@ impl FromStr for Key {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let allowed = "write `ip`, `principal` or `header.<name>`";
+        let allowed = "write `ip`, `principal`, `header.<name>` or `request.body.<field>`";
         match text {
             "ip" => return Ok(Key::Ip),
             "principal" => return Ok(Key::Principal),
@@ -64,8 +70,11 @@ impl FromStr for Key {
                 format!("`{name}` is not a header field's name; write one such as `header.x-tenant`")
             });
         }
-        let known = text == "session"
-            || ["request.body.", "claims.", "session."].iter().any(|prefix| text.starts_with(prefix));
+        if let Some(path) = text.strip_prefix("request.body.") {
+            return path.parse().map(Key::Body);
+        }
+        let known =
+            text == "session" || ["claims.", "session."].iter().any(|prefix| text.starts_with(prefix));
         if known {
             return Err(format!("`key: {text}` is not available in this version; {allowed}"));
         }

@@ -12,6 +12,9 @@ pub(super) enum Source {
     Address,
     Principal,
     Header,
+    Body,
+    /// Bodies that do not tell their key.
+    Unknown,
 }
 
 /// Two independent keyed 64-bit hashes, seeded by the store, so that nobody outside can find colliding values.

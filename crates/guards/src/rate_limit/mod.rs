@@ -1,7 +1,8 @@
 //! Bounds how much one caller may ask in a time.
 //!
 //! # What it does
-//! Counts requests per client address, per principal or per value of a header field, and refuses those beyond the rate. A
+//! Counts requests per client address, per principal, or per value of a header field or of a field of the body, and refuses
+//! those beyond the rate. A
 //! caller may save up to `burst` requests and spend them at once; the rest comes back evenly (the generic cell rate
 //! algorithm, GCRA), so there is no window at whose edge twice the rate slips through. Every response tells the caller
 //! where it stands: `RateLimit-Policy`, `RateLimit`, and the older `X-RateLimit-*` of the tightest limit.
@@ -18,6 +19,7 @@
 //! - { name: per-address, key: ip, rate: 20/s }
 //! - { name: per-caller, key: principal, rate: 100/s, burst: 200 }
 //! - { name: per-device, key: header.x-device-id, rate: 60/m, cost: 2 }
+//! - { name: per-login, key: request.body.username, rate: 5/m }
 //! ```
 //!
 //! # When it refuses
@@ -25,7 +27,10 @@
 //! request costs nothing under the limit that refused it, but what earlier limits of the list took stays taken.
 //!
 //! # Limits
-//! IPv6 addresses count by their /64. Keys by `request.body.*`, `session` and `claims.*` are not available in this version.
+//! IPv6 addresses count by their /64. Keys by `session` and `claims.*` are not available in this version.
+//! A limit by a field of the body holds up to 1 MiB of it. Values are compared without regard to case and to blanks around
+//! them, as names at a login mostly are. A body that is longer, is a stream, is not what it says it is, or has the field
+//! twice does not tell its key: all such requests share one counter, so that hiding the key gains nothing.
 //! A caller chooses its header values: pair a `header.` limit with one by `ip`. A request without the header, or with
 //! an empty one, counts under its address, as does an anonymous caller under `principal`. Counters take 32 bytes each, in a
 //! table that is made for 1,048,576 of them and never grows beyond 64 MiB. When it is full, finished counters go first
@@ -61,12 +66,16 @@ pub use config::{Config, Limit};
 pub use reason::Why;
 
 use self::{config::Key, fields::LimitFields, key::KeyHasher};
+use crate::body::{Field, FieldValue, HeldBody};
 
 /// The part of the limits that needs no identity: `key: ip` entries, run before anything is verified.
 pub struct AddressLimits(Limits);
 
-/// The limits by principal and header, run once the caller is known.
+/// The limits by principal, header and body, run once the caller is known.
 pub struct RateLimits(Limits);
+
+/// Bytes of a body that are held to find a key in it: a login takes less than a thousandth.
+const HELD: usize = 1 << 20;
 
 impl Guard for AddressLimits {
     const ID: &'static str = "rate_limit";
@@ -78,7 +87,7 @@ impl Guard for AddressLimits {
     }
 
     async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Why> {
-        self.0.take(transaction)
+        self.0.take(transaction, None)
     }
 
     fn probes(&self, _: Timestamp) -> Probes {
@@ -104,7 +113,12 @@ impl Guard for RateLimits {
     }
 
     async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Why> {
-        self.0.take(transaction)
+        self.0.take(transaction, None)
+    }
+
+    fn needs_body(&self, transaction: &Transaction) -> Option<usize> {
+        let by_body = self.0.limits.iter().any(|limit| matches!(limit.key, Key::Body(_)));
+        (by_body && transaction.request.content_length != Some(0)).then_some(HELD)
     }
 
     fn response_headers(&self, transaction: &Transaction, response: &mut ResponseHead) {
@@ -116,7 +130,14 @@ impl Guard for RateLimits {
     }
 }
 
-/// The limits of one of the two places, in the order of the document.
+impl RateLimits {
+    /// Asks the limits that count by a field of the body; also where there is none.
+    pub fn request_body(&self, transaction: &mut Transaction, body: &HeldBody) -> Outcome<Why> {
+        self.0.take(transaction, Some(body))
+    }
+}
+
+/// The limits of one of the two places, in the order of the document; those that need the body are last.
 struct Limits {
     limits: Vec<CompiledLimit>,
     /// The list limits addresses, too.
@@ -147,7 +168,7 @@ impl Limits {
         let hasher = KeyHasher::new(store.seeds());
         let checked = config.checked()?;
         let by_address = checked.iter().any(|limit| limit.key == Key::Ip);
-        let limits = checked
+        let mut limits: Vec<CompiledLimit> = checked
             .into_iter()
             .enumerate()
             .filter(|(_, limit)| mine(&limit.key))
@@ -165,18 +186,21 @@ impl Limits {
                 }
             })
             .collect();
+        limits.sort_by_key(|limit| matches!(limit.key, Key::Body(_)));
         Ok(Limits { limits, by_address, store, hasher })
     }
 
-    fn take(&self, transaction: &mut Transaction) -> Outcome<Why> {
+    /// Asks the limits that need no body, or with a body those that need it.
+    fn take(&self, transaction: &mut Transaction, body: Option<&HeldBody>) -> Outcome<Why> {
         // A probe must not spend what callers are owed: it brings counters of its own, or asks no limit.
         let scratch = transaction.scratch.as_ref().map(|scratch| Arc::clone(&scratch.limits));
         if transaction.probe && scratch.is_none() {
             return Outcome::Continue;
         }
         let store = scratch.as_ref().unwrap_or(&self.store);
-        for limit in &self.limits {
-            let key = self.key(limit, transaction);
+        let asked = self.limits.iter().filter(|limit| matches!(limit.key, Key::Body(_)) == body.is_some());
+        for limit in asked {
+            let key = self.key(limit, transaction, body);
             let decision = store.take(key, limit.quota, limit.cost, transaction.ticks);
             limit.fields.append(decision, &mut transaction.response_headers);
             if !decision.allowed {
@@ -194,7 +218,7 @@ impl Limits {
 
     /// The counter that this request is charged to. What a caller leaves out is replaced by its address, so that leaving
     /// it out gains nothing.
-    fn key(&self, limit: &CompiledLimit, transaction: &Transaction) -> u128 {
+    fn key(&self, limit: &CompiledLimit, transaction: &Transaction, body: Option<&HeldBody>) -> u128 {
         let address = || self.address(limit.id, transaction.client.ip);
         match &limit.key {
             Key::Ip => address(),
@@ -213,6 +237,20 @@ impl Limits {
                 let parts = values.iter().map(|value| value.as_bytes().trim_ascii());
                 self.hasher.value(limit.id, key::Source::Header, parts)
             }
+            Key::Body(path) => match body.map_or(Field::Unknown, |body| body.field(path)) {
+                Field::Absent | Field::One(FieldValue::Null) => address(),
+                Field::One(value) if value.as_bytes().trim_ascii().is_empty() => address(),
+                Field::One(FieldValue::Text(text)) => {
+                    let folded = text.trim().to_lowercase();
+                    self.hasher.value(limit.id, key::Source::Body, [folded.as_bytes()])
+                }
+                Field::One(FieldValue::Structure(_)) | Field::Twice | Field::Unknown => {
+                    self.hasher.value(limit.id, key::Source::Unknown, [])
+                }
+                Field::One(value) => {
+                    self.hasher.value(limit.id, key::Source::Body, [value.as_bytes().trim_ascii()])
+                }
+            },
         }
     }
 

@@ -18,7 +18,7 @@ pub enum Why {
         scope: Arc<str>,
         /// Its rate.
         rate: Rate,
-        /// What it counts by: `address`, `principal` or `header value`; never the value.
+        /// What it counts by: `address`, `principal`, `header value` or `body field`; never the value.
         kind: &'static str,
         /// When the same request would fit.
         retry_after: Duration,

@@ -92,8 +92,12 @@ impl Looking {
         if self.over {
             return Outcome::Continue;
         }
-        if !body.whole && self.inspection.wants_request_body() {
-            if body.bytes.is_empty() {
+        // Another guard may have asked for more of it.
+        let most = usize::try_from(settings.max_body.0).unwrap_or(usize::MAX);
+        let bytes = body.bytes.get(..most).unwrap_or(&body.bytes);
+        let whole = body.whole && bytes.len() == body.bytes.len();
+        if !whole && self.inspection.wants_request_body() {
+            if bytes.is_empty() {
                 unseen(transaction, Phase::RequestBody, "a stream that is not held was not looked into");
             } else if settings.over_limit == OverLimit::Deny {
                 self.over = true;
@@ -102,8 +106,16 @@ impl Looking {
                 unseen(transaction, Phase::RequestBody, "the body beyond `waf.max_body` was not looked at");
             }
         }
-        let cut = !body.whole && !body.bytes.is_empty();
-        WORKER.with_borrow_mut(|worker| self.inspection.request_body(&body.bytes, cut, worker).is_some());
+        let cut = !whole && !bytes.is_empty();
+        let (kind, limits) = self.inspection.body_reading();
+        let shared = if cut { None } else { body.reading_as(kind, &limits) };
+        WORKER.with_borrow_mut(|worker| {
+            let stopped = match &shared {
+                Some(reading) => self.inspection.request_body_read(reading, bytes.len(), cut, worker),
+                None => self.inspection.request_body(bytes, cut, worker),
+            };
+            stopped.is_some()
+        });
         let outcome = self.outcome(transaction, Phase::RequestBody);
         match self.inspection.body_error() {
             // A body that is cut off cannot be whole JSON; that it is cut was said.
@@ -166,9 +178,10 @@ impl Looking {
     /// Runs the rules that only log, once the exchange is over.
     pub(super) fn finish(&mut self, transaction: &mut Transaction) {
         // An exchange may end while its thread does: then there is nothing left to run rules with.
-        let ran = WORKER.try_with(|worker| match worker.try_borrow_mut() {
-            Ok(mut worker) => self.inspection.finish(&mut worker),
-            Err(_) => {}
+        let ran = WORKER.try_with(|worker| {
+            if let Ok(mut worker) = worker.try_borrow_mut() {
+                self.inspection.finish(&mut worker);
+            }
         });
         if ran.is_ok() {
             self.told.findings(

@@ -103,7 +103,7 @@ fn a_rule_that_is_not_understood_is_an_error_at_its_line() {
 #[test]
 fn findings_name_rule_place_and_variable_but_no_value() {
     let waf = compile(json!({ "rules": ["file:own.conf"] })).unwrap();
-    let whole = HeldBody { whole: true, ..HeldBody::default() };
+    let whole = HeldBody::new(Default::default(), true);
     let (transaction, why) = ask(
         &waf,
         "q=my+UNION+secret+hunter2&hunter2_is_a_secret_name_that_is_far_too_long_to_be_one_of_a_parameter_of_ours=secret",
@@ -129,7 +129,7 @@ fn findings_name_rule_place_and_variable_but_no_value() {
 
 #[test]
 fn a_body_beyond_the_limit_has_a_verdict_either_way() {
-    let held = HeldBody { bytes: "q=harmless".into(), whole: false };
+    let held = HeldBody::new("q=harmless".into(), false);
     let waf = compile(json!({ "rules": ["file:own.conf"] })).unwrap();
     let (_, why) = ask(&waf, "", &held);
     assert_eq!(why.unwrap().info().code, "waf.body_too_long");

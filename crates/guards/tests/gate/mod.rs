@@ -151,20 +151,31 @@ impl Gate {
 }
 
 async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> Result<Clearance, Stop> {
+    let ip_access = guards.ip_access.request_headers(transaction).await?;
+    let address_limits = guards.address_limits.request_headers(transaction).await?;
+    let request_limits = guards.request_limits.request_headers(transaction).await?;
+    let cors = guards.cors.request_headers(transaction).await?;
+    let identity = guards.identity.request_headers(transaction).await?;
+    let rate_limit = guards.rate_limit.open(transaction).await?;
+    let security_headers = guards.security_headers.request_headers(transaction).await?;
+    let waf = guards.waf.open(transaction).await?;
+    let needed = [rate_limit.needs_body(), waf.needs_body()].into_iter().flatten().max();
+    let limit = needed.unwrap_or(usize::MAX);
+    let held = HeldBody::new(body.slice(..body.len().min(limit)), body.len() <= limit);
+    let held = held.described(&transaction.request.headers);
+    let rate_limit = guards
+        .rate_limit
+        .request_body(rate_limit, transaction, |limits, of| limits.request_body(of, &held))?;
+    let waf = guards.waf.request_body(waf, transaction, |waf, of| waf.request_body(of, &held))?;
     Ok(Clearance {
-        ip_access: guards.ip_access.request_headers(transaction).await?,
-        address_limits: guards.address_limits.request_headers(transaction).await?,
-        request_limits: guards.request_limits.request_headers(transaction).await?,
-        cors: guards.cors.request_headers(transaction).await?,
-        identity: guards.identity.request_headers(transaction).await?,
-        rate_limit: guards.rate_limit.request_headers(transaction).await?,
-        security_headers: guards.security_headers.request_headers(transaction).await?,
-        waf: {
-            let open = guards.waf.open(transaction).await?;
-            let limit = open.needs_body().unwrap_or(usize::MAX);
-            let held = HeldBody { bytes: body.slice(..body.len().min(limit)), whole: body.len() <= limit };
-            guards.waf.request_body(open, transaction, |waf, of| waf.request_body(of, &held))?
-        },
+        ip_access,
+        address_limits,
+        request_limits,
+        cors,
+        identity,
+        rate_limit,
+        security_headers,
+        waf,
     })
 }
 
@@ -176,7 +187,7 @@ fn inspect(guards: &Guards, transaction: &mut Transaction, upstream: &Response) 
     let Some(limit) = guards.waf.active().and_then(|waf| waf.needs_response_body(transaction)) else {
         return Ok(());
     };
-    let held = HeldBody { whole: body.len() <= limit, bytes: body.into() };
+    let held = HeldBody::new(body.clone().into(), body.len() <= limit).described(&head.headers);
     guards.waf.response(transaction, Phase::ResponseBody, |waf, of| waf.response_body(of, &held))
 }
 

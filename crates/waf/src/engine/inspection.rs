@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use bartizan_pattern::body::{BodyLimits, Reading, media_type::BodyKind};
+
 use super::{
+    body::{body_limits, kind},
     exchange::{Exchange, RequestHead},
     finding::{Finding, Interruption},
     live::Live,
@@ -72,6 +75,31 @@ impl Inspection {
         if self.wants_request_body() {
             let Self { program, exchange, live } = self;
             exchange.read_body(body, &program.rules.settings, &live.controls);
+        }
+        self.phase(Phase::RequestBody, worker)
+    }
+
+    /// How the body is to be read, for whoever reads it for several: as what, where rules or its type say so, and within
+    /// which limits.
+    #[must_use]
+    pub fn body_reading(&self) -> (Option<BodyKind>, BodyLimits) {
+        let kind = self.exchange.processor(&self.live.controls).and_then(kind);
+        (kind, body_limits(&self.program.rules.settings))
+    }
+
+    /// Phase 2, with a body of `length` bytes that somebody read as [`Inspection::body_reading`] says.
+    pub fn request_body_read(
+        &mut self,
+        reading: &Reading<'_>,
+        length: usize,
+        overlong: bool,
+        worker: &mut Worker,
+    ) -> Option<&Interruption> {
+        self.exchange.inbound_data_error = overlong;
+        self.exchange.body_length = length;
+        if self.wants_request_body() {
+            let Self { program, exchange, live } = self;
+            exchange.take_body(reading, &program.rules.settings, &live.controls);
         }
         self.phase(Phase::RequestBody, worker)
     }
