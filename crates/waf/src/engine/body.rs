@@ -37,7 +37,7 @@ impl Exchange {
             .map(|header| header.value.as_slice())
             .collect();
         let codings = (!codings.is_empty()).then(|| codings.join(&b","[..]));
-        let (kind, limits) = (self.processor(controls).and_then(kind), body_limits(settings));
+        let (kind, limits) = (self.processor(controls).and_then(kind), body_limits(settings, controls));
         let (content_type, codings) = (content_type.as_deref(), codings.as_deref());
         let reading = match kind {
             Some(kind) => body::read_as(kind, content_type, codings, raw, &limits, &mut buffers),
@@ -150,10 +150,10 @@ impl Exchange {
 }
 
 /// What the recommended configuration allows, as the settings say.
-pub(super) fn body_limits(settings: &Settings) -> BodyLimits {
+pub(super) fn body_limits(settings: &Settings, controls: &Controls) -> BodyLimits {
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     BodyLimits {
-        bytes: settings.request_body_limit,
+        bytes: controls.request_body_limit,
         json: JsonLimits { depth: number(settings.json_depth_limit), ..JsonLimits::default() },
         form: form_limits(settings),
         multipart: MultipartLimits {

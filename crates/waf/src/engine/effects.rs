@@ -2,7 +2,7 @@
 
 use super::{exchange::Exchange, live::Live, values::View};
 use crate::{
-    lang::{Change, Control, Effect, Identity, RuleSet},
+    lang::{Change, Control, Effect, EngineMode, Identity, RuleSet},
     operator::number,
     variables::{CollectionKey, StoredChange, Variable},
 };
@@ -88,11 +88,14 @@ fn set_tx(live: &mut Live, name: &[u8], change: &StoredChange) {
     match change {
         StoredChange::Set(value) => live.tx.set(name, value),
         StoredChange::Add(amount) => {
-            let before = live.tx.get(name).map_or(0, number);
-            live.tx.set(name, before.saturating_add(*amount).to_string().as_bytes());
             if name.windows(b"anomaly_score".len()).any(|part| part.eq_ignore_ascii_case(b"anomaly_score")) {
                 live.score = live.score.saturating_add(*amount);
+                if live.rule.is_some_and(|rule| live.tuning.is_watched(rule)) {
+                    return;
+                }
             }
+            let before = live.tx.get(name).map_or(0, number);
+            live.tx.set(name, before.saturating_add(*amount).to_string().as_bytes());
         }
         StoredChange::Remove => live.tx.remove(name),
         StoredChange::Expire(_) | StoredChange::Fade { .. } => {}
@@ -129,6 +132,7 @@ fn control(control: &Control, live: &mut Live) {
         Control::ResponseBodyAccess(on) => live.controls.response_body_access = *on,
         Control::ResponseBodyLimit(bytes) => live.controls.response_body_limit = *bytes,
         Control::ResponseBodyProcessor(processor) => live.controls.response_processor = Some(*processor),
+        Control::RuleEngine(EngineMode::On) if live.only_detects => live.engine = EngineMode::DetectionOnly,
         Control::RuleEngine(mode) => live.engine = *mode,
         Control::ParseXmlIntoArgs(on) => live.controls.parse_xml_into_args = *on,
     }

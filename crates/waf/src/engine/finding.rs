@@ -35,6 +35,8 @@ pub struct Finding {
     pub audit_log: bool,
     /// Whether the rule stops the exchange, or would if the engine did more than detect.
     pub stops: bool,
+    /// Whether the rule only watches: its score counts nowhere, and it stops nothing.
+    pub watched: bool,
 }
 
 impl Finding {

@@ -44,6 +44,15 @@ impl Inspection {
         Inspection { program, exchange: Exchange::default(), live }
     }
 
+    /// Stops nothing from now on, whatever rules say: what would have stopped the exchange is told by
+    /// [`Inspection::take_would_interrupt`].
+    pub fn only_detect(&mut self) {
+        self.live.only_detects = true;
+        if self.live.engine == EngineMode::On {
+            self.live.engine = EngineMode::DetectionOnly;
+        }
+    }
+
     /// Phase 1: the head is known.
     pub fn request_head(&mut self, head: &RequestHead<'_>, worker: &mut Worker) -> Option<&Interruption> {
         self.exchange.read_head(head, &self.program.rules.settings);
@@ -84,7 +93,7 @@ impl Inspection {
     #[must_use]
     pub fn body_reading(&self) -> (Option<BodyKind>, BodyLimits) {
         let kind = self.exchange.processor(&self.live.controls).and_then(kind);
-        (kind, body_limits(&self.program.rules.settings))
+        (kind, body_limits(&self.program.rules.settings, &self.live.controls))
     }
 
     /// Phase 2, with a body of `length` bytes that somebody read as [`Inspection::body_reading`] says.
@@ -169,6 +178,11 @@ impl Inspection {
     #[must_use]
     pub fn would_interrupt(&self) -> Option<&Interruption> {
         self.live.would_interrupt.as_ref()
+    }
+
+    /// The same, and forgets it: the next is what would have ended the exchange from here on.
+    pub fn take_would_interrupt(&mut self) -> Option<Interruption> {
+        self.live.would_interrupt.take()
     }
 
     /// Whether the exchange belongs into the audit log.

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::{
     finding::{Finding, Interruption, full_name},
     inspection::Context,
+    tuning::Tuning,
 };
 use crate::{
     lang::{AllowScope, AuditMode, EngineMode, Phase, Processor, RuleSet, Target},
@@ -55,6 +56,10 @@ pub(super) struct Live {
     pub(super) controls: Controls,
     pub(super) allowed: Option<(AllowScope, Phase)>,
     pub(super) removed: Removed,
+    /// What the mount of the rules changes of them.
+    pub(super) tuning: Arc<Tuning>,
+    /// Nothing is stopped, whatever rules say.
+    pub(super) only_detects: bool,
     pub(super) findings: Vec<Finding>,
     pub(super) interruption: Option<Interruption>,
     /// What would have ended the exchange first, if the engine did more than detect.
@@ -77,8 +82,8 @@ pub(super) struct Controls {
     pub(super) parse_xml_into_args: bool,
 }
 
-/// Rules and variables that `ctl` took away.
-#[derive(Debug, Default)]
+/// Rules and variables that `ctl`, or the mount of the rules, took away.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Removed {
     /// By rule index; empty where none is.
     rules: Vec<bool>,
@@ -102,11 +107,11 @@ impl Removed {
         }
     }
 
-    pub(super) fn has(&self, rule: usize) -> bool {
+    fn has(&self, rule: usize) -> bool {
         self.rules.get(rule) == Some(&true)
     }
 
-    pub(super) fn excludes(&self, rule: usize, variable: Variable, name: &[u8]) -> bool {
+    fn excludes(&self, rule: usize, variable: Variable, name: &[u8]) -> bool {
         self.targets.iter().any(|(rules, target)| {
             target.variable == variable && rules.binary_search(&rule).is_ok() && target.selector.selects(name)
         })
@@ -114,7 +119,7 @@ impl Removed {
 }
 
 impl Live {
-    pub(super) fn new(set: &RuleSet, context: Context) -> Self {
+    pub(super) fn new(set: &RuleSet, context: Context, tuning: Arc<Tuning>) -> Self {
         let settings = &set.settings;
         Live {
             context,
@@ -143,6 +148,8 @@ impl Live {
             },
             allowed: None,
             removed: Removed::default(),
+            tuning,
+            only_detects: false,
             findings: Vec::new(),
             interruption: None,
             would_interrupt: None,
@@ -163,6 +170,16 @@ impl Live {
             self.matched_bytes += value.len();
             self.matched_all.push(matched());
         }
+    }
+
+    /// Whether the rule is not looked at.
+    pub(super) fn is_removed(&self, rule: usize) -> bool {
+        self.removed.has(rule) || self.tuning.removed.has(rule)
+    }
+
+    /// Whether the rule does not look at this value.
+    pub(super) fn excludes(&self, rule: usize, variable: Variable, name: &[u8]) -> bool {
+        self.removed.excludes(rule, variable, name) || self.tuning.removed.excludes(rule, variable, name)
     }
 
     /// A rule begins: nothing of it matched yet.

@@ -15,6 +15,7 @@ mod plain;
 mod program;
 mod request;
 mod response;
+mod tuning;
 mod values;
 mod walk;
 
@@ -22,6 +23,7 @@ pub use exchange::RequestHead;
 pub use finding::{Finding, Interruption, Match, Stop};
 pub use inspection::{Context, Inspection};
 pub use program::{Program, Worker};
+pub use tuning::Tuning;
 
 #[cfg(test)]
 mod tests;

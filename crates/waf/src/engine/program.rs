@@ -6,6 +6,7 @@ use super::{
     fast::{Plan, Prelude},
     inspection::{Context, Inspection},
     live::Live,
+    tuning::Tuning,
 };
 use crate::{
     lang::{Phase, RuleSet},
@@ -15,9 +16,10 @@ use crate::{
 /// Rules with the plan by which they are walked. Shared by all inspections; replaced whole.
 #[derive(Debug)]
 pub struct Program {
-    pub(super) rules: RuleSet,
-    pub(super) plan: Option<Plan>,
+    pub(super) rules: Arc<RuleSet>,
+    pub(super) plan: Option<Arc<Plan>>,
     pub(super) prelude: Option<Prelude>,
+    tuning: Arc<Tuning>,
 }
 
 impl Program {
@@ -25,9 +27,24 @@ impl Program {
     /// looked at.
     #[must_use]
     pub fn new(rules: RuleSet) -> Arc<Self> {
-        let prelude = Prelude::new(&rules);
-        let plan = Some(Plan::new(&rules, &prelude.tx));
-        let program = Arc::new(Program { rules, plan, prelude: Some(prelude) });
+        let prelude = Prelude::new(&rules, &Arc::default());
+        let plan = Some(Arc::new(Plan::new(&rules, &prelude.tx)));
+        let (rules, prelude) = (Arc::new(rules), Some(prelude));
+        let program = Arc::new(Program { rules, plan, prelude, tuning: Arc::default() });
+        Self::build(&program);
+        program
+    }
+
+    /// The same rules, tuned: rules, patterns and scanners are shared with this program.
+    #[must_use]
+    pub fn tuned(&self, tuning: Tuning) -> Arc<Self> {
+        let tuning = Arc::new(tuning);
+        let program = Arc::new(Program {
+            rules: Arc::clone(&self.rules),
+            plan: self.plan.clone(),
+            prelude: self.prelude.is_some().then(|| Prelude::new(&self.rules, &tuning)),
+            tuning,
+        });
         Self::build(&program);
         program
     }
@@ -48,15 +65,17 @@ impl Program {
     /// against.
     #[must_use]
     pub fn plain(rules: RuleSet) -> Arc<Self> {
-        Arc::new(Program { rules, plan: None, prelude: None })
+        Arc::new(Program { rules: Arc::new(rules), plan: None, prelude: None, tuning: Arc::default() })
     }
 
     /// The state in which an inspection begins.
     pub(super) fn begin(&self, context: Context) -> Live {
-        let mut live = Live::new(&self.rules, context);
-        if let Some(prelude) = &self.prelude {
-            prelude.begin(&mut live);
+        let mut live = Live::new(&self.rules, context, Arc::clone(&self.tuning));
+        match &self.prelude {
+            Some(prelude) => prelude.begin(&mut live),
+            None => self.tuning.given.iter().for_each(|(name, value)| live.tx.set(name, value)),
         }
+        self.tuning.begin(&mut live, self.rules.rules.len());
         live
     }
 
@@ -72,6 +91,12 @@ impl Program {
     #[must_use]
     pub fn rules(&self) -> &RuleSet {
         &self.rules
+    }
+
+    /// Whether both have the same rules in memory, however they are tuned.
+    #[must_use]
+    pub fn shares_rules(&self, other: &Program) -> bool {
+        Arc::ptr_eq(&self.rules, &other.rules)
     }
 }
 

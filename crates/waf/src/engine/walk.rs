@@ -34,7 +34,7 @@ impl Inspection {
                 at += 1;
                 let Step::Rule(index) = step else { continue };
                 let Some(rule) = rules.rules.get(*index) else { continue };
-                if live.removed.has(*index) {
+                if live.is_removed(*index) {
                     continue;
                 }
                 if let Some(plan) = &program.plan
@@ -62,7 +62,9 @@ impl Inspection {
                 if let Jump::To(station) = rule.jump {
                     at = station;
                 }
-                disrupt(rule, exchange, live, rules);
+                if !live.tuning.is_watched(index) {
+                    disrupt(rule, exchange, live, rules);
+                }
                 if !may_walk(live, phase) {
                     break;
                 }
@@ -174,7 +176,7 @@ impl Look<'_> {
         variable: Variable,
         name: &[u8],
     ) -> bool {
-        condition.targets.excludes(variable, name) || live.removed.excludes(self.index, variable, name)
+        condition.targets.excludes(variable, name) || live.excludes(self.index, variable, name)
     }
 }
 
@@ -212,6 +214,7 @@ fn tell(rule: &Rule, matches: Vec<Match>, exchange: &Exchange, live: &mut Live, 
         log: rule.log,
         audit_log: rule.audit_log,
         stops: stops(rule),
+        watched: live.rule.is_some_and(|rule| live.tuning.is_watched(rule)),
     };
     live.findings.push(finding);
 }

@@ -25,6 +25,14 @@ pub struct RuleSet {
     pub phases: [Vec<Step>; 5],
 }
 
+impl RuleSet {
+    /// The indices of the rules that `is_meant`, ascending.
+    pub fn indices(&self, is_meant: impl Fn(&Rule) -> bool) -> Arc<[usize]> {
+        let found = self.rules.iter().enumerate().filter(|(_, rule)| is_meant(rule));
+        found.map(|(index, _)| index).collect()
+    }
+}
+
 /// One station of the walk through a phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {

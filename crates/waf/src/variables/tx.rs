@@ -76,9 +76,13 @@ impl Tx {
     /// The value of `name`, whose place is known where it is shared.
     #[must_use]
     pub(crate) fn at(&self, place: Option<usize>, name: &[u8]) -> Option<&[u8]> {
-        let Some(place) = place else { return self.get(name) };
+        // Another start may have its variables in other places.
+        let shared = place.and_then(|place| Some((place, self.base.as_ref()?.get_index(place)?)));
+        let Some((place, (_, value))) = shared.filter(|(_, (known, _))| ***known == *name) else {
+            return self.get(name);
+        };
         match self.changed.get(place) {
-            Some(Change::Same) => self.base.as_ref()?.get_index(place).map(|(_, value)| value.as_slice()),
+            Some(Change::Same) => Some(value.as_slice()),
             Some(Change::To(value)) => Some(value),
             Some(Change::Removed) | None => self.get(name),
         }

@@ -1,11 +1,14 @@
 //! The rules at the start of phase 1 that are the same for every request: they only set defaults. They are walked once,
 //! when the program is made, and every inspection begins behind them.
 
+use std::sync::Arc;
+
 use crate::{
     engine::{
         exchange::Exchange,
         inspection::Context,
         live::{Live, Matched},
+        tuning::Tuning,
         walk::{Look, is_told},
     },
     lang::{Change, Disruption, Effect, Jump, Link, Part, Phase, Rule, RuleSet, Step, Test, Text},
@@ -24,10 +27,14 @@ pub(in crate::engine) struct Prelude {
 }
 
 impl Prelude {
-    pub(in crate::engine) fn new(rules: &RuleSet) -> Self {
+    /// Walks as far as nothing depends on a request, or on the time.
+    pub(in crate::engine) fn new(rules: &RuleSet, tuning: &Arc<Tuning>) -> Self {
         let context = || Context { unique_id: "".into(), now: 0, collections: None };
         let exchange = Exchange::default();
         let mut prelude = Prelude { tx: Tx::default(), matched: Matched::default(), stations: 0 };
+        for (name, value) in &tuning.given {
+            prelude.tx.set(name, value);
+        }
         let steps = rules.phases.first().map(Vec::as_slice).unwrap_or_default();
         let mut operator = OperatorContext::default();
         while let Some(step) = steps.get(prelude.stations) {
@@ -39,8 +46,15 @@ impl Prelude {
                 }
                 Step::Rule(index) => *index,
             };
+            if tuning.is_passing(index) {
+                break;
+            }
+            let mut live = Live::new(rules, context(), Arc::clone(tuning));
+            if live.is_removed(index) {
+                prelude.stations = next;
+                continue;
+            }
             let Some(rule) = rules.rules.get(index).filter(|rule| is_constant(rule)) else { break };
-            let mut live = Live::new(rules, context());
             prelude.begin(&mut live);
             let mut buffers = Vec::new();
             let look = Look {
