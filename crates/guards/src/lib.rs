@@ -5,12 +5,15 @@
 //! compiler and the documents are derived from.
 
 pub mod body;
+mod client_print;
 pub mod cors;
+mod digest;
 pub mod docs;
 pub mod identity;
 pub mod ip_access;
 pub mod rate_limit;
 pub mod registry;
+mod remembered;
 pub mod request_limits;
 pub mod security_headers;
 pub mod waf;

@@ -2,11 +2,15 @@
 //!
 //! Leak scanners find them by `btz_[0-9A-Za-z]{10}_[0-9A-Za-z]{49}` and rule out look-alikes offline by the checksum.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bartizan_model::{
     CredentialKind, Principal, Redacted, Timestamp,
     services::{ApiKeyRecord, ApiKeys, Random},
+};
+use base64::{
+    Engine as _,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use subtle::ConstantTimeEq;
 
@@ -128,7 +132,11 @@ fn base62(number: &[u8], length: usize) -> String {
 }
 
 /// Looks a presented key up and judges its record at `now`.
-pub(super) fn verify(text: &str, keys: &dyn ApiKeys, now: Timestamp) -> Result<Arc<Principal>, Rejection> {
+pub(super) fn verify(
+    text: &str,
+    keys: &dyn ApiKeys,
+    now: Timestamp,
+) -> Result<(Arc<ApiKeyRecord>, Arc<Principal>), Rejection> {
     let parsed = parse(text).map_err(|NotAKey| Why::KeyMalformed)?;
     let hash = hash(text);
     let record = keys.find(&hash).ok_or(Why::KeyUnknown)?;
@@ -138,8 +146,7 @@ pub(super) fn verify(text: &str, keys: &dyn ApiKeys, now: Timestamp) -> Result<A
     if let Some(why) = objection(&record, now) {
         return Err(Rejection { why, issuer: None, key: Some(Arc::clone(&record.id)) });
     }
-    keys.used(&record.id, now);
-    Ok(Arc::new(Principal {
+    let principal = Arc::new(Principal {
         scopes: record.scopes.clone(),
         roles: record.roles.clone(),
         tenant: record.tenant.clone(),
@@ -148,7 +155,95 @@ pub(super) fn verify(text: &str, keys: &dyn ApiKeys, now: Timestamp) -> Result<A
         issued: Some(record.created),
         expires: record.expires,
         ..Principal::new(CredentialKind::ApiKey, Arc::from("bartizan"), Arc::clone(&record.owner))
-    }))
+    });
+    Ok((record, principal))
+}
+
+/// How many encodings are taken off a text that may hide a key.
+const ENCODINGS: usize = 4;
+
+/// The public id of a key that is somewhere in a URL's path or query: as it is, percent-encoded (also several times, and
+/// as `%uXXXX`), or as base64, standard or URL-safe, from its first character on. Linear in the text.
+#[must_use]
+pub fn find(url: &str) -> Option<String> {
+    let mut text = Cow::Borrowed(url.as_bytes());
+    for _ in 0..ENCODINGS {
+        if let Some(id) = find_plain(&text).or_else(|| find_base64(&text)) {
+            return Some(id);
+        }
+        if !text.contains(&b'%') {
+            return None;
+        }
+        let decoded = unescape(&text);
+        if decoded == *text {
+            return None;
+        }
+        text = Cow::Owned(decoded);
+    }
+    find_plain(&text).or_else(|| find_base64(&text))
+}
+
+fn find_plain(text: &[u8]) -> Option<String> {
+    let starts = text.windows(PREFIX.len()).enumerate().filter(|(_, part)| *part == PREFIX.as_bytes());
+    starts.into_iter().find_map(|(at, _)| {
+        let candidate = text.get(at..at.checked_add(LENGTH)?)?;
+        let candidate = std::str::from_utf8(candidate).ok()?;
+        parse(candidate).ok().map(|key| key.id.to_owned())
+    })
+}
+
+/// `btz_` in base64 begins so, and a whole key has 86 characters.
+const BASE64: &[u8] = b"YnR6X";
+
+fn find_base64(text: &[u8]) -> Option<String> {
+    const WHOLE: usize = LENGTH.div_ceil(3) * 4 - 2;
+    let starts = text.windows(BASE64.len()).enumerate().filter(|(_, part)| *part == BASE64);
+    starts.into_iter().find_map(|(at, _)| {
+        let candidate = text.get(at..at.checked_add(WHOLE)?)?;
+        let plain: Vec<u8> = candidate
+            .iter()
+            .map(|byte| match byte {
+                b'-' => b'+',
+                b'_' => b'/',
+                other => *other,
+            })
+            .collect();
+        // What follows the key may share its last group: those bits are not looked at.
+        let decoded = LENIENT.decode(plain).ok()?;
+        find_plain(decoded.get(..LENGTH)?)
+    })
+}
+
+/// Without padding, and with whatever stands in the bits that the last byte leaves.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Takes one layer of `%XX` and `%uXXXX` off.
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let hex = |digits: &[u8]| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+        let wide = matches!(after.first(), Some(b'u' | b'U'));
+        let (start, end) = if wide { (1, 5) } else { (0, 2) };
+        let code =
+            after.get(start..end).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit)).and_then(hex);
+        match (first, code.and_then(|code| u8::try_from(code).ok())) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                rest = after.get(end..).unwrap_or_default();
+            }
+            _ => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    out
 }
 
 /// A rotated key is good until its end, which is when the overlap with its successor is over.
@@ -202,6 +297,41 @@ mod tests {
             ["", "btz_", "btz__", "btz_a_b", "é", &text[1..], &format!("{text}0"), &format!(" {text}")]
         {
             assert_eq!(parse(wrong), Err(NotAKey), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_in_a_url_whatever_encodes_it() {
+        use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+        let key = generate(&Counting(5.into()));
+        let (text, id) = (key.plain.expose().as_str(), key.id.to_string());
+        let percent = |text: &str| text.bytes().map(|b| format!("%{b:02x}")).collect::<String>();
+        let wide = text.bytes().map(|b| format!("%u{b:04X}")).collect::<String>();
+        for hidden in [
+            format!("key={text}"),
+            text.to_owned(),
+            format!("a=1;b={text}&c=2"),
+            format!("/files/{text}/x"),
+            format!("/v1/prefix-{text}.json"),
+            format!("next=https%3A%2F%2Fa.example%2F%3Fk%3D{text}"),
+            percent(text),
+            percent(&percent(text)),
+            percent(&percent(&percent(text))),
+            format!("q={}", text.replacen('b', "%62", 1)),
+            format!("q={}", text.replacen('_', "%5F", 2)),
+            format!("q={}", text.replacen('_', "%255f", 1)),
+            wide,
+            format!("k={}", STANDARD.encode(text)),
+            format!("/t/{}/u", URL_SAFE_NO_PAD.encode(text)),
+            format!("/t/{}", STANDARD.encode(format!("{text}:"))),
+            percent(&STANDARD.encode(text)),
+        ] {
+            assert_eq!(find(&hidden).as_deref(), Some(id.as_str()), "{hidden}");
+        }
+        let last = text.chars().last().map(|c| if c == '0' { '1' } else { '0' });
+        let wrong: String = text.chars().take(LENGTH - 1).chain(last).collect();
+        for other in ["", "/btz_", "btz_btz_btz_", "k=%", "%u00", "YnR6X", &wrong, &text[1..]] {
+            assert_eq!(find(other), None, "{other}");
         }
     }
 

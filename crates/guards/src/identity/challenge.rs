@@ -34,6 +34,9 @@ impl Challenges {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             return vec![(RETRY_AFTER, RETRY_AFTER_SECONDS)];
         }
+        if let Why::KeyLimit(seconds) = why {
+            return vec![(RETRY_AFTER, HeaderValue::from(seconds))];
+        }
         let realm = &self.realm;
         let mut challenges = Vec::new();
         if self.bearer {
@@ -60,7 +63,11 @@ fn bearer_error(why: Why) -> &'static str {
         | Why::KeyUnknown
         | Why::KeyExpired
         | Why::KeyRevoked
-        | Why::KeyRotated => "",
+        | Why::KeyRotated
+        | Why::KeyTooOld
+        | Why::KeyDue(_)
+        | Why::KeyShared
+        | Why::KeyLimit(_) => "",
         Why::Expired => ", error=\"invalid_token\", error_description=\"the access token has expired\"",
         why if why.info().status == StatusCode::BAD_REQUEST => ", error=\"invalid_request\"",
         _ => ", error=\"invalid_token\", error_description=\"the access token is invalid\"",

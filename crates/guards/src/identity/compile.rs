@@ -5,19 +5,28 @@ use std::sync::Arc;
 use bartizan_model::{CompileContext, Diagnostic, Diagnostics};
 use http::{HeaderName, header};
 
-use super::{Accept, Anonymous, Challenges, Config, Identity, Requirement, jwt::JwtVerifier};
+use super::{
+    Accept, Anonymous, Challenges, Config, Identity, Requirement,
+    jwt::JwtVerifier,
+    key_rules::{KeyRules, MOST_CLIENTS},
+};
 
 /// Compiles the block.
 pub(super) fn identity(config: Config, context: &CompileContext<'_>) -> Result<Identity, Diagnostics> {
-    let mut compiler =
-        Compiler { context, problems: Diagnostics::new(), issuers: Vec::new(), headers: Vec::new() };
+    let mut compiler = Compiler {
+        context,
+        problems: Diagnostics::new(),
+        issuers: Vec::new(),
+        headers: Vec::new(),
+        key_fields: Vec::new(),
+    };
     let accept: Vec<Requirement> = config
         .accept
         .iter()
         .enumerate()
         .filter_map(|(index, entry)| compiler.entry(entry, &format!("accept[{index}]"), true))
         .collect();
-    let Compiler { mut problems, issuers, headers, .. } = compiler;
+    let Compiler { mut problems, issuers, headers, key_fields, .. } = compiler;
     let jwt = if issuers.is_empty() {
         None
     } else {
@@ -37,7 +46,7 @@ pub(super) fn identity(config: Config, context: &CompileContext<'_>) -> Result<I
         challenges: Arc::new(Challenges::new(context.api, jwt.is_some(), headers.clone())),
         jwt,
         api_key_headers: headers,
-        api_keys: Arc::clone(&context.services.api_keys),
+        key_rules: KeyRules::new(context, &key_fields),
     })
 }
 
@@ -48,6 +57,8 @@ struct Compiler<'c, 'x> {
     issuers: Vec<(Arc<str>, String)>,
     /// The fields that hold API keys, each once.
     headers: Vec<HeaderName>,
+    /// What each entry of `accept` says of keys in its field.
+    key_fields: Vec<(HeaderName, super::ApiKey)>,
 }
 
 impl Compiler<'_, '_> {
@@ -124,9 +135,24 @@ impl Compiler<'_, '_> {
                 "write a field such as `X-API-Key`",
             );
         }
+        if api_key.clients > MOST_CLIENTS {
+            return self.error(
+                &format!("{path}.api_key.clients"),
+                format!("at most {MOST_CLIENTS} clients of a key are told apart"),
+                "write a number from 1 to 256, or 0 to count none",
+            );
+        }
+        if api_key.max_age.is_some_and(|age| age.0.is_zero()) {
+            return self.error(
+                &format!("{path}.api_key.max_age"),
+                "no key is young enough for `0`".to_owned(),
+                "write an age such as `90d`",
+            );
+        }
         if !self.headers.contains(&header) {
             self.headers.push(header.clone());
         }
+        self.key_fields.push((header.clone(), api_key.clone()));
         Some(Requirement::ApiKey { header, forward: api_key.forward_credential })
     }
 

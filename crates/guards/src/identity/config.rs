@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use bartizan_model::Period;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer,
@@ -68,11 +69,38 @@ pub struct ApiKey {
     pub header: String,
     /// Whether the verified key is passed on (default `false`): it was issued by Bartizan and means nothing to the API.
     pub forward_credential: bool,
+    /// How old a key may be, such as `90d`, counted from its making; a rotated key's successor is new. Default: any age.
+    pub max_age: Option<Period>,
+    /// What happens to older keys: `refuse` (the default) or `finding`.
+    pub older: Older,
+    /// How long before a key ends, or is too old, its uses leave a finding that reminds, once an hour. Default: `14d`.
+    pub remind: Period,
+    /// From how many clients one key may come within an hour before that is a finding, 1 to 256; 0 counts none. A client
+    /// is the block of its address (/24, /48), its user agent and its TLS hello. Default: 50.
+    pub clients: u32,
+}
+
+/// What happens to keys that are older than they may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Older {
+    /// They are refused.
+    #[default]
+    Refuse,
+    /// They leave a finding.
+    Finding,
 }
 
 impl Default for ApiKey {
     fn default() -> Self {
-        ApiKey { header: "X-API-Key".to_owned(), forward_credential: false }
+        ApiKey {
+            header: "X-API-Key".to_owned(),
+            forward_credential: false,
+            max_age: None,
+            older: Older::Refuse,
+            remind: Period(std::time::Duration::from_secs(14 * 86_400)),
+            clients: 50,
+        }
     }
 }
 

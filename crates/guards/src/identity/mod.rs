@@ -24,7 +24,12 @@
 //! - 401 with `WWW-Authenticate` when nothing was presented, or when a token or key is malformed, not signed as its
 //!   issuer signs, expired, revoked or not meant for this API. The client learns whether its token is expired or
 //!   invalid, no more; findings name the exact reason.
-//! - 400 when a credential is sent twice, is empty, or is in the URL (`access_token`, or an API key as any value).
+//! - 400 when a credential is sent twice, is empty, or is in the URL: `access_token`, or an API key anywhere in path or
+//!   query, whatever encodes it.
+//! - 429 with `Retry-After` when an API key's own limit (`bartizan keys create --rate`) is used up.
+//! - 401 for an API key older than `max_age`; with `older: finding` that is a finding. `remind` before that, and before a
+//!   key ends, its use leaves `identity.key_due` once an hour; a key that `clients` or more clients bring within an hour
+//!   leaves `identity.key_shared`. Both stop nothing.
 //! - 503 with `Retry-After` when the issuer's keys could not be fetched yet: what cannot be verified is not let through.
 //!
 //! # Limits
@@ -49,6 +54,7 @@ mod json;
 pub mod jwks;
 pub mod jws;
 mod jwt;
+mod key_rules;
 mod pem;
 mod presented;
 mod probes;
@@ -62,15 +68,15 @@ use std::sync::Arc;
 
 use bartizan_model::{
     CompileContext, Diagnostics, Guard, Outcome, Principal, Timestamp, Transaction, probe::Probes,
-    services::ApiKeys,
 };
 use http::{HeaderName, header::AUTHORIZATION};
 
 pub use challenge::Challenges;
-pub use config::{Accept, Anonymous, ApiKey, Config, Jwt};
+pub use config::{Accept, Anonymous, ApiKey, Config, Jwt, Older};
 pub use reason::{Refusal, Rejection, Why};
 
 use jwt::{JwtVerifier, Proven};
+use key_rules::{KeyRules, ValidKey};
 
 /// The compiled guard.
 pub struct Identity {
@@ -78,7 +84,7 @@ pub struct Identity {
     anonymous: Anonymous,
     jwt: Option<JwtVerifier>,
     api_key_headers: Vec<HeaderName>,
-    api_keys: Arc<dyn ApiKeys>,
+    key_rules: KeyRules,
     challenges: Arc<Challenges>,
 }
 
@@ -104,7 +110,7 @@ enum Verification<T> {
 #[derive(Default)]
 struct Valid {
     jwt: Option<Proven>,
-    api_keys: Vec<(HeaderName, Arc<Principal>)>,
+    api_keys: Vec<(HeaderName, ValidKey)>,
 }
 
 impl Guard for Identity {
@@ -119,7 +125,7 @@ impl Guard for Identity {
     async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Refusal> {
         let verified = self.verify(transaction).await;
         self.withhold_keys(transaction);
-        match verified.and_then(|valid| self.judge(&valid)) {
+        match verified.and_then(|valid| self.judge_and_count(&valid, transaction)) {
             Ok(None) => Outcome::Continue,
             Ok(Some(accepted)) => {
                 transaction.consumed_headers.extend(accepted.withheld);
@@ -153,10 +159,9 @@ impl Identity {
     /// Verifies everything that is presented; the first invalid credential ends it.
     async fn verify(&self, transaction: &Transaction) -> Result<Valid, Rejection> {
         let mut valid = Valid::default();
-        // A probe looks keys up among its own, and spends no fetch of a key set that a caller may need.
+        // A probe spends no fetch of a key set that a caller may need.
         let scratch = transaction.scratch.as_ref();
-        let api_keys = scratch.map_or(&self.api_keys, |scratch| &scratch.api_keys);
-        self.refuse_in_query(transaction)?;
+        self.refuse_in_url(transaction)?;
         if let Some(verifier) = &self.jwt {
             let presented = match presented::bearer(&transaction.request.headers) {
                 Verification::Valid(token) => {
@@ -172,18 +177,37 @@ impl Identity {
         }
         for header in &self.api_key_headers {
             let presented = match presented::field(&transaction.request.headers, header) {
-                Verification::Valid(key) => match api_key::verify(key, &**api_keys, transaction.started) {
-                    Ok(principal) => Verification::Valid(principal),
+                Verification::Valid(key) => match self.key_rules.verify(key, header, transaction) {
+                    Ok(valid) => Verification::Valid(valid),
                     Err(rejection) => Verification::Invalid(rejection),
                 },
                 Verification::Absent => Verification::Absent,
                 Verification::Invalid(rejection) => Verification::Invalid(rejection),
             };
-            if let Some(principal) = presented.into_result()? {
-                valid.api_keys.push((header.clone(), principal));
+            if let Some(key) = presented.into_result()? {
+                valid.api_keys.push((header.clone(), key));
             }
         }
         Ok(valid)
+    }
+
+    /// The greatest age of an API key that the policy accepts.
+    #[must_use]
+    pub fn key_max_age(&self) -> Option<std::time::Duration> {
+        self.key_rules.max_age()
+    }
+
+    /// Whether what is valid suffices, and whether its keys may be used once more.
+    fn judge_and_count(
+        &self,
+        valid: &Valid,
+        transaction: &mut Transaction,
+    ) -> Result<Option<Accepted>, Rejection> {
+        let accepted = self.judge(valid)?;
+        for (field, key) in &valid.api_keys {
+            self.key_rules.used(field, key, transaction)?;
+        }
+        Ok(accepted)
     }
 
     /// Whether what is valid suffices; nothing for an anonymous caller that may pass.
@@ -200,15 +224,17 @@ impl Identity {
         }
     }
 
-    fn refuse_in_query(&self, transaction: &Transaction) -> Result<(), Rejection> {
-        let Some(query) = &transaction.request.query else { return Ok(()) };
+    fn refuse_in_url(&self, transaction: &Transaction) -> Result<(), Rejection> {
+        let request = &transaction.request;
+        let query = request.query.as_deref().unwrap_or_default();
         if self.jwt.is_some() && presented::has_token_in_query(query) {
             return Err(Why::TokenInQuery.into());
         }
-        if !self.api_key_headers.is_empty()
-            && let Some(id) = presented::key_in_query(query)
-        {
-            return Err(Rejection { why: Why::KeyInQuery, issuer: None, key: Some(Arc::from(id)) });
+        // A key of ours is out of place there whatever this operation accepts.
+        for (text, why) in [(query, Why::KeyInQuery), (request.path.as_str(), Why::KeyInPath)] {
+            if let Some(id) = api_key::find(text) {
+                return Err(Rejection { why, issuer: None, key: Some(Arc::from(id)) });
+            }
         }
         Ok(())
     }
@@ -239,8 +265,8 @@ impl Requirement {
                 Some(Accepted { principal: Arc::clone(&proven.principal), withheld })
             }
             Requirement::ApiKey { header, .. } => {
-                let (_, principal) = valid.api_keys.iter().find(|(name, _)| name == header)?;
-                Some(Accepted { principal: Arc::clone(principal), withheld: Vec::new() })
+                let (_, key) = valid.api_keys.iter().find(|(name, _)| name == header)?;
+                Some(Accepted { principal: Arc::clone(&key.principal), withheld: Vec::new() })
             }
             Requirement::All(requirements) => {
                 let mut all = requirements.iter().map(|requirement| requirement.satisfied(valid));

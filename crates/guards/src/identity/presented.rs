@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 use percent_encoding::percent_decode_str;
 
-use super::{Verification, api_key, reason::Why};
+use super::{Verification, reason::Why};
 
 /// The token of `Authorization: Bearer` (RFC 6750 section 2.1). Another scheme is no bearer token and none of our
 /// business; a second field is refused whatever its scheme, as nobody can say which one the upstream would believe.
@@ -46,16 +46,6 @@ pub(super) fn field<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Verificati
 /// Whether the query has `access_token` (RFC 6750 section 2.3, which RFC 9700 section 4.3.2 forbids).
 pub(super) fn has_token_in_query(query: &str) -> bool {
     pairs(query).any(|(name, _)| percent_decode_str(name).eq(b"access_token".iter().copied()))
-}
-
-/// The public id of an API key that is a value of the query.
-pub(super) fn key_in_query(query: &str) -> Option<String> {
-    pairs(query).find_map(|(name, value)| {
-        [value, name].into_iter().filter(|text| text.len() >= api_key::LENGTH).find_map(|text| {
-            let text = percent_decode_str(text).decode_utf8().ok()?;
-            api_key::parse(&text).ok().map(|key| key.id.to_owned())
-        })
-    })
 }
 
 /// Names and values, still encoded; `;` separates too, as some upstreams hold.

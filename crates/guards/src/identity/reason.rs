@@ -76,6 +76,16 @@ pub enum Why {
     KeyRevoked,
     /// An API key whose successor has taken over.
     KeyRotated,
+    /// An API key in the path.
+    KeyInPath,
+    /// An API key older than `max_age`.
+    KeyTooOld,
+    /// An API key that has to be replaced within so many days.
+    KeyDue(u64),
+    /// An API key that more clients bring than one holder has.
+    KeyShared,
+    /// The key's own limit is used up for so many seconds.
+    KeyLimit(u64),
 }
 
 impl Why {
@@ -128,10 +138,18 @@ impl Why {
             Why::KeyExpired => ("identity.key_expired", 401, Severity::Low, KEY),
             Why::KeyRevoked => ("identity.key_revoked", 401, Severity::High, KEY),
             Why::KeyRotated => ("identity.key_rotated", 401, Severity::Low, KEY),
+            Why::KeyInPath => ("identity.key_in_path", 400, Severity::High, REQUEST),
+            Why::KeyTooOld => ("identity.key_too_old", 401, Severity::Medium, KEY),
+            Why::KeyDue(_) => ("identity.key_due", 401, Severity::Info, KEY),
+            Why::KeyShared => ("identity.key_shared", 401, Severity::High, KEY),
+            Why::KeyLimit(_) => {
+                ("identity.key_limit", 429, Severity::Low, "Too many requests with this key; try again later")
+            }
         };
         let (status, verdict) = match status {
             401 => (StatusCode::UNAUTHORIZED, Verdict::Challenge),
             400 => (StatusCode::BAD_REQUEST, Verdict::Deny),
+            429 => (StatusCode::TOO_MANY_REQUESTS, Verdict::Throttle),
             _ => (StatusCode::SERVICE_UNAVAILABLE, Verdict::Deny),
         };
         ReasonInfo { code, status, severity, verdict, public }
@@ -176,6 +194,15 @@ impl Why {
             Why::KeyExpired => "the API key is past its end",
             Why::KeyRevoked => "the API key is revoked",
             Why::KeyRotated => "the API key was rotated and its overlap is over",
+            Why::KeyInPath => "an API key was sent in the path, where logs and histories keep it",
+            Why::KeyTooOld => "the API key is older than the policy's `max_age`",
+            Why::KeyDue(days) => {
+                return Cow::Owned(format!("the API key ends or is too old in {days} days"));
+            }
+            Why::KeyShared => "the API key came from more clients within an hour than `clients` says",
+            Why::KeyLimit(seconds) => {
+                return Cow::Owned(format!("the API key's own limit is used up for another {seconds} s"));
+            }
         })
     }
 
@@ -185,7 +212,17 @@ impl Why {
                 "send an accepted credential, or set `identity.anonymous: allow` for the operation"
             }
             Why::TokenInQuery => "send the token as `Authorization: Bearer`",
-            Why::KeyInQuery => "send the key in its header field, and rotate it: the URL was seen by others",
+            Why::KeyInQuery | Why::KeyInPath => {
+                "send the key in its header field, and rotate it: the URL was seen by others"
+            }
+            Why::KeyTooOld | Why::KeyDue(_) => {
+                "replace the key by `bartizan keys rotate ID`; both are valid for a while"
+            }
+            Why::KeyShared => {
+                "see who has the key: one that was leaked or built into programs is rotated, and each holder gets one of \
+                 its own"
+            }
+            Why::KeyLimit(_) => "make a key with a higher `--rate`, or have its holder ask less",
             Why::AlgorithmNotAccepted => {
                 "add the algorithm to the issuer's `algorithms` if the issuer really uses it"
             }
@@ -284,6 +321,11 @@ impl Reason for Refusal {
         Why::KeyExpired.info(),
         Why::KeyRevoked.info(),
         Why::KeyRotated.info(),
+        Why::KeyInPath.info(),
+        Why::KeyTooOld.info(),
+        Why::KeyDue(0).info(),
+        Why::KeyShared.info(),
+        Why::KeyLimit(0).info(),
     ];
 
     fn info(&self) -> ReasonInfo {

@@ -443,7 +443,7 @@ proptest::proptest! {
             proptest::prop_assert!(KeySet::from_pem(&pem).is_err());
         }
         proptest::prop_assert!(super::api_key::parse(&text).is_err());
-        proptest::prop_assert!(super::presented::key_in_query(&text).is_none());
+        proptest::prop_assert!(super::api_key::find(&text).is_none());
         super::presented::has_token_in_query(&text);
     }
 }

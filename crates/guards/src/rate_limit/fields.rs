@@ -13,7 +13,7 @@ const LEGACY_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remain
 const LEGACY_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// The fields of one limit, as far as they are known when the policy is compiled.
-pub(super) struct LimitFields {
+pub(crate) struct LimitFields {
     /// The limit's name as a structured field string; names are checked, so nothing needs escaping.
     name: String,
     policy: HeaderValue,
@@ -23,7 +23,7 @@ pub(super) struct LimitFields {
 impl LimitFields {
     /// `q` is the most that may be taken at once and `w` the time in which that much comes back, so that `r` never
     /// exceeds `q` and `q / w` is the rate.
-    pub(super) fn new(name: &str, quota: Quota) -> Self {
+    pub(crate) fn new(name: &str, quota: Quota) -> Self {
         let window = Duration::from_nanos(quota.interval_ns.saturating_mul(u64::from(quota.burst)));
         let window = whole_seconds(window).max(1);
         let policy = format!("\"{name}\";q={};w={window}", quota.burst);
@@ -36,7 +36,7 @@ impl LimitFields {
 
     /// Adds this limit to the response: one list member each in the standard fields; the older ones belong to the
     /// limit with the least left.
-    pub(super) fn append(&self, decision: LimitDecision, headers: &mut HeaderMap) {
+    pub(crate) fn append(&self, decision: LimitDecision, headers: &mut HeaderMap) {
         let remaining = u64::from(decision.remaining);
         let reset = whole_seconds(decision.reset_after);
         headers.append(POLICY, self.policy.clone());

@@ -63,9 +63,10 @@ use bartizan_model::{
 };
 
 pub use config::{Config, Limit};
+pub(crate) use fields::LimitFields;
 pub use reason::Why;
 
-use self::{config::Key, fields::LimitFields, key::KeyHasher};
+use self::{config::Key, key::KeyHasher};
 use crate::body::{Field, FieldValue, HeldBody};
 
 /// The part of the limits that needs no identity: `key: ip` entries, run before anything is verified.
