@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use bartizan_guards::rate_limit::table::{DEFAULT_CAPACITY, LimitTable};
+use bartizan_guards::{
+    identity::replay::ReplayTable,
+    rate_limit::table::{DEFAULT_CAPACITY, LimitTable},
+};
 use bartizan_model::{
     Clock, Services,
-    services::{ApiKeys, Documents, Kept, LimitStore},
+    services::{ApiKeys, ClientKeys, Documents, Kept, LimitStore},
 };
 use bartizan_store::{State, system::SystemRandom};
 
@@ -18,6 +21,8 @@ pub fn services(
 ) -> Services {
     let limits: Arc<dyn LimitStore> = Arc::<LimitTable>::clone(limits);
     let api_keys: Arc<dyn ApiKeys> = Arc::<bartizan_store::KeyIndex>::clone(state.store.key_index());
+    let client_keys: Arc<dyn ClientKeys> =
+        Arc::<bartizan_store::ClientIndex>::clone(state.store.client_index());
     Services {
         clock: Arc::clone(clock),
         limits,
@@ -25,6 +30,8 @@ pub fn services(
         api_keys,
         factors: Arc::new(state.store.factor_index().opened_by(Arc::clone(&state.sealer))),
         kept: Kept::default(),
+        client_keys,
+        replay: Arc::new(ReplayTable::default()),
         random: Arc::new(SystemRandom),
         tokens: state.tokens.clone(),
     }

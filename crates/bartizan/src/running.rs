@@ -215,7 +215,10 @@ impl Started {
 
 /// A ban or a revoked key ends the live streams that it concerns.
 fn end_streams_on_change(gateway: &Arc<Gateway>, state: &State) {
-    for changes in [state.store.ban_list().changes(), state.store.key_index().changes()] {
+    let store = &state.store;
+    for changes in
+        [store.ban_list().changes(), store.key_index().changes(), store.client_index().changes()]
+    {
         let gateway = Arc::downgrade(gateway);
         changes.on_change(move || {
             if let Some(gateway) = gateway.upgrade() {

@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
-use bartizan_model::{Scheme, address::canonical};
+use bartizan_guards::identity::trust::Fault;
+use bartizan_model::{ClientCertificate, Scheme, Timestamp, address::canonical};
 use bartizan_pattern::http1::HeadRefusal;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
-use crate::{gateway::Ticket, probe::Mark, timer::LazyTimer};
+use crate::{client_trust::ClientTrust, gateway::Ticket, probe::Mark, timer::LazyTimer};
 
 /// Why a connection's bytes were refused before HTTP could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +44,29 @@ pub struct Begun {
 pub struct TlsFacts {
     /// The name that the client asked for (SNI), lower case.
     pub server_name: Option<String>,
-    /// SHA-256 of the client's verified leaf certificate.
-    pub client_certificate: Option<[u8; 32]>,
+    /// The client's verified certificate.
+    pub certificate: Option<Arc<ClientCertificate>>,
+    /// Who trusts the certificate, and the generation of that trust in which it was last checked.
+    pub(crate) trust: Option<(Arc<ClientTrust>, AtomicU64)>,
+}
+
+impl TlsFacts {
+    /// Whether the certificate that the connection began with is still good at `now`: checked in full when something
+    /// that decides has changed, and for its end each time.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub(crate) fn certificate_holds(&self, now: Timestamp) -> Result<(), Fault> {
+        let (Some(certificate), Some((trust, checked))) = (&self.certificate, &self.trust) else {
+            return Ok(());
+        };
+        let generation = trust.generation();
+        if checked.load(Ordering::Acquire) != generation {
+            trust.check(certificate, now)?;
+            checked.store(generation, Ordering::Release);
+        }
+        if certificate.not_after < now { Err(Fault::Expired) } else { Ok(()) }
+    }
 }
 
 /// One client connection.
@@ -134,6 +156,20 @@ impl Connection {
             ticket,
             mark: None,
         }
+    }
+
+    /// The client's verified certificate, on TLS.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Arc<ClientCertificate>> {
+        self.tls.as_ref()?.certificate.as_ref()
+    }
+
+    /// Whether the client's certificate, where it has one, is still good at `now`.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn certificate_holds(&self, now: Timestamp) -> Result<(), Fault> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.certificate_holds(now))
     }
 
     /// The mark of a probe's connection.

@@ -61,6 +61,9 @@ impl Kick {
         {
             return Some("stream.revoked");
         }
+        if record.connection.certificate_holds(now).is_err() {
+            return Some("stream.certificate");
+        }
         // What only break-glass let through ends with break-glass.
         let only_watched =
             transaction.monitor_all && transaction.findings.iter().any(|f| f.mode == Mode::Monitor);

@@ -5,6 +5,7 @@
 
 pub mod body;
 pub mod client_body;
+mod client_trust;
 pub mod connection;
 pub mod documents;
 pub mod explain;

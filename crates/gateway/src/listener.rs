@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use bartizan_policy::snapshot::{ListenerSpec, TlsSpec};
+use bartizan_policy::snapshot::{ClientAuth, ListenerSpec, TlsSpec};
 use parking_lot::Mutex;
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -11,8 +11,9 @@ use tokio::{
 };
 
 use crate::{
+    client_trust::ClientTrust,
     gateway::Gateway,
-    serve::Context,
+    serve::{Context, Secured},
     tls::{self, Certificates},
     workers::Workers,
 };
@@ -39,6 +40,7 @@ struct Running {
     spec: ListenerSpec,
     context: Arc<ArcSwap<Context>>,
     certificates: Option<Arc<Certificates>>,
+    trust: Option<Arc<ClientTrust>>,
     stop: watch::Sender<bool>,
 }
 
@@ -47,6 +49,8 @@ struct Prepared {
     spec: ListenerSpec,
     context: Context,
     certificates: Option<Arc<Certificates>>,
+    /// Whom the running listener trusts, and whom it is to trust.
+    trust: Option<(Arc<ClientTrust>, Arc<ClientTrust>)>,
     socket: Option<TcpListener>,
 }
 
@@ -87,8 +91,8 @@ impl Listeners {
     fn prepare_one(&self, spec: &ListenerSpec, only_v6: bool) -> Result<Prepared, String> {
         let running = self.running.lock();
         let old = running.get(&spec.address);
-        let (tls, certificates) = match &spec.tls {
-            None => (None, None),
+        let (tls, certificates, trust) = match &spec.tls {
+            None => (None, None, None),
             Some(tls) => {
                 let same = |old: &TlsSpec| old.certificates == tls.certificates;
                 let kept = old
@@ -98,13 +102,24 @@ impl Listeners {
                     Some(certificates) => certificates,
                     None => Certificates::load(&tls.certificates)?,
                 };
-                (Some(tls::server_config(tls, Arc::clone(&certificates))?), Some(certificates))
+                let trust = match tls.client_auth {
+                    ClientAuth::Off => None,
+                    ClientAuth::Optional | ClientAuth::Required => Some(ClientTrust::load(tls)?),
+                };
+                // Open connections look at the listener's own, which lives as long as it does.
+                let trust = trust.map(|newer| {
+                    let own = old.and_then(|old| old.trust.clone()).unwrap_or_else(|| Arc::clone(&newer));
+                    (own, newer)
+                });
+                let config = tls::server_config(tls, Arc::clone(&certificates), trust.as_ref().map(|(own, _)| own))?;
+                let trusted = trust.as_ref().map(|(own, _)| Arc::clone(own));
+                (Some(Secured { config, trust: trusted }), Some(certificates), trust)
             }
         };
         let context =
             Context { tls, redirect_to: spec.redirect_to_https, proxy_protocol: spec.proxy_protocol };
         let socket = if old.is_some() { None } else { Some(self.bind(spec.address, only_v6)?) };
-        Ok(Prepared { spec: spec.clone(), context, certificates, socket })
+        Ok(Prepared { spec: spec.clone(), context, certificates, trust, socket })
     }
 
     fn bind(&self, address: SocketAddr, only_v6: bool) -> Result<TcpListener, String> {
@@ -152,11 +167,19 @@ impl Listeners {
             }
             kept
         });
-        for Prepared { spec, context, certificates, socket } in prepared {
+        for Prepared { spec, context, certificates, trust, socket } in prepared {
+            if let Some((own, newer)) = &trust
+                && !Arc::ptr_eq(own, newer)
+            {
+                own.adopt(newer);
+                self.gateway.kicks.announce();
+            }
+            let trust = trust.map(|(own, _)| own);
             if let Some(old) = running.get_mut(&spec.address) {
                 old.context.store(Arc::new(context));
                 old.spec = spec;
                 old.certificates = certificates;
+                old.trust = trust;
                 continue;
             }
             let Some(socket) = socket else { continue };
@@ -170,7 +193,7 @@ impl Listeners {
                 Arc::clone(&context),
                 stopped,
             ));
-            running.insert(spec.address, Running { bound, spec, context, certificates, stop });
+            running.insert(spec.address, Running { bound, spec, context, certificates, trust, stop });
         }
     }
 

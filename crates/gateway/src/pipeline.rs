@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use bartizan_guards::{Clearance, request_limits::RequestLimits};
+use bartizan_guards::{
+    Clearance,
+    identity::certificate::{self, CLIENT_CERT, CLIENT_CERT_CHAIN},
+    request_limits::RequestLimits,
+};
 use bartizan_model::{
     Answer, CanonicalRequest, Client, Denial, Finding, Memory, Mode, Phase, Severity, Stop, Transaction,
-    Verdict, transaction::Step,
+    Verdict, address::canonical as canonical_ip, transaction::Step,
 };
 use bartizan_pattern::path::PathRules;
 use bartizan_policy::snapshot::{Api, Found, UnknownOperations};
@@ -16,6 +20,7 @@ use hyper::body::Incoming;
 use crate::{
     body::{ReplyBody, linger},
     client_body::ClientBody,
+    client_trust,
     connection::{Begun, Connection, Refusal},
     forward::{self, Onward},
     gateway::Gateway,
@@ -92,7 +97,7 @@ pub async fn decide(
     let request_limits = guards.request_limits.request_headers(transaction).await?;
     let cors = guards.cors.request_headers(transaction).await?;
     // 2 identify
-    let identity = guards.identity.request_headers(transaction).await?;
+    let identity = guards.identity.begin(transaction).await?;
     // 4 throttle
     let rate_limit = guards.rate_limit.open(transaction).await?;
     let security_headers = guards.security_headers.request_headers(transaction).await?;
@@ -118,11 +123,13 @@ pub async fn decide(
     };
 
     // --- the request body, only if a guard asked for it ---
-    let needed = [rate_limit.needs_body(), waf.needs_body()].into_iter().flatten().max();
+    let needed = [identity.needs_body(), rate_limit.needs_body(), waf.needs_body()].into_iter().flatten().max();
     let held = body.hold(record, &onward, needed).await;
     let transaction = &mut record.transaction;
     let held = held.map_err(|denial| fail(transaction, denial))?;
     // 7 body checks
+    let identity =
+        guards.identity.finish(identity, transaction, |identity, of| identity.request_body(of, &held))?;
     let rate_limit = guards
         .rate_limit
         .request_body(rate_limit, transaction, |limits, of| limits.request_body(of, &held))?;
@@ -167,6 +174,7 @@ pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts
             started,
             ticks: clock.monotonic(),
             client: Client { ip, peer: connection.peer },
+            certificate: connection.certificate().cloned(),
             request: CanonicalRequest {
                 method: parts.method.clone(),
                 scheme: connection.scheme,
@@ -243,12 +251,46 @@ fn normalize(record: &mut Record, parts: &mut Parts) -> Result<Head, Stop> {
             return Err(refuse(transaction, canonical::refusal("ingress.forwarded", 400, why)));
         }
     }
+    if let Err(fault) = connection.certificate_holds(transaction.started) {
+        let code = client_trust::exchange_code(fault);
+        let denial =
+            respond::own_denial("ingress", code, StatusCode::FORBIDDEN, Verdict::Deny, fault.sentence());
+        return Err(refuse(transaction, denial));
+    }
+    take_passed_on_certificate(transaction, trusted.contains(canonical_ip(transaction.client.peer.ip())))?;
     if record.gateway.bans.is_banned(transaction.client.ip, transaction.started) {
         let why = "the client's address is banned";
         let denial = respond::own_denial("ban", "ban.address", StatusCode::FORBIDDEN, Verdict::Deny, why);
         return Err(refuse(transaction, denial));
     }
     Ok(head)
+}
+
+/// The certificate that a trusted proxy passes on (RFC 9440). From anybody else the fields are a claim that goes no further.
+fn take_passed_on_certificate(transaction: &mut Transaction, trusted: bool) -> Result<(), Stop> {
+    let headers = &mut transaction.request.headers;
+    if !headers.contains_key(CLIENT_CERT) && !headers.contains_key(CLIENT_CERT_CHAIN) {
+        return Ok(());
+    }
+    if trusted {
+        match certificate::from_fields(headers) {
+            Ok(found) => {
+                if let Some(certificate) = found {
+                    transaction.certificate = Some(Arc::new(certificate));
+                }
+                return Ok(());
+            }
+            Err(why) => {
+                return Err(refuse(transaction, canonical::refusal("ingress.client_cert", 400, why)));
+            }
+        }
+    }
+    for name in [CLIENT_CERT, CLIENT_CERT_CHAIN] {
+        let claimed: Vec<HeaderValue> = headers.get_all(&name).iter().cloned().collect();
+        headers.remove(&name);
+        transaction.request.removed.extend(claimed.into_iter().map(|value| (name.clone(), value)));
+    }
+    Ok(())
 }
 
 /// Host and path to the API, whose rules settle the path and the reserved headers.

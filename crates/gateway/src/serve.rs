@@ -1,8 +1,15 @@
 //! One connection from accept to close: PROXY header, TLS, protocol detection, exchanges, drain.
 
-use std::{io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
-use bartizan_model::{Scheme, address::canonical};
+use bartizan_guards::identity::{certificate, trust::Fault};
+use bartizan_model::{Scheme, Witness, address::canonical};
 use bartizan_pattern::http1::HeadBounds;
 use bartizan_policy::snapshot::ConnectionBounds;
 use http::{Request, Response};
@@ -12,7 +19,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
+use rustls::{HandshakeKind, ServerConfig};
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream},
     net::TcpStream,
@@ -22,6 +29,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     body::ReplyBody,
+    client_trust::{self, ClientTrust},
     connection::{Connection, TlsFacts},
     gateway::Gateway,
     ingress::{
@@ -56,11 +64,20 @@ const MAX_RESETS: usize = 50;
 #[derive(Clone)]
 pub struct Context {
     /// TLS, or cleartext.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Secured>,
     /// Every request is redirected to `https` at this port.
     pub redirect_to: Option<u16>,
     /// A PROXY header is expected from trusted proxies.
     pub proxy_protocol: bool,
+}
+
+/// TLS on a listener.
+#[derive(Clone)]
+pub struct Secured {
+    /// How it is spoken.
+    pub config: Arc<ServerConfig>,
+    /// Whose certificates are accepted, where clients are asked for one.
+    pub trust: Option<Arc<ClientTrust>>,
 }
 
 /// Serves one accepted connection to its end.
@@ -121,11 +138,26 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
                 spoken.await;
             }
         }
-        Some(config) => {
+        Some(Secured { config, trust }) => {
+            let trusted = trust.as_ref().map_or(0, |trust| trust.generation());
             let accept = Box::pin(TlsAcceptor::from(config).accept(stream));
             match tokio::time::timeout(bounds.header_timeout, accept).await {
                 Ok(Ok(stream)) => {
-                    let (facts, h2) = facts(stream.get_ref().1);
+                    let tls = stream.get_ref().1;
+                    // A resumed session brings the certificate of its first handshake: nobody looked at it since.
+                    let resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
+                    let (mut facts, h2) = match facts(tls) {
+                        Ok(facts) => facts,
+                        Err(why) => {
+                            let code = client_trust::connection_code(Fault::Malformed);
+                            return gateway.connection_refused(client, code, why);
+                        }
+                    };
+                    facts.trust = trust.map(|trust| (trust, AtomicU64::new(if resumed { 0 } else { trusted })));
+                    if let Err(fault) = facts.certificate_holds(gateway.services.clock.now()) {
+                        let code = client_trust::connection_code(fault);
+                        return gateway.connection_refused(client, code, fault.sentence());
+                    }
                     let connection = Connection::new(client, hop, Scheme::Https, Some(facts), Some(ticket));
                     let spoken =
                         Box::pin(speak(&gateway, &bounds, connection, stream, h2, context.redirect_to)).await;
@@ -134,11 +166,9 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
                     }
                 }
                 Ok(Err(error)) => {
-                    gateway.connection_refused(
-                        client,
-                        "connection.tls",
-                        &format!("TLS handshake failed: {error}"),
-                    );
+                    let code =
+                        client_trust::fault_of(&error).map_or("connection.tls", client_trust::connection_code);
+                    gateway.connection_refused(client, code, &format!("TLS handshake failed: {error}"));
                 }
                 Err(_) => {
                     gateway.connection_refused(
@@ -160,15 +190,16 @@ pub(crate) async fn serve_within(gateway: &Arc<Gateway>, connection: Arc<Connect
     }
 }
 
-fn facts(tls: &rustls::ServerConnection) -> (TlsFacts, bool) {
-    let certificate = tls.peer_certificates().and_then(|chain| chain.first());
-    let hash = certificate.and_then(|leaf| {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, leaf);
-        digest.as_ref().try_into().ok()
-    });
-    let facts =
-        TlsFacts { server_name: tls.server_name().map(str::to_ascii_lowercase), client_certificate: hash };
-    (facts, tls.alpn_protocol() == Some(b"h2"))
+fn facts(tls: &rustls::ServerConnection) -> Result<(TlsFacts, bool), &'static str> {
+    let certificate = match tls.peer_certificates().and_then(<[_]>::split_first) {
+        None => None,
+        Some((leaf, chain)) => {
+            let chain: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
+            Some(Arc::new(certificate::read(leaf, &chain, Witness::Handshake)?))
+        }
+    };
+    let facts = TlsFacts { server_name: tls.server_name().map(str::to_ascii_lowercase), certificate, trust: None };
+    Ok((facts, tls.alpn_protocol() == Some(b"h2")))
 }
 
 /// A connection's protocol, to be spoken until it ends.

@@ -20,9 +20,11 @@ use rustls::{
     },
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
-    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier},
+    server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
+
+use crate::client_trust::{ClientTrust, Handshake};
 
 /// The one cryptography provider: aws-lc-rs with X25519MLKEM768 first and only forward-secret suites.
 #[must_use]
@@ -140,7 +142,11 @@ impl ResolvesServerCert for Certificates {
 ///
 /// # Errors
 /// One sentence that names the file and what to do.
-pub fn server_config(spec: &TlsSpec, certificates: Arc<Certificates>) -> Result<Arc<ServerConfig>, String> {
+pub fn server_config(
+    spec: &TlsSpec,
+    certificates: Arc<Certificates>,
+    trust: Option<&Arc<ClientTrust>>,
+) -> Result<Arc<ServerConfig>, String> {
     let versions: &[&rustls::SupportedProtocolVersion] = if spec.only_tls13 {
         &[&rustls::version::TLS13]
     } else {
@@ -149,27 +155,11 @@ pub fn server_config(spec: &TlsSpec, certificates: Arc<Certificates>) -> Result<
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(versions)
         .map_err(|e| format!("TLS cannot be set up: {e}"))?;
-    let builder = match spec.client_auth {
-        ClientAuth::Off => builder.with_no_client_auth(),
-        ClientAuth::Optional | ClientAuth::Required => {
-            let path = spec.client_ca.as_deref().ok_or("`client_auth` needs `client_ca`")?;
-            let mut roots = RootCertStore::empty();
-            let cas = CertificateDer::pem_file_iter(path)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .map_err(|e| format!("cannot read `client_ca` from `{}`: {e}", path.display()))?;
-            for ca in cas {
-                roots.add(ca).map_err(|e| format!("`{}` holds an unusable CA: {e}", path.display()))?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
-            let verifier = if spec.client_auth == ClientAuth::Optional {
-                verifier.allow_unauthenticated()
-            } else {
-                verifier
-            };
-            let verifier = verifier
-                .build()
-                .map_err(|e| format!("`client_ca` `{}` cannot be used: {e}", path.display()))?;
-            builder.with_client_cert_verifier(verifier)
+    let builder = match trust {
+        None => builder.with_no_client_auth(),
+        Some(trust) => {
+            let required = spec.client_auth == ClientAuth::Required;
+            builder.with_client_cert_verifier(Handshake::new(Arc::clone(trust), required))
         }
     };
     let mut config = builder.with_cert_resolver(certificates);

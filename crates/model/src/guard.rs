@@ -134,6 +134,25 @@ pub struct Open<G> {
     guard: PhantomData<fn() -> G>,
 }
 
+/// A guard that has heard the request head: cleared, or still open because it decides with the body.
+pub enum Begun<G> {
+    /// It needs nothing more.
+    Cleared(Cleared<G>),
+    /// [`Mounted::finish`] makes a proof of it.
+    Open(Open<G>),
+}
+
+impl<G> Begun<G> {
+    /// How many bytes of the body have to be held for it, at most; `None` where it decides without.
+    #[must_use]
+    pub fn needs_body(&self) -> Option<usize> {
+        match self {
+            Begun::Cleared(_) => None,
+            Begun::Open(open) => open.needs_body,
+        }
+    }
+}
+
 impl<G> Open<G> {
     /// How many bytes of the body have to be held for it, at most; `None` where it decides without.
     #[must_use]
@@ -217,6 +236,46 @@ impl<G: Guard> Mounted<G> {
         self.told_in_mode(transaction, before);
         self.judge(transaction, Phase::RequestHeaders, outcome)?;
         Ok(Open { needs_body: guard.needs_body(transaction), guard: PhantomData })
+    }
+
+    /// Runs a guard on the request head that decides with the body only where it says so: without, it is cleared.
+    ///
+    /// # Errors
+    /// As [`Mounted::request_headers`].
+    pub async fn begin(&self, transaction: &mut Transaction) -> Result<Begun<G>, Stop> {
+        let Some(guard) = self.active() else {
+            transaction.step(G::ID, Phase::RequestHeaders, self.mode, Step::Skipped);
+            return Ok(Begun::Cleared(Cleared(PhantomData)));
+        };
+        let before = transaction.findings.len();
+        let outcome = guard.request_headers(transaction).await;
+        self.told_in_mode(transaction, before);
+        let continued = matches!(outcome, Outcome::Continue);
+        self.judge(transaction, Phase::RequestHeaders, outcome)?;
+        let needs_body = guard.needs_body(transaction);
+        if needs_body.is_some() {
+            return Ok(Begun::Open(Open { needs_body, guard: PhantomData }));
+        }
+        if continued {
+            transaction.step(G::ID, Phase::RequestHeaders, self.mode, Step::Continued);
+        }
+        Ok(Begun::Cleared(Cleared(PhantomData)))
+    }
+
+    /// Runs a guard that is still open on the request body: `look` shows it what was read.
+    ///
+    /// # Errors
+    /// As [`Mounted::request_headers`].
+    pub fn finish(
+        &self,
+        begun: Begun<G>,
+        transaction: &mut Transaction,
+        look: impl FnOnce(&G, &mut Transaction) -> Outcome<G::Reason>,
+    ) -> Result<Cleared<G>, Stop> {
+        match begun {
+            Begun::Cleared(cleared) => Ok(cleared),
+            Begun::Open(open) => self.request_body(open, transaction, look),
+        }
     }
 
     /// Runs the guard on the request body under its mode, also where there is none: `look` shows it what was read.

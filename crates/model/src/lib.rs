@@ -4,6 +4,7 @@
 //! system clock. Time, randomness and fetching arrive through the traits of [`clock`] and [`services`].
 
 pub mod address;
+pub mod certificate;
 pub mod clock;
 pub mod compile;
 pub mod diagnostic;
@@ -22,11 +23,12 @@ pub mod units;
 pub mod verdict;
 
 pub use address::Client;
+pub use certificate::{ClientCertificate, SubjectName, Witness};
 pub use clock::{Clock, Timestamp};
 pub use compile::{CompileContext, Files, Profile};
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use event::{Event, EventKind};
-pub use guard::{Answer, Cleared, Guard, Mounted, Open, Outcome, Stop};
+pub use guard::{Answer, Begun, Cleared, Guard, Mounted, Open, Outcome, Stop};
 pub use id::EventId;
 pub use memory::Memory;
 pub use principal::{CredentialKind, Principal, Strength};

@@ -30,6 +30,10 @@ pub struct Services {
     pub factors: Arc<dyn Factors>,
     /// What guards remember from one policy to the next.
     pub kept: Kept,
+    /// Keys of clients that sign their requests.
+    pub client_keys: Arc<dyn ClientKeys>,
+    /// What may be used once.
+    pub replay: Arc<dyn Replay>,
     /// Random bytes.
     pub random: Arc<dyn Random>,
     /// Turns secrets into tokens for findings.
@@ -278,6 +282,55 @@ impl Kept {
         all.push(Arc::<T>::clone(&made));
         made
     }
+}
+
+/// The public key of an enrolled client, as stored.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ClientKeyRecord {
+    /// What signatures name as `keyid`.
+    pub id: Arc<str>,
+    /// Whose it is; becomes the principal's subject.
+    pub client: Arc<str>,
+    /// The signature algorithm, by its name in the registry of RFC 9421: `ed25519`, `ecdsa-p256-sha256`, ...
+    pub algorithm: Arc<str>,
+    /// The public key: PEM, `PUBLIC KEY`.
+    pub public_key: Arc<str>,
+    /// When it was enrolled.
+    pub created: Timestamp,
+    /// After which it is refused.
+    pub expires: Option<Timestamp>,
+    /// Since when it is revoked.
+    pub revoked: Option<Timestamp>,
+    /// The key that replaces it, when rotated.
+    pub successor: Option<Arc<str>>,
+}
+
+/// Enrolled clients as the request path needs them: in memory, changed within a second of a change on disk.
+pub trait ClientKeys: Send + Sync {
+    /// The record of this key, revoked and expired ones included.
+    fn find(&self, id: &str) -> Option<Arc<ClientKeyRecord>>;
+
+    /// Notes that the key was used; cheap, written later.
+    fn used(&self, id: &str, at: Timestamp);
+}
+
+/// Whether a value is used for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// It is, and is noted from now on.
+    First,
+    /// It was used before.
+    Again,
+    /// Nothing more can be noted: whoever demands a first use has to refuse.
+    Full,
+}
+
+/// Values that may be used once: nonces of signatures, `jti` of proofs. Bounded.
+pub trait Replay: Send + Sync {
+    /// Notes `key` until `until`, unless it is noted already at `now`.
+    ///
+    /// `key` is a 128-bit hash over the kind, the key and the value: collisions are negligible, and no value is kept.
+    fn take(&self, key: u128, until: Timestamp, now: Timestamp) -> Use;
 }
 
 /// Where recent events are kept for `why`: the newest ones, up to a cap of the implementation.

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use serde::Serialize;
 
-use crate::{Client, EventId, Finding, Memory, Mode, Phase, Principal, Timestamp, probe::Scratch};
+use crate::{Client, ClientCertificate, EventId, Finding, Memory, Mode, Phase, Principal, Timestamp, probe::Scratch};
 
 /// Findings kept per transaction; more are counted, not kept (a hostile request must not grow memory).
 pub const MAX_FINDINGS: usize = 64;
@@ -129,6 +129,8 @@ pub struct Transaction {
     pub ticks: Duration,
     /// The other end.
     pub client: Client,
+    /// The certificate that the client authenticated with, if it has one: by TLS, or as a trusted proxy tells.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The canonical request head.
     pub request: CanonicalRequest,
     /// The API that the route chose; empty before routing.

@@ -9,8 +9,8 @@ use bartizan_model::{
     Clock, Services, Timestamp, TokenKey,
     redacted::KeyedHash,
     services::{
-        ApiKeyRecord, ApiKeys, BoxFuture, Document, DocumentSource, Documents, Kept, LimitDecision,
-        LimitStore, NoFactors, Quota, Random,
+        ApiKeyRecord, ApiKeys, BoxFuture, ClientKeyRecord, ClientKeys, Document, DocumentSource, Documents,
+        Kept, LimitDecision, LimitStore, NoFactors, Quota, Random, Replay, Use,
     },
 };
 
@@ -25,6 +25,8 @@ pub fn services() -> Services {
         api_keys: offline.clone(),
         factors: Arc::new(NoFactors),
         kept: Kept::default(),
+        client_keys: offline.clone(),
+        replay: offline.clone(),
         random: offline.clone(),
         tokens: TokenKey::new(offline),
     }
@@ -77,6 +79,20 @@ impl ApiKeys for Offline {
     }
 
     fn used(&self, _: &str, _: Timestamp) {}
+}
+
+impl ClientKeys for Offline {
+    fn find(&self, _: &str) -> Option<Arc<ClientKeyRecord>> {
+        None
+    }
+
+    fn used(&self, _: &str, _: Timestamp) {}
+}
+
+impl Replay for Offline {
+    fn take(&self, _: u128, _: Timestamp, _: Timestamp) -> Use {
+        Use::First
+    }
 }
 
 impl Random for Offline {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use bartizan_guards::Guards;
+use bartizan_guards::{Guards, identity::trust::Doubt};
 use bartizan_model::{Diagnostics, Mode, Profile, Redacted};
 use bartizan_pattern::{ip::IpSet, path::PathRules};
 use http::{HeaderName, Method};
@@ -83,6 +83,10 @@ pub struct TlsSpec {
     pub client_auth: ClientAuth,
     /// PEM file of the CAs that sign client certificates.
     pub client_ca: Option<PathBuf>,
+    /// Files of what those CAs revoked.
+    pub client_crl: Vec<PathBuf>,
+    /// What happens where revocation cannot be told.
+    pub client_doubt: Doubt,
     /// The lowest accepted version is TLS 1.3 instead of 1.2.
     pub only_tls13: bool,
 }

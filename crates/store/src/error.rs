@@ -27,6 +27,14 @@ pub enum StoreError {
     UnknownFactor(String),
     /// A secret could not be sealed.
     CannotSeal,
+    /// No such key of a client, and no client of that name.
+    UnknownClientKey(String),
+    /// The client's key is revoked already, or was rotated.
+    ClientKeyEnded(String),
+    /// A client's key with this id is enrolled.
+    ClientKeyExists(String),
+    /// No more keys of clients fit.
+    TooManyClientKeys,
     /// The ban list is full.
     TooManyBans,
     /// The store's thread has ended.
@@ -58,6 +66,18 @@ impl fmt::Display for StoreError {
                 f.write_str("; stop it, or give this one a directory of its own by `storage` or `--state`")
             }
             StoreError::Sqlite(path, error) => write!(f, "the database `{}`: {error}", path.display()),
+            StoreError::UnknownClientKey(id) => {
+                write!(f, "no client and no client's key is called `{id}`; `bartizan clients list` shows all of them")
+            }
+            StoreError::ClientKeyEnded(id) => {
+                write!(f, "the client's key `{id}` has ended or was rotated already; enroll a new one")
+            }
+            StoreError::ClientKeyExists(id) => {
+                write!(f, "a client's key `{id}` is enrolled already; revoke it, or choose another `--id`")
+            }
+            StoreError::TooManyClientKeys => {
+                write!(f, "no more than {} keys of clients are kept", crate::MAX_CLIENT_KEYS)
+            }
             StoreError::UnknownKey(id) => {
                 write!(f, "no API key has the id `{id}`; `bartizan keys list` shows all of them")
             }

@@ -3,6 +3,7 @@
 
 mod bans;
 mod changes;
+mod clients;
 mod error;
 mod factors;
 mod keys;
@@ -15,6 +16,7 @@ pub mod system;
 
 pub use bans::{Ban, BanList, MAX_BANS};
 pub use changes::Changes;
+pub use clients::{ClientIndex, MAX_CLIENT_KEYS, StoredClientKey};
 pub use error::StoreError;
 pub use factors::{FactorIndex, OpenFactors, StoredFactor};
 pub use keys::{KeyIndex, StoredKey};

@@ -88,6 +88,29 @@ const STEPS: &[&str] = &["
     CREATE TRIGGER factors_deleted AFTER DELETE ON factors BEGIN
         UPDATE revisions SET revision = revision + 1 WHERE subject = 'factors';
     END;
+", "
+    CREATE TABLE client_keys (
+        id TEXT PRIMARY KEY,
+        client TEXT NOT NULL,
+        algorithm TEXT NOT NULL,
+        public_key TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        expires INTEGER,
+        revoked INTEGER,
+        successor TEXT,
+        last_used INTEGER
+    );
+
+    INSERT INTO revisions VALUES ('clients', 0);
+    CREATE TRIGGER clients_inserted AFTER INSERT ON client_keys BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE subject = 'clients';
+    END;
+    CREATE TRIGGER clients_updated AFTER UPDATE OF client, algorithm, public_key, expires, revoked, successor ON client_keys BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE subject = 'clients';
+    END;
+    CREATE TRIGGER clients_deleted AFTER DELETE ON client_keys BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE subject = 'clients';
+    END;
 "];
 
 /// The file was written by a later version.

@@ -338,14 +338,14 @@ pub(crate) fn data_version(connection: &Connection) -> Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
-fn int(time: Timestamp) -> i64 {
+pub(crate) fn int(time: Timestamp) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
 }
 
-fn moment(row: &Row<'_>, index: usize) -> Result<Timestamp> {
+pub(crate) fn moment(row: &Row<'_>, index: usize) -> Result<Timestamp> {
     Ok(Timestamp(u64::try_from(row.get::<_, i64>(index)?).unwrap_or(0)))
 }
 
-fn some_moment(row: &Row<'_>, index: usize) -> Result<Option<Timestamp>> {
+pub(crate) fn some_moment(row: &Row<'_>, index: usize) -> Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(index)?.map(|micros| Timestamp(u64::try_from(micros).unwrap_or(0))))
 }

@@ -19,8 +19,9 @@ use ipnet::IpNet;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::{
-    Ban, BanList, FactorIndex, KeyIndex, MAX_BANS, StoreError, StoredFactor, StoredKey,
+    Ban, BanList, ClientIndex, FactorIndex, KeyIndex, MAX_BANS, StoreError, StoredFactor, StoredKey,
     bans::normal,
+    clients,
     schema,
     sql::{self, Change, EventFilter, Revisions},
     system::SystemClock,
@@ -48,6 +49,7 @@ pub struct Store {
     keys: Arc<KeyIndex>,
     bans: Arc<BanList>,
     factors: Arc<FactorIndex>,
+    pub(crate) clients: Arc<ClientIndex>,
 }
 
 type Job = Box<dyn FnOnce(&mut Worker) + Send>;
@@ -89,11 +91,14 @@ impl Store {
         let keys = Arc::new(KeyIndex::default());
         let bans = Arc::new(BanList::default());
         let factors = Arc::new(FactorIndex::default());
+        let clients = Arc::new(ClientIndex::default());
         let mut worker = Worker {
             connection,
             keys: Arc::clone(&keys),
             bans: Arc::clone(&bans),
             factors: Arc::clone(&factors),
+            clients: Arc::clone(&clients),
+            clients_revision: None,
             revisions: None,
             data_version: 0,
             events: None,
@@ -105,7 +110,15 @@ impl Store {
             .name("store".to_owned())
             .spawn(move || worker.run(&receiver))
             .map_err(|error| StoreError::File(path.to_owned(), error))?;
-        Ok(Store { jobs: Some(jobs), thread: Some(thread), path: path.to_owned(), keys, bans, factors })
+        Ok(Store {
+            jobs: Some(jobs),
+            thread: Some(thread),
+            path: path.to_owned(),
+            keys,
+            bans,
+            factors,
+            clients,
+        })
     }
 
     /// The API keys in memory: what `Services::api_keys` takes.
@@ -312,7 +325,7 @@ impl Store {
     }
 
     /// Runs `change` in a transaction, and puts what it changed in force.
-    fn change<T: Send + 'static>(
+    pub(crate) fn change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -325,7 +338,7 @@ impl Store {
         })
     }
 
-    fn ask<T: Send + 'static>(
+    pub(crate) fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Worker) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -352,13 +365,15 @@ impl Drop for Store {
 }
 
 /// What the thread owns.
-struct Worker {
-    connection: Connection,
+pub(crate) struct Worker {
+    pub(crate) connection: Connection,
     keys: Arc<KeyIndex>,
     bans: Arc<BanList>,
     factors: Arc<FactorIndex>,
     /// As last loaded.
     revisions: Option<Revisions>,
+    clients: Arc<ClientIndex>,
+    clients_revision: Option<i64>,
     data_version: i64,
     /// Events in the table, once counted.
     events: Option<usize>,
@@ -421,6 +436,10 @@ impl Worker {
             self.factors.replace(sql::factors(&self.connection)?);
         }
         self.revisions = Some(found);
+        let revision = clients::revision(&self.connection)?;
+        if self.clients_revision.replace(revision) != Some(revision) {
+            self.clients.replace(clients::load(&self.connection)?);
+        }
         Ok(())
     }
 
@@ -434,12 +453,15 @@ impl Worker {
 
     fn write_uses(&mut self) -> rusqlite::Result<()> {
         let uses = self.keys.unwritten();
-        if uses.is_empty() {
+        let clients = self.clients.unwritten();
+        if uses.is_empty() && clients.is_empty() {
             return Ok(());
         }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         sql::note_uses(&transaction, &uses)?;
+        clients::note_uses(&transaction, &clients)?;
         transaction.commit()?;
+        self.clients.written(&clients);
         self.keys.written(&uses);
         Ok(())
     }

@@ -196,6 +196,7 @@ mod tests {
             started: Timestamp(0),
             ticks: std::time::Duration::ZERO,
             client: Client { ip, peer: (ip, 1).into() },
+            certificate: None,
             request: CanonicalRequest {
                 method: Method::GET,
                 scheme: Scheme::Http,

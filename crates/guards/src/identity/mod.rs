@@ -46,21 +46,26 @@
 
 pub mod api_key;
 mod cache;
+pub mod certificate;
 mod challenge;
 mod claims;
 mod compile;
 mod config;
+mod flaw;
 mod json;
 pub mod jwks;
 pub mod jws;
 mod jwt;
 mod key_rules;
+pub mod mtls;
 mod pem;
 mod presented;
 mod probes;
 mod published;
 mod reason;
+pub mod replay;
 mod roca;
+pub mod trust;
 #[cfg(test)]
 mod tests;
 
@@ -73,7 +78,11 @@ use http::{HeaderName, header::AUTHORIZATION};
 
 pub use challenge::Challenges;
 pub use config::{Accept, Anonymous, ApiKey, Config, Jwt, Older};
+pub use flaw::Flaw;
+pub use mtls::{Mtls, Revocation};
 pub use reason::{Refusal, Rejection, Why};
+
+use crate::body::HeldBody;
 
 use jwt::{JwtVerifier, Proven};
 use key_rules::{KeyRules, ValidKey};
@@ -156,6 +165,11 @@ struct Accepted {
 }
 
 impl Identity {
+    /// Decides what only the body tells; asked where [`Guard::needs_body`] said so.
+    pub fn request_body(&self, _: &mut Transaction, _: &HeldBody) -> Outcome<Refusal> {
+        Outcome::Continue
+    }
+
     /// Verifies everything that is presented; the first invalid credential ends it.
     async fn verify(&self, transaction: &Transaction) -> Result<Valid, Rejection> {
         let mut valid = Valid::default();

@@ -155,14 +155,16 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
     let address_limits = guards.address_limits.request_headers(transaction).await?;
     let request_limits = guards.request_limits.request_headers(transaction).await?;
     let cors = guards.cors.request_headers(transaction).await?;
-    let identity = guards.identity.request_headers(transaction).await?;
+    let identity = guards.identity.begin(transaction).await?;
     let rate_limit = guards.rate_limit.open(transaction).await?;
     let security_headers = guards.security_headers.request_headers(transaction).await?;
     let waf = guards.waf.open(transaction).await?;
-    let needed = [rate_limit.needs_body(), waf.needs_body()].into_iter().flatten().max();
+    let needed = [identity.needs_body(), rate_limit.needs_body(), waf.needs_body()].into_iter().flatten().max();
     let limit = needed.unwrap_or(usize::MAX);
     let held = HeldBody::new(body.slice(..body.len().min(limit)), body.len() <= limit);
     let held = held.described(&transaction.request.headers);
+    let identity =
+        guards.identity.finish(identity, transaction, |identity, of| identity.request_body(of, &held))?;
     let rate_limit = guards
         .rate_limit
         .request_body(rate_limit, transaction, |limits, of| limits.request_body(of, &held))?;

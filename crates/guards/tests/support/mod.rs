@@ -20,8 +20,8 @@ use bartizan_model::{
     compile::IssuerSpec,
     redacted::KeyedHash,
     services::{
-        ApiKeyRecord, ApiKeys, BoxFuture, Document, DocumentSource, Documents, Kept, LimitDecision,
-        LimitStore, NoFactors, Quota, Random,
+        ApiKeyRecord, ApiKeys, BoxFuture, ClientKeyRecord, ClientKeys, Document, DocumentSource, Documents,
+        Kept, LimitDecision, LimitStore, NoFactors, Quota, Random, Replay, Use,
     },
     transaction::CanonicalRequest,
 };
@@ -125,6 +125,28 @@ impl ApiKeys for FixedKeys {
     }
 }
 
+/// Keys of enrolled clients by their id.
+#[derive(Default)]
+pub struct FixedClients(pub HashMap<String, Arc<ClientKeyRecord>>);
+
+impl ClientKeys for FixedClients {
+    fn find(&self, id: &str) -> Option<Arc<ClientKeyRecord>> {
+        self.0.get(id).cloned()
+    }
+
+    fn used(&self, _: &str, _: Timestamp) {}
+}
+
+/// What was used once, for ever.
+#[derive(Default)]
+pub struct UsedOnce(std::sync::Mutex<std::collections::HashSet<u128>>);
+
+impl Replay for UsedOnce {
+    fn take(&self, key: u128, _: Timestamp, _: Timestamp) -> Use {
+        if self.0.lock().unwrap().insert(key) { Use::First } else { Use::Again }
+    }
+}
+
 struct Fold;
 
 impl KeyedHash for Fold {
@@ -142,6 +164,8 @@ pub fn services(clock: Arc<StillClock>, limits: Arc<dyn LimitStore>, keys: Fixed
         api_keys: Arc::new(keys),
         factors: Arc::new(NoFactors),
         kept: Kept::default(),
+        client_keys: Arc::new(FixedClients::default()),
+        replay: Arc::new(UsedOnce::default()),
         random: Arc::new(Sequence::new()),
         tokens: TokenKey::new(Arc::new(Fold)),
     }
@@ -252,6 +276,7 @@ pub fn transaction() -> Transaction {
         started: START,
         ticks: Duration::ZERO,
         client: Client { ip, peer: SocketAddr::new(ip, 40_000) },
+        certificate: None,
         request: CanonicalRequest {
             method: Method::GET,
             scheme: Scheme::Http,

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
+use bartizan_guards::identity::{Revocation, trust::Trust};
 use bartizan_model::FileReference;
 use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -129,14 +130,46 @@ impl Compiler<'_> {
             ),
             _ => {}
         }
+        let revocation = tls.client_crl.clone().unwrap_or_default();
         if let Some(ca) = &tls.client_ca {
             self.certificates(ca, &format!("{path}.client_ca"));
+            self.revocation(ca, &revocation, &format!("{path}.client_crl"));
+        } else if tls.client_crl.is_some() {
+            self.warn(
+                &format!("{path}.client_crl"),
+                "no certificate is verified that could be revoked",
+                "add `client_ca` and `client_auth`, or remove `client_crl`",
+            );
         }
         TlsSpec {
             certificates,
             client_auth,
             client_ca: tls.client_ca.as_ref().map(|ca| self.disk.resolve(&ca.0)),
+            client_crl: revocation.files.iter().map(|file| self.disk.resolve(&file.0)).collect(),
+            client_doubt: revocation.doubt(),
             only_tls13: tls.min_version == MinVersion::Tls13,
+        }
+    }
+
+    /// Whether revocation lists can be used; one that is past its end is worth a warning.
+    fn revocation(&mut self, ca: &FileReference, revocation: &Revocation, path: &str) {
+        let Some(ca_bytes) = self.file(ca, path) else { return };
+        let mut lists = Vec::new();
+        for file in &revocation.files {
+            let Some(bytes) = self.file(file, path) else { return };
+            lists.push((file.to_string(), bytes));
+        }
+        let lists: Vec<(String, &[u8])> =
+            lists.iter().map(|(name, bytes)| (name.clone(), bytes.as_slice())).collect();
+        match Trust::new((&ca.to_string(), &ca_bytes), &lists, revocation.doubt()) {
+            Ok(trust) => {
+                let now = self.options.services.clock.now();
+                if let Some(warning) = revocation.warning(&trust, now) {
+                    self.warn(path, warning.0, warning.1);
+                }
+            }
+            Err(text) if lists.is_empty() => drop(text),
+            Err(text) => self.error_text(path, &text),
         }
     }
 

@@ -5,6 +5,7 @@ mod upstream;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use bartizan_guards::identity::Revocation;
 use bartizan_model::{ByteSize, FileReference, Mode, Period, Profile, SecretReference};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -84,6 +85,10 @@ pub(crate) struct ListenerTls {
     /// PEM file with the CAs that sign client certificates.
     #[serde(default)]
     pub client_ca: Option<FileReference>,
+    /// Files with what those CAs revoked (CRL, PEM or DER), one or several, or `{ files: [..], unlisted: deny, expired: deny }`.
+    /// Read again with the policy; then live connections are checked again, too.
+    #[serde(default)]
+    pub client_crl: Option<Revocation>,
     /// The lowest accepted version: `1.2` or `1.3`. Default: `1.2`.
     #[serde(default)]
     pub min_version: MinVersion,
