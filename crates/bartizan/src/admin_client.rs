@@ -10,6 +10,7 @@ use std::{
 
 use bartizan_contract::yaml;
 use bartizan_model::Redacted;
+use bartizan_policy::Loaded;
 use bartizan_store::{StateDirectory, Store, StoreError};
 use serde_json::Value;
 
@@ -100,6 +101,18 @@ impl Place {
             }
             (None, None) => Path::new("var").join(DATABASE),
         }
+    }
+
+    /// The policy that `--config` names, else the one that lies here; `None` where it does not compile.
+    #[must_use]
+    pub fn configuration(&self) -> Option<Loaded> {
+        let file = match (&self.config, &self.state) {
+            (Some(config), _) => config.clone(),
+            // The state directory lies beside the configuration, unless that says otherwise.
+            (None, Some(state)) => state.parent().unwrap_or(Path::new("")).join(CONFIG),
+            (None, None) => PathBuf::from(CONFIG),
+        };
+        load(&file, None).ok()
     }
 
     /// The database: the one that a running gateway names, else the configured one. `None` when the running gateway has

@@ -8,6 +8,7 @@ use bartizan_gateway::{
     probe::{self, Bounds, Interrupted, Level, SelfProof},
 };
 use bartizan_model::{Event, EventKind, Scheme, Timestamp, services::BoxFuture};
+use bartizan_policy::Snapshot;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -71,6 +72,10 @@ impl Operations for Running {
             let this = self.this.clone();
             self.runtime.spawn(async move { end_at(this, until).await });
         }
+    }
+
+    fn key_max_age(&self) -> Option<Duration> {
+        key_max_age(&self.gateway.active().snapshot)
     }
 
     fn status(&self) -> StatusReport {
@@ -139,6 +144,12 @@ impl Operations for Running {
             serde_json::to_value(ran.map_err(|why| why.to_string())?).map_err(|error| error.to_string())
         })
     }
+}
+
+/// The greatest age of an API key that a policy accepts anywhere.
+pub fn key_max_age(snapshot: &Snapshot) -> Option<Duration> {
+    let operations = snapshot.apis.iter().flat_map(|api| api.operations.all());
+    operations.filter_map(|operation| operation.guards.identity.active()?.key_max_age()).min()
 }
 
 /// Ends break-glass when its time is over, unless it was ended or prolonged before.

@@ -87,6 +87,11 @@ enum Command {
         after_help = "Examples:\n  bartizan keys create --owner billing --scope invoices:read --expires 90d\n  bartizan keys rotate ID --overlap 7d\n  bartizan keys revoke ID\n\nA change is in force within a second."
     )]
     Keys(commands::keys::Args),
+    /// Enroll, list and revoke second factors of key holders.
+    #[command(
+        after_help = "Examples:\n  bartizan mfa enroll billing        prints an otpauth URI and a QR code, once\n  bartizan mfa list --output json\n  bartizan mfa revoke billing\n\nA change is in force within a second. docs/keys.md tells the rest."
+    )]
+    Mfa(commands::mfa::Args),
     /// Ban an address or network.
     #[command(
         after_help = "Examples:\n  bartizan ban 203.0.113.7 --for 1h --reason 'password guessing'\n  bartizan ban --list"
@@ -117,6 +122,7 @@ fn main() -> ExitCode {
         Command::Rules(args) => commands::rules::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Keys(args) => commands::keys::run(args),
+        Command::Mfa(args) => commands::mfa::run(args),
         Command::Ban(args) => commands::ban::run(args),
         Command::Unban(args) => commands::ban::run_unban(args),
         Command::Mode(args) => commands::mode::run(args),

@@ -149,6 +149,7 @@ pub async fn start(mut setup: Setup) -> Result<Started, String> {
         telemetry: Arc::clone(&telemetry),
         clock,
         random: Arc::new(SystemRandom),
+        sealer: Arc::clone(&state.sealer),
         token: Arc::clone(&state.token),
     };
     let (stop_admin, admin_stopped) = oneshot::channel();

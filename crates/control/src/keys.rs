@@ -1,19 +1,23 @@
 //! Making, rotating and ending API keys, the same for the admin API and the command line.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bartizan_guards::identity::api_key::generate;
 use bartizan_model::{
-    Redacted, Timestamp,
-    services::{ApiKeyRecord, Random},
+    Rate, Redacted, Timestamp,
+    services::{ApiKeyRecord, KeyLimit, Random},
     units::Period,
 };
 use bartizan_store::{Store, StoreError, StoredKey};
+use serde::Deserialize;
+use serde_json::Value;
 
-/// Scopes of one key.
+/// Scopes of one key, and roles.
 const MAX_SCOPES: usize = 64;
-/// Bytes of an owner or a scope.
+/// Bytes of an owner, a tenant, a scope or a role.
 const MAX_NAME: usize = 128;
+/// Bytes of a key's attributes: every policy that reads them does so with each request.
+const MAX_ATTRIBUTES: usize = 4_096;
 
 /// How long a rotated key stays valid beside its successor, unless told otherwise.
 pub const OVERLAP: Period = Period(Duration::from_secs(24 * 3600));
@@ -52,47 +56,104 @@ impl From<StoreError> for KeyError {
     }
 }
 
-/// Makes a key for `owner` that ends after `lifetime`, or never.
+/// What is asked of a new key.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewKey {
+    /// Whose it is: the subject that policies and events see.
+    pub owner: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// The roles of its holder.
+    pub roles: Vec<String>,
+    /// The tenant of its holder.
+    pub tenant: Option<String>,
+    /// What else policies may know of its holder.
+    pub attributes: BTreeMap<String, Value>,
+    /// After how long it ends; without it, never.
+    pub expires: Option<Period>,
+    /// How often it may be used, whatever the policy limits.
+    pub rate: Option<Rate>,
+    /// Requests that may come at once under `rate`; without it, as many as the rate counts.
+    pub burst: Option<u32>,
+}
+
+impl NewKey {
+    /// What is wrong with it, if anything.
+    fn check(&self) -> Result<(), String> {
+        line("an owner", &self.owner)?;
+        if let Some(tenant) = &self.tenant {
+            line("a tenant", tenant)?;
+        }
+        for (what, list) in [("scopes", &self.scopes), ("roles", &self.roles)] {
+            if list.len() > MAX_SCOPES {
+                return Err(format!("a key has at most {MAX_SCOPES} {what}"));
+            }
+            if let Some(name) = list.iter().find(|name| !is_scope(name)) {
+                return Err(format!(
+                    "`{}` cannot be among the {what}: each is 1 to {MAX_NAME} printable ASCII characters without space, \
+                     quote or backslash",
+                    name.escape_debug()
+                ));
+            }
+        }
+        for name in self.attributes.keys() {
+            line("an attribute's name", name)?;
+        }
+        let attributes = serde_json::to_string(&self.attributes).map_or(usize::MAX, |text| text.len());
+        if attributes > MAX_ATTRIBUTES {
+            return Err(format!("the attributes of a key have at most {MAX_ATTRIBUTES} bytes as JSON"));
+        }
+        if self.expires.is_some_and(|lifetime| lifetime.0.is_zero()) {
+            return Err("a key lives longer than nothing; write `expires` as `90d`".to_owned());
+        }
+        match (self.rate, self.burst) {
+            (None, Some(_)) => Err("`burst` belongs to a `rate`; write both".to_owned()),
+            (Some(_), Some(0)) => Err("a `burst` of 0 lets nothing through; write at least 1".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A name on one line.
+pub(crate) fn line(what: &str, text: &str) -> Result<(), String> {
+    if text.is_empty() || text.len() > MAX_NAME || text.chars().any(char::is_control) {
+        return Err(format!("{what} of 1 to {MAX_NAME} bytes on one line is needed"));
+    }
+    Ok(())
+}
+
+/// Makes a key.
 ///
 /// # Errors
-/// The owner or a scope is empty, too long or has characters that would not survive in a header or a log; or the store
-/// refuses.
+/// A name is empty, too long or has characters that would not survive in a header or a log; or the store refuses.
 pub fn create(
     store: &Store,
     random: &dyn Random,
     now: Timestamp,
-    owner: &str,
-    scopes: &[String],
-    lifetime: Option<Period>,
+    asked: &NewKey,
 ) -> Result<Issued, KeyError> {
-    if owner.is_empty() || owner.len() > MAX_NAME || owner.chars().any(char::is_control) {
-        return Err(KeyError::Invalid(format!("an owner of 1 to {MAX_NAME} bytes on one line is needed")));
-    }
-    if scopes.len() > MAX_SCOPES {
-        return Err(KeyError::Invalid(format!("a key has at most {MAX_SCOPES} scopes")));
-    }
-    if let Some(scope) = scopes.iter().find(|scope| !is_scope(scope)) {
-        return Err(KeyError::Invalid(format!(
-            "`{}` is not a scope: it is 1 to {MAX_NAME} printable ASCII characters without space, quote or backslash",
-            scope.escape_debug()
-        )));
-    }
-    if lifetime.is_some_and(|lifetime| lifetime.0.is_zero()) {
-        return Err(KeyError::Invalid(
-            "a key lives longer than nothing; write `expires` as `90d`".to_owned(),
-        ));
-    }
+    asked.check().map_err(KeyError::Invalid)?;
+    let all = |names: &[String]| names.iter().map(|name| Arc::from(name.as_str())).collect();
     let new = generate(random);
     let record = ApiKeyRecord {
-        scopes: scopes.iter().map(|scope| Arc::from(scope.as_str())).collect(),
-        expires: lifetime.map(|lifetime| now.plus(lifetime.0)),
-        ..ApiKeyRecord::new(new.id, new.hash, owner.into(), now)
+        scopes: all(&asked.scopes),
+        roles: all(&asked.roles),
+        tenant: asked.tenant.as_deref().map(Arc::from),
+        attributes: asked
+            .attributes
+            .iter()
+            .map(|(name, value)| (name.as_str().into(), value.clone()))
+            .collect(),
+        expires: asked.expires.map(|lifetime| now.plus(lifetime.0)),
+        limit: asked.rate.map(|rate| KeyLimit { rate, burst: asked.burst.unwrap_or(rate.count) }),
+        ..ApiKeyRecord::new(new.id, new.hash, asked.owner.as_str().into(), now)
     };
     store.add_key(record.clone())?;
     Ok(Issued { plain: new.plain, key: StoredKey { record, last_used: None } })
 }
 
-/// Makes a successor with the same owner, scopes and length of life; the old key ends after `overlap`.
+/// Makes a successor that may do the same, with the same length of life; the old key ends after `overlap`.
 ///
 /// # Errors
 /// The old key is unknown, has ended or was rotated before; or the store refuses.

@@ -6,6 +6,7 @@
 mod access;
 mod api;
 pub mod bans;
+pub mod factors;
 pub mod keys;
 mod operations;
 mod refusal;

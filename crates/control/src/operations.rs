@@ -1,6 +1,6 @@
 //! What the admin API asks of the running gateway.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use bartizan_model::{Timestamp, services::BoxFuture};
 use serde::{Serialize, Serializer};
@@ -14,6 +14,11 @@ pub trait Operations: Send + Sync + 'static {
     /// Break-glass: until then every refusal of a guard is a finding only. `None` ends it at once. Whoever implements
     /// this ends it by itself when the time is over, and publishes the event of that end.
     fn set_mode(&self, monitor: Option<MonitorUntil>);
+
+    /// The greatest age of an API key that the policy in force accepts anywhere; `None` for any.
+    fn key_max_age(&self) -> Option<Duration> {
+        None
+    }
 
     /// How things stand.
     fn status(&self) -> StatusReport;

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bartizan_model::{Clock, Event, EventId, EventKind, Redacted, services::Random};
-use bartizan_store::Store;
+use bartizan_store::{Sealer, Store};
 use bartizan_telemetry::Telemetry;
 use http::{HeaderValue, header};
 use hyper_util::{
@@ -43,6 +43,8 @@ pub struct Admin {
     pub clock: Arc<dyn Clock>,
     /// For event ids and new keys.
     pub random: Arc<dyn Random>,
+    /// Seals what the store must not hold in clear.
+    pub sealer: Arc<Sealer>,
     /// The bearer token.
     pub token: Arc<Redacted<String>>,
 }

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -38,15 +39,24 @@ impl StoredKey {
         }
     }
 
-    /// The key for people and programs, without its hash; moments as RFC 3339 text.
+    /// When it has to be replaced: it ends, or is older than the policy's `max_age`. Nothing where it ended or was rotated.
     #[must_use]
-    pub fn describe(&self, now: Timestamp) -> Value {
+    pub fn rotate_by(&self, now: Timestamp, max_age: Option<Duration>) -> Option<Timestamp> {
+        let too_old = max_age.map(|age| self.record.created.plus(age));
+        let end = too_old.into_iter().chain(self.record.expires).min();
+        end.filter(|_| self.state(now) == "active")
+    }
+
+    /// The key for people and programs, without its hash; moments as RFC 3339 text. `max_age` is the policy's.
+    #[must_use]
+    pub fn describe(&self, now: Timestamp, max_age: Option<Duration>) -> Value {
         let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let key = &self.record;
         json!({
             "id": key.id, "owner": key.owner, "scopes": key.scopes, "state": self.state(now),
             "created": key.created.to_string(), "expires": text(key.expires), "revoked": text(key.revoked),
             "successor": key.successor, "last_used": text(self.last_used),
+            "rotate_by": text(self.rotate_by(now, max_age)),
             "roles": key.roles, "tenant": key.tenant, "attributes": key.attributes,
             "limit": key.limit.map(|limit| json!({ "rate": limit.rate, "burst": limit.burst })),
         })

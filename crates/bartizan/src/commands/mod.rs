@@ -9,6 +9,7 @@ pub mod drill;
 pub mod explain;
 pub mod init;
 pub mod keys;
+pub mod mfa;
 pub mod minutes;
 pub mod mode;
 pub mod rules;

@@ -33,18 +33,9 @@ impl From<KeyError> for Refusal {
 
 pub(super) async fn list(State(admin): State<Admin>) -> Result<Response, Refusal> {
     let keys = with_store(&admin, |store| store.keys()).await?;
-    let now = admin.clock.now();
-    let keys: Vec<_> = keys.iter().map(|key| key.describe(now)).collect();
+    let (now, max_age) = (admin.clock.now(), admin.operations.key_max_age());
+    let keys: Vec<_> = keys.iter().map(|key| key.describe(now, max_age)).collect();
     Ok(Json(json!({ "keys": keys })).into_response())
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewKey {
-    owner: String,
-    #[serde(default)]
-    scopes: Vec<String>,
-    expires: Option<Period>,
 }
 
 pub(super) async fn create(
@@ -52,12 +43,9 @@ pub(super) async fn create(
     Extension(ends): Extension<Ends>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
-    let asked: NewKey = json_body(body)?;
+    let asked: keys::NewKey = json_body(body)?;
     let (random, now) = (Arc::clone(&admin.random), admin.clock.now());
-    let issued = with_store(&admin, move |store| {
-        keys::create(store, &*random, now, &asked.owner, &asked.scopes, asked.expires)
-    })
-    .await?;
+    let issued = with_store(&admin, move |store| keys::create(store, &*random, now, &asked)).await?;
     let detail = format!("`{}` for {}", issued.key.record.id, issued.key.record.owner);
     let event = admin.audit(ends, "key.created", detail);
     Ok(shown_once(&admin, &issued, event))
@@ -93,13 +81,14 @@ pub(super) async fn revoke(
     let key = with_store(&admin, move |store| store.revoke_key(&id, now)).await?;
     let detail = format!("`{}` of {}", key.record.id, key.record.owner);
     let event = admin.audit(ends, "key.revoked", detail);
-    Ok(Json(json!({ "key": key.describe(now), "event": event })).into_response())
+    Ok(Json(json!({ "key": key.describe(now, admin.operations.key_max_age()), "event": event }))
+        .into_response())
 }
 
 fn shown_once(admin: &Admin, issued: &Issued, event: EventId) -> Response {
     let body = json!({
         "secret": issued.plain.expose(),
-        "key": issued.key.describe(admin.clock.now()),
+        "key": issued.key.describe(admin.clock.now(), admin.operations.key_max_age()),
         "event": event,
     });
     (StatusCode::CREATED, Json(body)).into_response()

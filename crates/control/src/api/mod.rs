@@ -2,6 +2,7 @@
 
 mod bans;
 mod events;
+mod factors;
 mod keys;
 mod operate;
 mod probes;
@@ -39,6 +40,8 @@ pub(crate) fn routes(admin: Admin) -> Router {
         .route("/v1/keys", get(keys::list).post(keys::create))
         .route("/v1/keys/{id}/rotate", post(keys::rotate))
         .route("/v1/keys/{id}/revoke", post(keys::revoke))
+        .route("/v1/factors", get(factors::list).post(factors::enroll))
+        .route("/v1/factors/revoke", post(factors::revoke))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(admin)

@@ -92,6 +92,7 @@ async fn start() -> Running {
     let gateway = Arc::new(Noted::default());
     let operations: Arc<dyn Operations> = Arc::<Noted>::clone(&gateway);
     let admin = Admin {
+        sealer: Arc::new(Sealer::new(&[1; 32]).unwrap()),
         operations,
         store: Arc::clone(&store),
         telemetry: Arc::clone(&telemetry),
