@@ -1,3 +1,16 @@
-//! Who may do what: role tables, Cedar policies and ownership predicates. Pure: no file, no socket, no clock.
+//! Who may do what: role tables, Cedar policies and ownership predicates, and where an address is. Pure: no file, no socket,
+//! no clock.
 
+pub mod actions;
+pub mod cedar;
+pub mod geo;
+mod names;
 pub mod ownership;
+pub mod roles;
+pub mod zone;
+
+pub use actions::{Action, ActionId, Actions};
+pub use cedar::{Facts, Judged, Policies, PolicyInfo};
+pub use geo::Geo;
+pub use roles::{RoleId, RoleTable, Roles};
+pub use zone::Zone;

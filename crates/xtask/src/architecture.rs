@@ -77,7 +77,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "bartizan-waf",
         ],
     ),
-    ("bartizan-authz", &["bartizan-model"]),
+    ("bartizan-authz", &["bartizan-contract", "bartizan-model", "bartizan-pattern"]),
     ("bartizan-bank", &["bartizan-contract", "bartizan-model"]),
     ("bartizan-drill", &["bartizan-bank", "bartizan-model", "bartizan-testkit", "bartizan-traffic"]),
     ("bartizan-testkit", &[]),

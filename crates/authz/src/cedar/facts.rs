@@ -1,0 +1,369 @@
+//! What is known of a request, as the values that policies read: only those that some policy reads are made.
+
+use std::{borrow::Cow, collections::HashMap, collections::HashSet, str::FromStr, sync::LazyLock};
+
+use bartizan_model::{
+    CredentialKind, Principal, Scheme, Strength, Transaction,
+    compile::{FieldKind, FieldPlace},
+};
+use bartizan_pattern::body::json::{Kind, Tape, Value as JsonValue};
+use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+use serde_json::Value;
+
+use super::schema::{RECORDS, Shape};
+use crate::{Action, Geo, Zone, zone::Moment};
+
+/// Items of one list that policies see: more than any real one has, less than what would take time.
+const MAX_ITEMS: usize = 1_000;
+
+/// A request as policies see it.
+pub struct Facts<'a> {
+    /// The exchange.
+    pub transaction: &'a Transaction,
+    /// Its action.
+    pub action: &'a Action,
+    /// Its path below the base path.
+    pub path: &'a str,
+    /// The roles that its caller has, inherited ones included.
+    pub roles: &'a [&'a str],
+    /// The body, read as JSON; `None` where it is no JSON, not whole, or not held.
+    pub body: Option<Tape<'a>>,
+    /// Where addresses are.
+    pub geo: Option<&'a Geo>,
+    /// The policy's clock.
+    pub zone: Zone,
+    /// How doubtful the caller is, 0 to 100.
+    pub risk: i64,
+}
+
+/// What the policies of some actions read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    pub principal: Shape,
+    pub context: Shape,
+    pub roles: bool,
+    pub body: bool,
+}
+
+/// The entity types, parsed once.
+static TYPES: LazyLock<Option<[EntityTypeName; 4]>> = LazyLock::new(|| {
+    let name = |text| EntityTypeName::from_str(text).ok();
+    Some([name("User")?, name("Service")?, name("Anonymous")?, name("Role")?])
+});
+
+impl Facts<'_> {
+    /// The principal and the context, or why they cannot be told.
+    pub(super) fn of(&self, needs: &Needs) -> Result<(Entity, Context), String> {
+        let [user, service, anonymous, role] = TYPES.as_ref().ok_or("Cedar refuses its own names")?;
+        let principal = self.transaction.principal.as_deref();
+        let (kind, id) = match principal {
+            None => (anonymous, Cow::Borrowed("caller")),
+            Some(known) => {
+                let kind = if is_service(known) { service } else { user };
+                (kind, Cow::Owned(format!("{}/{}", known.issuer, known.subject)))
+            }
+        };
+        let uid = EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id));
+        let mut attributes = HashMap::new();
+        for (name, shape) in &needs.principal.members {
+            if let Some(value) = self.principal(name, shape)? {
+                attributes.insert(name.clone(), value);
+            }
+        }
+        let parents: HashSet<EntityUid> = if needs.roles {
+            let uid = |name: &&str| EntityUid::from_type_name_and_id(role.clone(), EntityId::new(name));
+            self.roles.iter().map(uid).collect()
+        } else {
+            HashSet::new()
+        };
+        let entity = if attributes.is_empty() {
+            Entity::new_no_attrs(uid, parents)
+        } else {
+            Entity::new(uid, attributes, parents).map_err(|error| error.to_string())?
+        };
+        let mut pairs = Vec::with_capacity(needs.context.members.len());
+        let moment = needs.context.members.contains_key("time").then(|| self.moment());
+        for (name, shape) in &needs.context.members {
+            if let Some(value) = self.context(name, shape, moment.as_ref())? {
+                pairs.push((name.clone(), value));
+            }
+        }
+        if pairs.is_empty() {
+            return Ok((entity, Context::empty()));
+        }
+        Ok((entity, Context::from_pairs(pairs).map_err(|error| error.to_string())?))
+    }
+
+    fn moment(&self) -> Moment {
+        self.zone.moment(self.transaction.started)
+    }
+
+    /// An attribute of the principal; `None` where it has none.
+    fn principal(&self, name: &str, shape: &Shape) -> Result<Option<RestrictedExpression>, String> {
+        let Some(principal) = self.transaction.principal.as_deref() else {
+            return Ok(match name {
+                "kind" => Some(text("none")),
+                "scopes" | "amr" => Some(RestrictedExpression::new_set([])),
+                "roles" => Some(texts(self.roles.iter().copied())),
+                "claims" => Some(records(Vec::new())?),
+                _ => None,
+            });
+        };
+        Ok(match name {
+            "subject" => Some(text(&principal.subject)),
+            "issuer" => Some(text(&principal.issuer)),
+            "tenant" => principal.tenant.as_deref().map(text),
+            "kind" => Some(text(kind(principal.kind))),
+            "strength" => Some(text(match principal.strength {
+                Strength::Bearer => "bearer",
+                Strength::ProofOfPossession => "proof_of_possession",
+            })),
+            "acr" => principal.authentication.acr.as_deref().map(text),
+            "amr" => Some(texts(principal.authentication.amr.iter().map(|name| &**name))),
+            "client" => principal.client.as_deref().map(text),
+            "session" => principal.session.as_deref().map(text),
+            "scopes" => Some(texts(principal.scopes.iter().map(|name| &**name))),
+            "roles" => Some(texts(self.roles.iter().copied())),
+            "auth_age" => principal.authentication.time.map(|time| {
+                let age = self.transaction.started.since(time).as_secs();
+                RestrictedExpression::new_long(i64::try_from(age).unwrap_or(i64::MAX))
+            }),
+            "claims" => {
+                let claim = |name: &String, shape: &Shape| {
+                    let value = principal.attributes.get(name.as_str())?;
+                    claims(value, shape)
+                };
+                let members = shape.members.iter();
+                Some(records(
+                    members.filter_map(|(name, shape)| Some((name.clone(), claim(name, shape)?))).collect(),
+                )?)
+            }
+            _ => None,
+        })
+    }
+
+    /// An attribute of the context; `None` where it is not there.
+    fn context(
+        &self,
+        name: &str,
+        shape: &Shape,
+        moment: Option<&Moment>,
+    ) -> Result<Option<RestrictedExpression>, String> {
+        let request = &self.transaction.request;
+        let long = RestrictedExpression::new_long;
+        if let Some((_, place)) = RECORDS.iter().find(|(record, _)| *record == name) {
+            return self.record(*place, shape).map(Some);
+        }
+        Ok(match name {
+            "method" => Some(text(request.method.as_str())),
+            "host" => Some(text(&request.host)),
+            "api" => Some(text(&self.transaction.api)),
+            "target" => Some(text(self.path)),
+            "operation" => Some(text(&self.action.name)),
+            "tls" => Some(RestrictedExpression::new_bool(request.scheme == Scheme::Https)),
+            "ip" => {
+                let ip = bartizan_model::address::canonical(self.transaction.client.ip);
+                Some(RestrictedExpression::new_ip(ip.to_string()))
+            }
+            "country" => self.geo.map(|geo| text(&geo.country(self.transaction.client.ip))),
+            "asn" => self.geo.map(|geo| long(geo.asn(self.transaction.client.ip).into())),
+            "risk" => Some(long(self.risk)),
+            "time" => match moment {
+                Some(Moment { hour, minute, weekday, date, epoch }) => {
+                    let member = |name: &String| {
+                        let value = match name.as_str() {
+                            "hour" => long(*hour),
+                            "minute" => long(*minute),
+                            "weekday" => long(*weekday),
+                            "date" => text(date),
+                            "epoch" => long(*epoch),
+                            _ => return None,
+                        };
+                        Some((name.clone(), value))
+                    };
+                    Some(records(shape.members.keys().filter_map(member).collect())?)
+                }
+                None => None,
+            },
+            _ => None,
+        })
+    }
+
+    /// The values of one part of the request.
+    fn record(&self, place: FieldPlace, shape: &Shape) -> Result<RestrictedExpression, String> {
+        let mut members = Vec::with_capacity(shape.members.len());
+        for (name, member) in &shape.members {
+            let kind = member.kind.unwrap_or(FieldKind::Text);
+            let value = match place {
+                FieldPlace::Path => {
+                    self.action.parameter(self.path, name).and_then(|value| scalar(&value, kind))
+                }
+                FieldPlace::Query => several(&self.query(name), kind),
+                FieldPlace::Header => {
+                    let fields = self.transaction.request.headers.get_all(name.as_str());
+                    let values: Option<Vec<String>> =
+                        fields.iter().map(|field| field.to_str().ok().map(str::to_owned)).collect();
+                    values.and_then(|values| several(&values, kind))
+                }
+                FieldPlace::Body => {
+                    let root = self.body.filter(|tape| tape.duplicate_key().is_none());
+                    root.and_then(Tape::root)
+                        .and_then(|root| root.get(name))
+                        .and_then(|value| body(value, member))
+                }
+            };
+            members.extend(value.map(|value| (name.clone(), value)));
+        }
+        records(members)
+    }
+
+    /// Every value of a parameter of the query.
+    fn query(&self, name: &str) -> Vec<String> {
+        let query = self.transaction.request.query.as_deref().unwrap_or_default();
+        let pairs = query.split('&').filter_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let key = bartizan_pattern::body::form::decode(key.as_bytes());
+            (*key == *name.as_bytes()).then_some(value)
+        });
+        let decoded = |value: &str| {
+            // What is no text equals nothing that a policy can write.
+            String::from_utf8_lossy(&bartizan_pattern::body::form::decode(value.as_bytes())).into_owned()
+        };
+        pairs.take(MAX_ITEMS).map(decoded).collect()
+    }
+}
+
+/// Programs, as opposed to people: keys, certificates, signatures, and tokens that a client got for itself.
+fn is_service(principal: &Principal) -> bool {
+    match principal.kind {
+        CredentialKind::ApiKey | CredentialKind::Mtls | CredentialKind::Signature => true,
+        CredentialKind::Jwt | CredentialKind::Opaque => {
+            principal.client.as_deref().is_some_and(|client| *client == *principal.subject)
+        }
+    }
+}
+
+fn kind(kind: CredentialKind) -> &'static str {
+    kind.as_str()
+}
+
+fn text(value: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(value.to_owned())
+}
+
+fn texts<'t>(values: impl Iterator<Item = &'t str>) -> RestrictedExpression {
+    RestrictedExpression::new_set(values.take(MAX_ITEMS).map(text))
+}
+
+fn records(members: Vec<(String, RestrictedExpression)>) -> Result<RestrictedExpression, String> {
+    RestrictedExpression::new_record(members).map_err(|error| error.to_string())
+}
+
+/// One text as what the policy reads it as; `None` where it is not such.
+fn scalar(value: &str, kind: FieldKind) -> Option<RestrictedExpression> {
+    match kind {
+        FieldKind::Text | FieldKind::Other => Some(text(value)),
+        FieldKind::Integer => value.parse().ok().map(RestrictedExpression::new_long),
+        FieldKind::Boolean => value.parse().ok().map(RestrictedExpression::new_bool),
+        FieldKind::Decimal => decimal(value),
+        FieldKind::Texts => Some(texts([value].into_iter())),
+        FieldKind::Integers => {
+            value.parse().ok().map(|n| RestrictedExpression::new_set([RestrictedExpression::new_long(n)]))
+        }
+    }
+}
+
+/// The values of a parameter or field: one, unless the policy reads a list. Two values where one is read are nobody's choice
+/// to make: they count as none.
+fn several(values: &[String], kind: FieldKind) -> Option<RestrictedExpression> {
+    match (values, kind) {
+        ([], _) => None,
+        (_, FieldKind::Texts) => Some(texts(values.iter().map(String::as_str))),
+        (_, FieldKind::Integers) => {
+            let numbers: Option<Vec<i64>> = values.iter().map(|value| value.parse().ok()).collect();
+            numbers.map(|numbers| {
+                RestrictedExpression::new_set(numbers.into_iter().map(RestrictedExpression::new_long))
+            })
+        }
+        ([one], _) => scalar(one, kind),
+        _ => None,
+    }
+}
+
+/// A number with a fraction as Cedar's `decimal`: at most four digits behind the point.
+fn decimal(number: &str) -> Option<RestrictedExpression> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let fraction = fraction.trim_end_matches('0');
+    let fraction = if fraction.is_empty() { "0" } else { fraction };
+    let plain = whole.strip_prefix('-').unwrap_or(whole);
+    // Beyond fifteen digits Cedar's decimals end.
+    let fits = digits(plain) && digits(fraction) && fraction.len() <= 4 && plain.len() <= 14;
+    fits.then(|| RestrictedExpression::new_decimal(format!("{whole}.{fraction}")))
+}
+
+/// A member of a JSON body.
+fn body(value: JsonValue<'_>, shape: &Shape) -> Option<RestrictedExpression> {
+    if !shape.members.is_empty() {
+        if value.kind() != Kind::Object {
+            return None;
+        }
+        let member = |(name, shape): (&String, &Shape)| Some((name.clone(), body(value.get(name)?, shape)?));
+        return records(shape.members.iter().filter_map(member).collect()).ok();
+    }
+    match value.kind() {
+        Kind::Array => {
+            let items = value.items().take(MAX_ITEMS + 1);
+            let items: Option<Vec<_>> = items.map(|item| leaf(item, item_kind(shape.kind))).collect();
+            items.filter(|items| items.len() <= MAX_ITEMS).map(RestrictedExpression::new_set)
+        }
+        _ => leaf(value, shape.kind),
+    }
+}
+
+fn item_kind(list: Option<FieldKind>) -> Option<FieldKind> {
+    match list {
+        Some(FieldKind::Integers) => Some(FieldKind::Integer),
+        _ => None,
+    }
+}
+
+fn leaf(value: JsonValue<'_>, kind: Option<FieldKind>) -> Option<RestrictedExpression> {
+    match value.kind() {
+        Kind::String => value.as_str().map(|value| text(&value)),
+        Kind::True | Kind::False => value.as_bool().map(RestrictedExpression::new_bool),
+        Kind::Number => number(value.as_number()?, kind),
+        Kind::Null | Kind::Array | Kind::Object => None,
+    }
+}
+
+/// A JSON number: whole ones are `Long` unless the policy reads a decimal.
+fn number(written: &str, kind: Option<FieldKind>) -> Option<RestrictedExpression> {
+    if kind == Some(FieldKind::Decimal) {
+        return decimal(written);
+    }
+    match written.parse::<i64>() {
+        Ok(whole) => Some(RestrictedExpression::new_long(whole)),
+        Err(_) => decimal(written),
+    }
+}
+
+/// A claim of the credential.
+fn claims(value: &Value, shape: &Shape) -> Option<RestrictedExpression> {
+    if !shape.members.is_empty() {
+        let member =
+            |(name, shape): (&String, &Shape)| Some((name.clone(), claims(value.get(name)?, shape)?));
+        return records(shape.members.iter().filter_map(member).collect()).ok();
+    }
+    match value {
+        Value::String(value) => Some(text(value)),
+        Value::Bool(value) => Some(RestrictedExpression::new_bool(*value)),
+        Value::Number(written) => number(&written.to_string(), shape.kind),
+        Value::Array(items) if items.len() <= MAX_ITEMS => {
+            let one = Shape { kind: item_kind(shape.kind), ..Shape::default() };
+            let items: Option<Vec<_>> = items.iter().map(|item| claims(item, &one)).collect();
+            items.map(RestrictedExpression::new_set)
+        }
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
