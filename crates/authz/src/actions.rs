@@ -54,7 +54,7 @@ impl Action {
     /// Whether every request of it has a path of one template, so that what holds for the template holds for all.
     #[must_use]
     pub fn is_one_template(&self) -> bool {
-        self.path.as_deref().is_some_and(|path| self.declared || !path.contains('*'))
+        self.path.as_deref().is_some_and(|path| !path.contains('*'))
     }
 
     /// The groups that it belongs to in policies: its method, `read` or `write`, `tag:NAME`, and `unknown`.

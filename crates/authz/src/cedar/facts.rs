@@ -1,12 +1,18 @@
 //! What is known of a request, as the values that policies read: only those that some policy reads are made.
 
-use std::{borrow::Cow, collections::HashMap, collections::HashSet, str::FromStr, sync::LazyLock};
+use std::{
+    borrow::Cow, collections::HashMap, collections::HashSet, net::IpAddr, str::FromStr, sync::LazyLock,
+};
 
 use bartizan_model::{
-    CredentialKind, Principal, Scheme, Strength, Transaction,
+    CanonicalRequest, CredentialKind, Principal, Scheme, Strength, Timestamp,
     compile::{FieldKind, FieldPlace},
 };
-use bartizan_pattern::body::json::{Kind, Tape, Value as JsonValue};
+use bartizan_pattern::body::{
+    Content,
+    form::Form,
+    json::{Kind, Tape, Value as JsonValue},
+};
 use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use serde_json::Value;
 
@@ -18,16 +24,24 @@ const MAX_ITEMS: usize = 1_000;
 
 /// A request as policies see it.
 pub struct Facts<'a> {
-    /// The exchange.
-    pub transaction: &'a Transaction,
+    /// Its canonical head.
+    pub request: &'a CanonicalRequest,
+    /// The verified caller.
+    pub principal: Option<&'a Principal>,
+    /// The client's address.
+    pub ip: IpAddr,
+    /// The API's name.
+    pub api: &'a str,
+    /// When it began.
+    pub time: Timestamp,
     /// Its action.
     pub action: &'a Action,
     /// Its path below the base path.
     pub path: &'a str,
     /// The roles that its caller has, inherited ones included.
     pub roles: &'a [&'a str],
-    /// The body, read as JSON; `None` where it is no JSON, not whole, or not held.
-    pub body: Option<Tape<'a>>,
+    /// The body as it was read; `None` where it could not be read, is not whole, or not held.
+    pub body: Option<Content<'a>>,
     /// Where addresses are.
     pub geo: Option<&'a Geo>,
     /// The policy's clock.
@@ -55,7 +69,7 @@ impl Facts<'_> {
     /// The principal and the context, or why they cannot be told.
     pub(super) fn of(&self, needs: &Needs) -> Result<(Entity, Context), String> {
         let [user, service, anonymous, role] = TYPES.as_ref().ok_or("Cedar refuses its own names")?;
-        let principal = self.transaction.principal.as_deref();
+        let principal = self.principal;
         let (kind, id) = match principal {
             None => (anonymous, Cow::Borrowed("caller")),
             Some(known) => {
@@ -95,12 +109,12 @@ impl Facts<'_> {
     }
 
     fn moment(&self) -> Moment {
-        self.zone.moment(self.transaction.started)
+        self.zone.moment(self.time)
     }
 
     /// An attribute of the principal; `None` where it has none.
     fn principal(&self, name: &str, shape: &Shape) -> Result<Option<RestrictedExpression>, String> {
-        let Some(principal) = self.transaction.principal.as_deref() else {
+        let Some(principal) = self.principal else {
             return Ok(match name {
                 "kind" => Some(text("none")),
                 "scopes" | "amr" => Some(RestrictedExpression::new_set([])),
@@ -125,7 +139,7 @@ impl Facts<'_> {
             "scopes" => Some(texts(principal.scopes.iter().map(|name| &**name))),
             "roles" => Some(texts(self.roles.iter().copied())),
             "auth_age" => principal.authentication.time.map(|time| {
-                let age = self.transaction.started.since(time).as_secs();
+                let age = self.time.since(time).as_secs();
                 RestrictedExpression::new_long(i64::try_from(age).unwrap_or(i64::MAX))
             }),
             "claims" => {
@@ -149,7 +163,7 @@ impl Facts<'_> {
         shape: &Shape,
         moment: Option<&Moment>,
     ) -> Result<Option<RestrictedExpression>, String> {
-        let request = &self.transaction.request;
+        let request = self.request;
         let long = RestrictedExpression::new_long;
         if let Some((_, place)) = RECORDS.iter().find(|(record, _)| *record == name) {
             return self.record(*place, shape).map(Some);
@@ -157,16 +171,16 @@ impl Facts<'_> {
         Ok(match name {
             "method" => Some(text(request.method.as_str())),
             "host" => Some(text(&request.host)),
-            "api" => Some(text(&self.transaction.api)),
+            "api" => Some(text(self.api)),
             "target" => Some(text(self.path)),
             "operation" => Some(text(&self.action.name)),
             "tls" => Some(RestrictedExpression::new_bool(request.scheme == Scheme::Https)),
             "ip" => {
-                let ip = bartizan_model::address::canonical(self.transaction.client.ip);
+                let ip = bartizan_model::address::canonical(self.ip);
                 Some(RestrictedExpression::new_ip(ip.to_string()))
             }
-            "country" => self.geo.map(|geo| text(&geo.country(self.transaction.client.ip))),
-            "asn" => self.geo.map(|geo| long(geo.asn(self.transaction.client.ip).into())),
+            "country" => self.geo.map(|geo| text(&geo.country(self.ip))),
+            "asn" => self.geo.map(|geo| long(geo.asn(self.ip).into())),
             "risk" => Some(long(self.risk)),
             "time" => match moment {
                 Some(Moment { hour, minute, weekday, date, epoch }) => {
@@ -200,17 +214,20 @@ impl Facts<'_> {
                 }
                 FieldPlace::Query => several(&self.query(name), kind),
                 FieldPlace::Header => {
-                    let fields = self.transaction.request.headers.get_all(name.as_str());
+                    let fields = self.request.headers.get_all(name.as_str());
                     let values: Option<Vec<String>> =
                         fields.iter().map(|field| field.to_str().ok().map(str::to_owned)).collect();
                     values.and_then(|values| several(&values, kind))
                 }
-                FieldPlace::Body => {
-                    let root = self.body.filter(|tape| tape.duplicate_key().is_none());
-                    root.and_then(Tape::root)
-                        .and_then(|root| root.get(name))
-                        .and_then(|value| body(value, member))
-                }
+                FieldPlace::Body => match self.body {
+                    Some(Content::Json(tape)) => {
+                        let root =
+                            Some(tape).filter(|tape| tape.duplicate_key().is_none()).and_then(Tape::root);
+                        root.and_then(|root| root.get(name)).and_then(|value| body(value, member))
+                    }
+                    Some(Content::Form(form)) => field(form, name, member),
+                    _ => None,
+                },
             };
             members.extend(value.map(|value| (name.clone(), value)));
         }
@@ -219,7 +236,7 @@ impl Facts<'_> {
 
     /// Every value of a parameter of the query.
     fn query(&self, name: &str) -> Vec<String> {
-        let query = self.transaction.request.query.as_deref().unwrap_or_default();
+        let query = self.request.query.as_deref().unwrap_or_default();
         let pairs = query.split('&').filter_map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let key = bartizan_pattern::body::form::decode(key.as_bytes());
@@ -300,6 +317,20 @@ fn decimal(number: &str) -> Option<RestrictedExpression> {
     // Beyond fifteen digits Cedar's decimals end.
     let fits = digits(plain) && digits(fraction) && fraction.len() <= 4 && plain.len() <= 14;
     fits.then(|| RestrictedExpression::new_decimal(format!("{whole}.{fraction}")))
+}
+
+/// A field of a form; what a policy names as a member of a member has a name with a dot.
+fn field(form: Form<'_>, name: &str, shape: &Shape) -> Option<RestrictedExpression> {
+    if !shape.members.is_empty() {
+        let member = |(below, shape): (&String, &Shape)| {
+            Some((below.clone(), field(form, &format!("{name}.{below}"), shape)?))
+        };
+        return records(shape.members.iter().filter_map(member).collect()).ok();
+    }
+    let pairs = form.pairs().filter(|pair| *pair.name() == *name.as_bytes());
+    let values: Vec<String> =
+        pairs.take(MAX_ITEMS).map(|pair| String::from_utf8_lossy(&pair.value()).into_owned()).collect();
+    several(&values, shape.kind.unwrap_or(FieldKind::Text))
 }
 
 /// A member of a JSON body.

@@ -14,7 +14,7 @@ use super::{
     Bucket, MAX_POLICIES, Policies, PolicyInfo,
     facts::Needs,
     forbids,
-    schema::{self, Conflict, RECORDS, Shape},
+    schema::{self, CALLERS, Conflict, RECORDS, Shape},
     text::{self, Statement},
     uses::{Root, Uses},
 };
@@ -222,7 +222,10 @@ fn validate(parsed: &[Parsed<'_>], actions: &Actions, report: &mut Diagnostics) 
     }
     for policies in groups.values() {
         let Some(first) = policies.first() else { continue };
-        let json = match schema::json(actions, &[&first.uses]) {
+        let mentioned = |caller: &str| policies.iter().any(|parsed| parsed.statement.text.contains(caller));
+        let callers: Vec<&str> =
+            CALLERS.into_iter().filter(|caller| *caller == "User" || mentioned(caller)).collect();
+        let json = match schema::json(actions, &[&first.uses], &callers) {
             Ok(json) => json,
             Err(conflict) => {
                 report.push(conflicting(&conflict).at(first.info.place.clone()));
@@ -245,7 +248,8 @@ fn validate(parsed: &[Parsed<'_>], actions: &Actions, report: &mut Diagnostics) 
             }
         };
         let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
-        let mut said: Vec<(Place, String)> = Vec::new();
+        // One mistake is found once for each operation and kind of caller.
+        let mut said: Vec<Place> = Vec::new();
         for error in result.validation_errors() {
             let found = policies.iter().find(|parsed| parsed.policy.id() == error.policy_id());
             let Some(policy) = found else { continue };
@@ -257,10 +261,10 @@ fn validate(parsed: &[Parsed<'_>], actions: &Actions, report: &mut Diagnostics) 
                 }
                 _ => message,
             };
-            if said.contains(&(place.clone(), message.clone())) {
+            if said.contains(&place) {
                 continue;
             }
-            said.push((place.clone(), message.clone()));
+            said.push(place.clone());
             let help = error.help().map(|help| help.to_string());
             report.push(Diagnostic::error("", &*message).help(remedy(&message, help, actions)).at(place));
         }

@@ -194,8 +194,12 @@ fn tested(shape: &mut Shape, uses: &[&Uses], root: Root) {
     }
 }
 
-/// The schema in Cedar's JSON form, for policies with these uses.
-pub(super) fn json(actions: &Actions, uses: &[&Uses]) -> Result<Value, Conflict> {
+/// The kinds of callers.
+pub(super) const CALLERS: [&str; 3] = ["User", "Service", "Anonymous"];
+
+/// The schema in Cedar's JSON form, for policies with these uses and these kinds of callers. All kinds have the same
+/// attributes, so that one of them stands for all where the policies name none.
+pub(super) fn json(actions: &Actions, uses: &[&Uses], callers: &[&str]) -> Result<Value, Conflict> {
     let principal = principal(uses)?.json();
     let mut declared = Map::new();
     for (_, action) in actions.iter() {
@@ -219,7 +223,7 @@ pub(super) fn json(actions: &Actions, uses: &[&Uses]) -> Result<Value, Conflict>
         }
         let member_of: Vec<Value> = groups.iter().map(|group| json!({ "id": group })).collect();
         let applies = json!({
-            "principalTypes": ["User", "Service", "Anonymous"],
+            "principalTypes": callers,
             "resourceTypes": ["Api"],
             "context": context,
         });

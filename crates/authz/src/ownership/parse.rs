@@ -16,7 +16,8 @@ const MAX_RECORDS: usize = 4;
 /// Steps of one path.
 const MAX_STEPS: usize = 16;
 
-const PRINCIPAL: &str = "a principal has `sub`, `issuer`, `tenant`, `client`, `kind`, `roles`, `scopes` and `claims.NAME`";
+const PRINCIPAL: &str =
+    "a principal has `sub`, `issuer`, `tenant`, `client`, `kind`, `roles`, `scopes` and `claims.NAME`";
 const ROOTS: &str = "values are `principal.sub`, `path.NAME`, `query.NAME`, `header.NAME`, `request.body.NAME`, \
                      `response.NAME`, texts in quotes, numbers, `true` and `false`";
 
@@ -27,10 +28,18 @@ pub(super) fn parse(text: &str) -> Result<Predicate, PredicateError> {
         help: help.to_owned(),
     };
     if text.len() > MAX_BYTES {
-        return Err(error(1, "the predicate is longer than 4096 bytes", "put lists of values into a claim or a role"));
+        return Err(error(
+            1,
+            "the predicate is longer than 4096 bytes",
+            "put lists of values into a claim or a role",
+        ));
     }
     if text.trim().is_empty() {
-        return Err(error(1, "the predicate is empty", "write one such as `response.ownerId == principal.sub`"));
+        return Err(error(
+            1,
+            "the predicate is empty",
+            "write one such as `response.ownerId == principal.sub`",
+        ));
     }
     let mut parser = Parser { tokens: tokens(text)?, at: 0, text, depth: 0 };
     let expr = parser.any()?;
@@ -120,7 +129,8 @@ impl Parser<'_> {
     fn any(&mut self) -> Result<Expr, PredicateError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(self.error("the parentheses are too deep".to_owned(), "write the condition flatter".to_owned()));
+            return Err(self
+                .error("the parentheses are too deep".to_owned(), "write the condition flatter".to_owned()));
         }
         let mut parts = vec![self.all()?];
         while self.take(&Token::Or) {
@@ -169,7 +179,8 @@ impl Parser<'_> {
     fn is_method(&self, start: usize) -> bool {
         let last = self.tokens.get(self.at.saturating_sub(1)).map(|(_, token)| token);
         let within = self.tokens.get(start..self.at).unwrap_or_default();
-        last == Some(&Token::Close) && !within.iter().any(|(_, token)| matches!(token, Token::Equal | Token::NotEqual))
+        last == Some(&Token::Close)
+            && !within.iter().any(|(_, token)| matches!(token, Token::Equal | Token::NotEqual))
     }
 
     fn comparison(&mut self) -> Result<Expr, PredicateError> {
@@ -251,7 +262,8 @@ impl Parser<'_> {
             _ => Err(PredicateError {
                 column: begin,
                 message: "a single value contains nothing".to_owned(),
-                help: "name a list: `principal.roles contains \"admin\"`, `response.kind in [\"a\", \"b\"]`".to_owned(),
+                help: "name a list: `principal.roles contains \"admin\"`, `response.kind in [\"a\", \"b\"]`"
+                    .to_owned(),
             }),
         }
     }
@@ -286,7 +298,8 @@ impl Parser<'_> {
             return Err(PredicateError {
                 column,
                 message: "this comes to the same for every exchange".to_owned(),
-                help: "compare a value of the exchange, such as `response.ownerId`, with `principal.sub`".to_owned(),
+                help: "compare a value of the exchange, such as `response.ownerId`, with `principal.sub`"
+                    .to_owned(),
             });
         }
         Ok(expr)
@@ -364,7 +377,10 @@ impl Parser<'_> {
             _ => {
                 self.at -= 1;
                 let message = format!("`{root}` is no value");
-                let near = nearest(&root, &["principal", "claims", "path", "query", "header", "request", "response"]);
+                let near = nearest(
+                    &root,
+                    &["principal", "claims", "path", "query", "header", "request", "response"],
+                );
                 let help = near.map_or_else(
                     || format!("{ROOTS}; texts stand in quotes"),
                     |near| format!("did you mean `{near}`?"),
@@ -374,8 +390,14 @@ impl Parser<'_> {
         };
         let steps = self.steps(&source)?;
         let end = self.tokens.get(self.at).map_or(usize::MAX, |(column, _)| *column);
-        let text: String =
-            self.text.chars().skip(begin - 1).take(end.saturating_sub(begin)).collect::<String>().trim().to_owned();
+        let text: String = self
+            .text
+            .chars()
+            .skip(begin - 1)
+            .take(end.saturating_sub(begin))
+            .collect::<String>()
+            .trim()
+            .to_owned();
         Ok(ValuePath { source, steps, text: text.into() })
     }
 
@@ -396,8 +418,10 @@ impl Parser<'_> {
             other => {
                 self.at -= 1;
                 let message = format!("`principal.{other}` is not known");
-                let near =
-                    nearest(other, &["sub", "issuer", "tenant", "client", "kind", "roles", "scopes", "claims"]);
+                let near = nearest(
+                    other,
+                    &["sub", "issuer", "tenant", "client", "kind", "roles", "scopes", "claims"],
+                );
                 let help = near.map_or_else(
                     || format!("{PRINCIPAL}; a claim is `principal.claims.{other}`"),
                     |near| format!("did you mean `principal.{near}`?"),
@@ -414,7 +438,8 @@ impl Parser<'_> {
                 Token::Word(name) => Ok(name.into()),
                 other => {
                     self.at -= 1;
-                    Err(self.error(format!("expected a name, found {}", other.shown()), format!("name {help}")))
+                    Err(self
+                        .error(format!("expected a name, found {}", other.shown()), format!("name {help}")))
                 }
             };
         }
@@ -464,7 +489,9 @@ impl Parser<'_> {
                 ));
             }
             steps.push(step);
-            if steps.len() > MAX_STEPS || steps.iter().filter(|step| **step == Step::Each).count() > MAX_RECORDS {
+            if steps.len() > MAX_STEPS
+                || steps.iter().filter(|step| **step == Step::Each).count() > MAX_RECORDS
+            {
                 self.at = begin;
                 return Err(self.error(
                     "the path is too long".to_owned(),
@@ -494,7 +521,8 @@ impl Parser<'_> {
             other => {
                 self.at -= 1;
                 let message = format!("{} cannot stand between `[` and `]`", other.shown());
-                let help = "write `[]` for each record, `[*]` for all values, `[0]` for an item or `[\"key\"]`";
+                let help =
+                    "write `[]` for each record, `[*]` for all values, `[0]` for an item or `[\"key\"]`";
                 return Err(self.error(message, help.to_owned()));
             }
         };

@@ -34,7 +34,9 @@ impl Case {
     fn value(&self, path: &ValuePath) -> Result<&Value, Missing> {
         let found = match &path.source {
             Source::Response => self.response.as_ref().ok_or(Missing::Later)?,
-            Source::Path(name) if &**name == "id" => return Ok(self.principal.as_ref().map_or(&Value::Null, |p| &p["path"])),
+            Source::Path(name) if &**name == "id" => {
+                return Ok(self.principal.as_ref().map_or(&Value::Null, |p| &p["path"]));
+            }
             source => {
                 let principal = self.principal.as_ref().ok_or(Missing::Anonymous)?;
                 match source {
@@ -84,7 +86,11 @@ fn come(text: &str, principal: Option<Value>, response: Option<Value>) -> &'stat
 
 #[test]
 fn predicates_come_to_what_their_values_say() {
-    let alice = || Some(json!({"sub": "alice", "roles": ["user"], "tenant": "t1", "path": "alice", "accounts": [7, "8"]}));
+    let alice = || {
+        Some(
+            json!({"sub": "alice", "roles": ["user"], "tenant": "t1", "path": "alice", "accounts": [7, "8"]}),
+        )
+    };
     let admin = || Some(json!({"sub": "root", "roles": ["user", "admin"], "path": "alice"}));
     let own = || Some(json!({"ownerId": "alice", "members": ["bob", "alice"], "open": true, "id": 7}));
     for (text, principal, response, outcome) in [
@@ -112,7 +118,12 @@ fn predicates_come_to_what_their_values_say() {
         ("principal.tenant == response.tenant", admin(), Some(json!({"tenant": "t1"})), "undecided"),
         ("response.ownerId == principal.sub", alice(), Some(json!({"ownerId": null})), "undecided"),
         ("response.ownerId == principal.sub", alice(), Some(json!({"ownerId": ["alice"]})), "undecided"),
-        ("response.a[\"b-c\"].d[0] == principal.sub", alice(), Some(json!({"a": {"b-c": {"d": ["alice"]}}})), "holds"),
+        (
+            "response.a[\"b-c\"].d[0] == principal.sub",
+            alice(),
+            Some(json!({"a": {"b-c": {"d": ["alice"]}}})),
+            "holds",
+        ),
         ("true", None, None, "holds"),
     ] {
         assert_eq!(come(text, principal, response), outcome, "{text}");
@@ -135,7 +146,10 @@ fn records_are_one_chain_of_lists() {
     let records = |text: &str| Predicate::parse(text).map(|predicate| predicate.records().len());
     assert_eq!(records("response.ownerId == principal.sub"), Ok(0));
     assert_eq!(records("response[].ownerId == principal.sub"), Ok(1));
-    assert_eq!(records("response.a.items[].ownerId == principal.sub && response.tenant == principal.tenant"), Ok(1));
+    assert_eq!(
+        records("response.a.items[].ownerId == principal.sub && response.tenant == principal.tenant"),
+        Ok(1)
+    );
     assert_eq!(records("response.a[].b[].c == principal.sub || response.a[].open"), Ok(2));
     assert!(records("response.a[].x == principal.sub && response.b[].x == principal.sub").is_err());
     let nested = Predicate::parse("response.a.items[].owner.id == principal.sub").unwrap();

@@ -87,7 +87,8 @@ impl Scanner<'_> {
 
     fn token(&mut self) -> Result<Token, PredicateError> {
         let column = self.column;
-        let fail = |message: String, help: &str| Err(PredicateError { column, message, help: help.to_owned() });
+        let fail =
+            |message: String, help: &str| Err(PredicateError { column, message, help: help.to_owned() });
         let Some(first) = self.take() else { return Ok(Token::End) };
         Ok(match first {
             '(' => Token::Open,

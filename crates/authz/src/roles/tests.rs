@@ -117,7 +117,7 @@ fn wrong(text: &str) -> String {
 #[test]
 fn every_mistake_is_told_at_its_line() {
     let told = wrong(
-        "roles:\n  custmer: [GET /acounts/{id}]\n  teller: { inherits: [customer], allow: [\"tag:acounts\"] }\nmembers: { corp/x: [admn] }",
+        "roles:\n  custmer: [\"GET /acounts/{id}\"]\n  teller: { inherits: [customer], allow: [\"tag:acounts\"] }\nmembers: { corp/x: [admn] }",
     );
     for expected in [
         "roles.yaml:2:13: error: the contract has no operation `GET /acounts/{id}`; did you mean `GET /accounts/{id}`?",
