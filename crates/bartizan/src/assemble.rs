@@ -32,6 +32,8 @@ pub fn services(
         kept: Kept::default(),
         client_keys,
         replay: Arc::new(ReplayTable::default()),
+        revocations: Arc::new(bartizan_model::revocation::NothingRevoked),
+        introspection: Arc::new(bartizan_model::introspection::NobodyAsked),
         random: Arc::new(SystemRandom),
         tokens: state.tokens.clone(),
     }

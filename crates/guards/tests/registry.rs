@@ -41,14 +41,13 @@ fn every_example_compiles_and_can_be_probed() {
     let limits = Arc::new(LimitTable::new(1_024, &Sequence::new()));
     let services = support::services(StillClock::new(), limits, FixedKeys::default());
     let corp = IssuerSpec {
-        name: "corp".into(),
-        issuer: "https://id.example.com".into(),
         audiences: vec!["shop".into()],
         algorithms: vec!["ES256".into()],
-        keys: KeySource::Url("https://id.example.com/jwks".into()),
-        max_lifetime: None,
-        types: Vec::new(),
-        leeway: Duration::from_secs(30),
+        ..IssuerSpec::new(
+            "corp".into(),
+            "https://id.example.com".into(),
+            KeySource::Url("https://id.example.com/jwks".into()),
+        )
     };
     let issuers = BTreeMap::from([(Arc::from("corp"), Arc::new(corp))]);
     let scope = |_: &str| "api:shop".to_owned();

@@ -1,11 +1,11 @@
 //! What a guard is given when the policy is compiled.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{FileReference, Redacted, SecretReference, Services};
+use crate::{FileReference, Redacted, SecretReference, Services, Timestamp, federation::ClaimMap};
 
 /// How much the defaults demand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -53,11 +53,70 @@ pub struct IssuerSpec {
     /// Where its keys are.
     pub keys: KeySource,
     /// The longest `exp - iat` that is accepted.
-    pub max_lifetime: Option<std::time::Duration>,
+    pub max_lifetime: Option<Duration>,
     /// Accepted `typ` header values; empty accepts `JWT`, `at+jwt` and none.
     pub types: Vec<Arc<str>>,
     /// Clock skew allowed on `exp`, `nbf` and `iat`.
-    pub leeway: std::time::Duration,
+    pub leeway: Duration,
+    /// What its access tokens must look like.
+    pub profile: TokenProfile,
+    /// Whether its ID tokens are accepted, although they are made for clients and not for APIs.
+    pub id_tokens: bool,
+    /// Since when its tokens are refused everywhere.
+    pub retired: Option<Timestamp>,
+    /// How its claims become a principal; `None` for the usual claims.
+    pub map: Option<Arc<ClaimMap>>,
+    /// Whether, and for whom, it may send security events.
+    pub events: Option<Arc<EventSource>>,
+}
+
+impl IssuerSpec {
+    /// An issuer of this name, `iss` and keys that accepts nothing yet: no algorithm, no audience.
+    #[must_use]
+    pub fn new(name: Arc<str>, issuer: Arc<str>, keys: KeySource) -> Self {
+        IssuerSpec {
+            name,
+            issuer,
+            audiences: Vec::new(),
+            algorithms: Vec::new(),
+            keys,
+            max_lifetime: None,
+            types: Vec::new(),
+            leeway: Duration::from_secs(30),
+            profile: TokenProfile::Any,
+            id_tokens: false,
+            retired: None,
+            map: None,
+            events: None,
+        }
+    }
+
+    /// Whether its tokens are refused everywhere at `now`.
+    #[must_use]
+    pub fn is_retired(&self, now: Timestamp) -> bool {
+        self.retired.is_some_and(|since| since <= now)
+    }
+}
+
+/// What the access tokens of an issuer must look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TokenProfile {
+    /// Any JSON Web Token with the claims that verification needs.
+    #[default]
+    #[serde(rename = "any")]
+    Any,
+    /// RFC 9068: `typ` is `at+jwt`, and `iss`, `exp`, `aud`, `sub`, `client_id`, `iat` and `jti` are all there.
+    #[serde(rename = "at+jwt")]
+    AccessToken,
+}
+
+/// An issuer that sends security event tokens (RFC 8417) by push (RFC 8935).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventSource {
+    /// The `aud` values that name this gateway as the receiver; an event needs one of them.
+    pub audiences: Vec<Arc<str>>,
+    /// The policy's names of the issuers of whose subjects it may speak.
+    pub speaks_for: Vec<Arc<str>>,
 }
 
 /// Where an issuer's keys come from.

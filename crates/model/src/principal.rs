@@ -89,6 +89,9 @@ pub struct Principal {
     pub authentication: Authentication,
     /// What the credential is bound to; whoever verified it checked that the caller has it.
     pub binding: Option<Binding>,
+    /// SHA-256 of the token as it was presented, by which it can be revoked.
+    #[serde(skip)]
+    pub digest: Option<[u8; 32]>,
 }
 
 /// How the subject showed who it is, as the issuer tells it (OpenID Connect Core section 2, RFC 9470).
@@ -122,6 +125,7 @@ impl Principal {
             expires: None,
             authentication: Authentication::default(),
             binding: None,
+            digest: None,
         }
     }
 }

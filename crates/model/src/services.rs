@@ -10,7 +10,12 @@ use std::{
     time::Duration,
 };
 
-use crate::{Clock, Event, Rate, Redacted, Timestamp, TokenKey, redacted::shown_url};
+use crate::{
+    Clock, Event, Principal, Rate, Redacted, Timestamp, TokenKey,
+    introspection::{Endpoint, Response, Unavailable},
+    redacted::shown_url,
+    revocation::Revoked,
+};
 
 /// A boxed future, for the few calls that wait through a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -34,6 +39,10 @@ pub struct Services {
     pub client_keys: Arc<dyn ClientKeys>,
     /// What may be used once.
     pub replay: Arc<dyn Replay>,
+    /// Tokens, subjects and sessions that were revoked.
+    pub revocations: Arc<dyn Revocations>,
+    /// Who asks issuers about opaque tokens.
+    pub introspection: Arc<dyn Introspection>,
     /// Random bytes.
     pub random: Arc<dyn Random>,
     /// Turns secrets into tokens for findings.
@@ -127,6 +136,29 @@ pub trait Documents: Send + Sync {
     /// Waits for one fetch, shared by all callers, unless the last one was less than 30 s ago; answers what is then the
     /// last good document.
     fn refetch<'a>(&'a self, source: &'a DocumentSource) -> BoxFuture<'a, Option<Document>>;
+}
+
+/// What was revoked before its end, and who still uses what has ended: in memory, changed within a second of a change
+/// elsewhere.
+pub trait Revocations: Send + Sync {
+    /// What was revoked that this caller rests on; asked at every use of a credential, cached or not, and for live
+    /// streams when something changed. Must not wait.
+    fn find(&self, principal: &Principal, now: Timestamp) -> Option<Revoked>;
+
+    /// Notes that a token of a retired issuer was shown; cheap, bounded, written later. `client` and `subject` are as the
+    /// token says where it is `verified`, empty where it could not be.
+    fn note_retired(&self, issuer: &str, client: &str, subject: &str, verified: bool, now: Timestamp);
+}
+
+/// Asks the endpoints that issuers offer for opaque tokens (RFC 7662).
+pub trait Introspection: Send + Sync {
+    /// One question, shared by all who ask the same at the same time. An endpoint that keeps failing is left alone for a
+    /// while. The token is in no log and no error.
+    fn ask<'a>(
+        &'a self,
+        endpoint: &'a Arc<Endpoint>,
+        token: &'a Redacted<String>,
+    ) -> BoxFuture<'a, Result<Response, Unavailable>>;
 }
 
 /// One API key, as stored: the key itself is not in it.

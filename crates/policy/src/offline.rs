@@ -7,7 +7,9 @@ use std::{
 
 use bartizan_model::{
     Clock, Services, Timestamp, TokenKey,
+    introspection::NobodyAsked,
     redacted::KeyedHash,
+    revocation::NothingRevoked,
     services::{
         ApiKeyRecord, ApiKeys, BoxFuture, ClientKeyRecord, ClientKeys, Document, DocumentSource, Documents,
         Kept, LimitDecision, LimitStore, NoFactors, Quota, Random, Replay, Use,
@@ -27,6 +29,8 @@ pub fn services() -> Services {
         kept: Kept::default(),
         client_keys: offline.clone(),
         replay: offline.clone(),
+        revocations: Arc::new(NothingRevoked),
+        introspection: Arc::new(NobodyAsked),
         random: offline.clone(),
         tokens: TokenKey::new(offline),
     }

@@ -33,52 +33,53 @@ pub(super) struct Verified {
 ///
 /// Each shard has two halves: new entries go to the young half, and when that is full it becomes the old one, whose
 /// entries are dropped unless they were used meanwhile. That is near to least recently used, at constant cost.
-pub(super) struct TokenCache {
-    shards: Box<[Mutex<Shard>]>,
+pub(super) struct TokenCache<V = Verified> {
+    shards: Box<[Mutex<Shard<V>>]>,
 }
 
-#[derive(Default)]
-struct Shard {
-    young: HashMap<[u8; 32], Entry, ahash::RandomState>,
+type Half<V> = HashMap<[u8; 32], Entry<V>, ahash::RandomState>;
+
+struct Shard<V> {
+    young: Half<V>,
     young_bytes: usize,
-    old: HashMap<[u8; 32], Entry, ahash::RandomState>,
+    old: Half<V>,
 }
 
-#[derive(Clone)]
-struct Entry {
-    verified: Arc<Verified>,
+struct Entry<V> {
+    value: Arc<V>,
     bytes: usize,
 }
 
-impl TokenCache {
-    pub(super) fn new() -> Self {
-        TokenCache { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
-    }
+/// The key of a token: its SHA-256. Collisions cannot be made.
+pub(super) fn key(token: &str) -> [u8; 32] {
+    sha256(&[token.as_bytes()])
+}
 
-    /// The key of a token. Collisions cannot be made.
-    pub(super) fn key(token: &str) -> [u8; 32] {
-        sha256(&[token.as_bytes()])
+impl<V> TokenCache<V> {
+    pub(super) fn new() -> Self {
+        let empty = || Shard { young: HashMap::default(), young_bytes: 0, old: HashMap::default() };
+        TokenCache { shards: (0..SHARDS).map(|_| Mutex::new(empty())).collect() }
     }
 
     /// What this token proved, if it is known.
-    pub(super) fn get(&self, key: &[u8; 32]) -> Option<Arc<Verified>> {
+    pub(super) fn get(&self, key: &[u8; 32]) -> Option<Arc<V>> {
         let mut shard = self.shard(key)?.lock();
         if let Some(entry) = shard.young.get(key) {
-            return Some(Arc::clone(&entry.verified));
+            return Some(Arc::clone(&entry.value));
         }
         let entry = shard.old.remove(key)?;
-        let verified = Arc::clone(&entry.verified);
+        let value = Arc::clone(&entry.value);
         let dropped = shard.insert(*key, entry);
         drop(shard);
         drop(dropped);
-        Some(verified)
+        Some(value)
     }
 
     /// Notes what a token of `bytes` length proved.
-    pub(super) fn put(&self, key: [u8; 32], verified: Arc<Verified>, bytes: usize) {
+    pub(super) fn put(&self, key: [u8; 32], value: Arc<V>, bytes: usize) {
         if let Some(shard) = self.shard(&key) {
             let mut shard = shard.lock();
-            let dropped = shard.insert(key, Entry { verified, bytes });
+            let dropped = shard.insert(key, Entry { value, bytes });
             drop(shard);
             drop(dropped);
         }
@@ -89,15 +90,15 @@ impl TokenCache {
         self.shards.iter().map(|shard| shard.lock()).map(|shard| shard.young.len() + shard.old.len()).sum()
     }
 
-    fn shard(&self, key: &[u8; 32]) -> Option<&Mutex<Shard>> {
+    fn shard(&self, key: &[u8; 32]) -> Option<&Mutex<Shard<V>>> {
         let [first, ..] = key;
         self.shards.get(usize::from(*first) % SHARDS)
     }
 }
 
-impl Shard {
+impl<V> Shard<V> {
     /// Adds an entry; answers what fell out, to be dropped after the lock.
-    fn insert(&mut self, key: [u8; 32], entry: Entry) -> HashMap<[u8; 32], Entry, ahash::RandomState> {
+    fn insert(&mut self, key: [u8; 32], entry: Entry<V>) -> Half<V> {
         let full = self.young.len() >= MAX_TOKENS / SHARDS / 2
             || self.young_bytes.saturating_add(entry.bytes) > MAX_BYTES / SHARDS / 2;
         let dropped = if full {

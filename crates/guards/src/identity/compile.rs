@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use bartizan_model::{CompileContext, Diagnostic, Diagnostics};
+use bartizan_model::{CompileContext, Diagnostic, Diagnostics, Profile};
 use http::{HeaderName, header};
 
 use super::{
     Accept, Anonymous, Challenges, Config, Identity, Requirement,
+    introspection::OpaqueVerifier,
     jwt::JwtVerifier,
     key_rules::{KeyRules, MOST_CLIENTS},
 };
@@ -19,6 +20,7 @@ pub(super) fn identity(config: Config, context: &CompileContext<'_>) -> Result<I
         issuers: Vec::new(),
         headers: Vec::new(),
         key_fields: Vec::new(),
+        opaque: None,
     };
     let accept: Vec<Requirement> = config
         .accept
@@ -26,12 +28,15 @@ pub(super) fn identity(config: Config, context: &CompileContext<'_>) -> Result<I
         .enumerate()
         .filter_map(|(index, entry)| compiler.entry(entry, &format!("accept[{index}]"), true))
         .collect();
-    let Compiler { mut problems, issuers, headers, key_fields, .. } = compiler;
-    let jwt = if issuers.is_empty() {
+    let Compiler { mut problems, issuers, headers, key_fields, opaque, .. } = compiler;
+    // Tokens of retired issuers are refused where no token is accepted, too.
+    let retired = context.issuers.values().any(|spec| spec.retired.is_some());
+    let jwt = if issuers.is_empty() && !retired {
         None
     } else {
         JwtVerifier::compile(&issuers, context).map_err(|more| problems.extend(more)).ok()
     };
+    let bearer = !issuers.is_empty() || opaque.is_some();
     let anonymous =
         config.anonymous.unwrap_or(if config.accept.is_empty() { Anonymous::Allow } else { Anonymous::Deny });
     if config.accept.is_empty() && anonymous == Anonymous::Deny {
@@ -43,8 +48,13 @@ pub(super) fn identity(config: Config, context: &CompileContext<'_>) -> Result<I
     problems.or(Identity {
         accept,
         anonymous,
-        challenges: Arc::new(Challenges::new(context.api, jwt.is_some(), headers.clone())),
+        challenges: Arc::new(Challenges::new(context.api, bearer, headers.clone())),
         jwt,
+        opaque,
+        bearer,
+        strict: context.profile == Profile::Strict,
+        resource_metadata: bearer && config.resource_metadata.unwrap_or(true),
+        revocations: Arc::clone(&context.services.revocations),
         api_key_headers: headers,
         key_rules: KeyRules::new(context, &key_fields),
     })
@@ -59,12 +69,15 @@ struct Compiler<'c, 'x> {
     headers: Vec<HeaderName>,
     /// What each entry of `accept` says of keys in its field.
     key_fields: Vec<(HeaderName, super::ApiKey)>,
+    /// Who is asked about opaque tokens.
+    opaque: Option<OpaqueVerifier>,
 }
 
 impl Compiler<'_, '_> {
     fn entry(&mut self, entry: &Accept, path: &str, outermost: bool) -> Option<Requirement> {
         match entry {
             Accept::Jwt(jwt) => self.jwt(jwt, path),
+            Accept::Introspection(settings) => self.introspection(settings, path),
             Accept::ApiKey(api_key) => self.api_key(api_key, path),
             Accept::Unavailable(kind) => self.error(
                 path,
@@ -117,6 +130,24 @@ impl Compiler<'_, '_> {
             }
         }
         Some(Requirement::Jwt { issuers, forward: jwt.forward_credential })
+    }
+
+    fn introspection(&mut self, settings: &super::Introspection, path: &str) -> Option<Requirement> {
+        if self.opaque.is_some() {
+            return self.error(
+                path,
+                "two endpoints would each learn the tokens of the other".to_owned(),
+                "accept opaque tokens of one issuer only",
+            );
+        }
+        match OpaqueVerifier::compile(settings, self.context) {
+            Ok(verifier) => self.opaque = Some(verifier),
+            Err((place, problem)) => {
+                self.problems.push(Diagnostic::error(&format!("{path}.introspection.{place}"), problem));
+                return None;
+            }
+        }
+        Some(Requirement::Opaque { forward: settings.forward_credential })
     }
 
     fn api_key(&mut self, api_key: &super::ApiKey, path: &str) -> Option<Requirement> {

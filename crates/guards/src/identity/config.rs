@@ -1,8 +1,8 @@
 //! The settings of the `identity` block.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 
-use bartizan_model::Period;
+use bartizan_model::{Period, SecretReference};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer,
@@ -18,6 +18,9 @@ pub struct Config {
     pub accept: Vec<Accept>,
     /// What happens to a request without any credential: `deny` (the default where `accept` is given) or `allow`.
     pub anonymous: Option<Anonymous>,
+    /// Whether clients are told where tokens for this API are had (RFC 9728): the metadata below
+    /// `/.well-known/oauth-protected-resource`, and its address in each challenge. Default: `true`.
+    pub resource_metadata: Option<bool>,
 }
 
 /// What happens to a request without any credential.
@@ -36,6 +39,8 @@ pub enum Anonymous {
 pub enum Accept {
     /// A JSON Web Token as `Authorization: Bearer`.
     Jwt(Jwt),
+    /// An opaque token as `Authorization: Bearer`, about which its issuer is asked (RFC 7662).
+    Introspection(Box<Introspection>),
     /// An API key made by `bartizan keys`.
     ApiKey(ApiKey),
     /// All of these together.
@@ -59,6 +64,97 @@ impl Default for Jwt {
     fn default() -> Self {
         Jwt { issuers: Vec::new(), forward_credential: true }
     }
+}
+
+/// An opaque token as `Authorization: Bearer`, about which its issuer is asked (RFC 7662). Where `jwt` is accepted too, what
+/// looks like a JSON Web Token is verified as one and nobody is asked about it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Introspection {
+    /// The name of who says who calls. The document's issuer of this name, where there is one, gives its `audiences`, its
+    /// `map` and, for `signed`, its keys.
+    pub issuer: String,
+    /// The endpoint: `https://`, or `http://` on this machine.
+    pub endpoint: String,
+    /// The id that the gateway is known by there.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// The client's secret, or with `auth: bearer` the gateway's own token: `env:NAME` or `file:path`.
+    #[serde(default)]
+    pub client_secret: Option<SecretReference>,
+    /// How the gateway shows who it is: `basic` (default), `post` or `bearer`.
+    #[serde(default)]
+    pub auth: ClientAuth,
+    /// Accepted `aud` values; a token needs one of them. Default: those of the issuer; where there are none, any.
+    #[serde(default)]
+    pub audiences: Vec<String>,
+    /// How long answers are believed.
+    #[serde(default)]
+    pub cache: IntrospectionCache,
+    /// One question from connect to the last byte; at most `30s`. Default: `2s`.
+    #[serde(default = "two_seconds")]
+    pub timeout: Period,
+    /// What happens while the endpoint does not answer: `deny` (503, the default), or `allow-cached`: tokens that were active
+    /// when last asked about stay so for `cache.stale` more.
+    #[serde(default)]
+    pub unavailable: Unavailable,
+    /// Whether answers must be tokens that the issuer signed (RFC 9701). Default: `false`.
+    #[serde(default)]
+    pub signed: bool,
+    /// Whether the verified token is passed on. Default: `true`.
+    #[serde(default = "yes")]
+    pub forward_credential: bool,
+}
+
+fn two_seconds() -> Period {
+    Period(Duration::from_secs(2))
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How long an issuer's answers are believed; never longer than the token's `exp`, at most `1h`.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct IntrospectionCache {
+    /// That a token is active. A revocation at the issuer is in force after this. Default: `60s`.
+    pub positive: Period,
+    /// That it is not. Default: `10s`.
+    pub negative: Period,
+    /// With `unavailable: allow-cached`, how much longer a token stays active. Default: `5m`.
+    pub stale: Period,
+}
+
+impl Default for IntrospectionCache {
+    fn default() -> Self {
+        let seconds = |count| Period(Duration::from_secs(count));
+        IntrospectionCache { positive: seconds(60), negative: seconds(10), stale: seconds(300) }
+    }
+}
+
+/// How the gateway shows an introspection endpoint who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// `client_secret_basic`.
+    #[default]
+    Basic,
+    /// `client_secret_post`.
+    Post,
+    /// An access token of its own.
+    Bearer,
+}
+
+/// What happens while an introspection endpoint does not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unavailable {
+    /// Tokens that are not known are refused with 503.
+    #[default]
+    Deny,
+    /// Tokens that were active when last asked about pass for a while.
+    AllowCached,
 }
 
 /// An API key made by `bartizan keys`.
@@ -104,10 +200,10 @@ impl Default for ApiKey {
     }
 }
 
-const UNAVAILABLE: [&str; 4] = ["mtls", "introspection", "signature", "dpop"];
+const UNAVAILABLE: [&str; 3] = ["mtls", "signature", "dpop"];
 
 fn unknown<E: serde::de::Error>(name: &str) -> E {
-    E::custom(format!("`{name}` is not a kind of credential; write `jwt`, `api_key` or `all`"))
+    E::custom(format!("`{name}` is not a kind of credential; write `jwt`, `introspection`, `api_key` or `all`"))
 }
 
 impl<'de> Deserialize<'de> for Accept {
@@ -131,6 +227,9 @@ impl<'de> Visitor<'de> for AcceptVisitor {
         match name {
             "jwt" => Ok(Accept::Jwt(Jwt::default())),
             "api_key" => Ok(Accept::ApiKey(ApiKey::default())),
+            "introspection" => {
+                Err(E::custom("`introspection` needs its settings: `{ introspection: { issuer: .., endpoint: .. } }`"))
+            }
             _ => UNAVAILABLE
                 .iter()
                 .find(|n| **n == name)
@@ -146,6 +245,7 @@ impl<'de> Visitor<'de> for AcceptVisitor {
         let accept = match name.as_str() {
             "jwt" => Accept::Jwt(entries.next_value::<Option<Jwt>>()?.unwrap_or_default()),
             "api_key" => Accept::ApiKey(entries.next_value::<Option<ApiKey>>()?.unwrap_or_default()),
+            "introspection" => Accept::Introspection(Box::new(entries.next_value()?)),
             "all" => Accept::All(entries.next_value()?),
             _ => {
                 entries.next_value::<IgnoredAny>()?;
@@ -168,6 +268,7 @@ impl JsonSchema for Accept {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let jwt = generator.subschema_for::<Jwt>();
+        let introspection = generator.subschema_for::<Introspection>();
         let api_key = generator.subschema_for::<ApiKey>();
         let entry = generator.subschema_for::<Accept>();
         let one = |name: &str, schema: serde_json::Value| {
@@ -183,6 +284,7 @@ impl JsonSchema for Accept {
             "oneOf": [
                 { "enum": ["jwt", "api_key"] },
                 one("jwt", jwt.to_value()),
+                one("introspection", introspection.to_value()),
                 one("api_key", api_key.to_value()),
                 one("all", serde_json::json!({ "type": "array", "items": entry, "minItems": 1 })),
             ],

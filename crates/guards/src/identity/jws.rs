@@ -147,7 +147,7 @@ pub enum Defect {
     Critical,
     /// The header brings or names its own key: `jwk`, `jku`, `x5u`, `x5c` (RFC 8725 section 3.10).
     EmbeddedKey,
-    /// `b64` or `zip`: changes what is signed or how large it becomes.
+    /// `b64`, `zip` or `enc`: changes what is signed, how large it becomes, or whether it is signed at all.
     Unsupported,
     /// `cty` says that the payload is a token again.
     Nested,
@@ -178,7 +178,14 @@ pub struct Compact<'t> {
     algorithm: Option<Algorithm>,
     kid: Option<String>,
     typ: Option<String>,
+    replicated: Vec<(&'static str, Value)>,
 }
+
+/// Claims that a header may repeat (RFC 7519 section 5.3).
+const REPLICATED: [&str; 3] = ["iss", "sub", "aud"];
+
+/// The longest `kid`, in bytes; those of clouds are URLs.
+const MAX_KID: usize = 512;
 
 impl<'t> Compact<'t> {
     /// Reads the three parts and the header.
@@ -195,14 +202,26 @@ impl<'t> Compact<'t> {
         let header = json::object(&part(header)?)?;
         let (payload, signature) = (part(payload)?, part(signature)?);
         let algorithm = check_header(&header)?;
+        let kid = text_member(&header, "kid")?;
+        if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID || kid.chars().any(char::is_control)) {
+            return Err(Defect::Malformed);
+        }
+        let repeated = |name: &'static str| header.get(name).map(|value| (name, value.clone()));
         Ok(Compact {
             signed,
             signature,
             payload,
             algorithm,
-            kid: text_member(&header, "kid")?,
+            kid,
             typ: text_member(&header, "typ")?,
+            replicated: REPLICATED.into_iter().filter_map(repeated).collect(),
         })
+    }
+
+    /// The first claim that the header repeats with another value (RFC 7519 section 5.3).
+    #[must_use]
+    pub fn contradicted(&self, claims: &Map<String, Value>) -> Option<&'static str> {
+        self.replicated.iter().find(|(name, value)| claims.get(*name) != Some(value)).map(|(name, _)| *name)
     }
 
     /// The payload, unverified.
@@ -269,7 +288,7 @@ pub fn verify(token: &str, keys: &KeySet, allowed: &[Algorithm]) -> Result<Vec<u
 /// Refuses what a header may not hold; answers its algorithm, or nothing when the name is not one we know.
 fn check_header(header: &Map<String, Value>) -> Result<Option<Algorithm>, Defect> {
     let name = header.get("alg").and_then(Value::as_str).ok_or(Defect::Malformed)?;
-    if name.eq_ignore_ascii_case("none") {
+    if name.trim().eq_ignore_ascii_case("none") {
         return Err(Defect::None);
     }
     if header.contains_key("crit") {
@@ -278,15 +297,21 @@ fn check_header(header: &Map<String, Value>) -> Result<Option<Algorithm>, Defect
     if ["jwk", "jku", "x5u", "x5c"].iter().any(|member| header.contains_key(*member)) {
         return Err(Defect::EmbeddedKey);
     }
-    if ["b64", "zip"].iter().any(|member| header.contains_key(*member)) {
+    if ["b64", "zip", "enc"].iter().any(|member| header.contains_key(*member)) {
         return Err(Defect::Unsupported);
     }
     if let Some(content) = text_member(header, "cty")?
-        && media_type(&content).eq_ignore_ascii_case("jwt")
+        && is_token(media_type(&content))
     {
         return Err(Defect::Nested);
     }
     Ok(Algorithm::named(name))
+}
+
+/// Whether a media type is that of a token (RFC 7519 section 10.3, RFC 7515 section 9.2, RFC 8725 section 3.11).
+fn is_token(media_type: &str) -> bool {
+    let media_type = media_type.to_ascii_lowercase();
+    ["jwt", "jws", "jwe", "jose", "jose+json"].contains(&media_type.as_str()) || media_type.ends_with("+jwt")
 }
 
 /// A member that must be text where it is present.

@@ -4,16 +4,16 @@ use std::sync::{Arc, LazyLock};
 
 use bartizan_model::{
     CompileContext, Diagnostic, Diagnostics, Principal, Timestamp,
-    compile::{IssuerSpec, KeySource},
-    services::{DocumentSource, Documents},
+    compile::{IssuerSpec, KeySource, TokenProfile},
+    services::{DocumentSource, Documents, Revocations},
 };
 use parking_lot::RwLock;
 use serde_json::{Map, Value};
 
 use super::{
-    cache::{TokenCache, Verified},
+    cache::{self, TokenCache, Verified},
     claims, json,
-    jwks::{KeySet, Symmetric},
+    jwks::{KeySet, Symmetric, sha256},
     jws::{self, Algorithm, Compact, Defect},
     reason::{Rejection, Why},
 };
@@ -22,10 +22,15 @@ use super::{
 /// grow with them; each entry tells which issuer and keys it holds for.
 static VERIFIED: LazyLock<TokenCache> = LazyLock::new(TokenCache::new);
 
-/// The issuers whose tokens an operation accepts.
+/// The newest refresh token of a session that was shown where none should be, so that an older one is known as reused.
+static REFRESHED: LazyLock<TokenCache<Timestamp>> = LazyLock::new(TokenCache::new);
+
+/// The issuers whose tokens an operation accepts, and those whose tokens nobody accepts any more.
 pub(super) struct JwtVerifier {
     pub issuers: Vec<Issuer>,
+    retired: Vec<Issuer>,
     pub documents: Arc<dyn Documents>,
+    revocations: Arc<dyn Revocations>,
 }
 
 pub(super) struct Issuer {
@@ -53,26 +58,44 @@ impl JwtVerifier {
         if token.len() > jws::MAX_TOKEN {
             return Err(Why::TokenTooLarge.into());
         }
-        let key = TokenCache::key(token);
+        let key = cache::key(token);
         if let Some(seen) = VERIFIED.get(&key)
             && let Some(issuer) = self.issuers.iter().find(|issuer| issuer.is(&seen.issuer))
             && let Some(keys) = issuer.keys.current(&*self.documents)
             && *keys.id() == seen.key_set
         {
+            if issuer.spec.is_retired(now) {
+                let principal = &seen.principal;
+                let client = principal.client.as_deref().unwrap_or_default();
+                self.revocations.note_retired(&issuer.spec.name, client, &principal.subject, true, now);
+                return Err(issuer.reject(Why::IssuerRetired));
+            }
             seen.lifetime.check(now, issuer.spec.leeway).map_err(|why| issuer.reject(why))?;
             return Ok(issuer.proven(Arc::clone(&seen.principal)));
         }
         let compact = Compact::parse(token).map_err(Why::from)?;
         let claims = read_claims(compact.payload())?;
         let name = claims::issuer(&claims)?;
-        let issuer = self.issuers.iter().find(|i| *i.spec.issuer == *name).ok_or(Why::UnknownIssuer)?;
+        let Some(issuer) = self.issuers.iter().find(|i| *i.spec.issuer == *name) else {
+            let retired = self.refuse_retired(&compact, &claims, now);
+            return Err(retired.unwrap_or_else(|| Why::UnknownIssuer.into()));
+        };
+        if issuer.spec.is_retired(now) {
+            return Err(self.refuse_of(issuer, &compact, &claims, now));
+        }
         let documents = may_fetch.then_some(&*self.documents);
+        if !issuer.accepts_type(compact.typ()) {
+            return Err(issuer.reject(if is_refresh(compact.typ()) { Why::RefreshToken } else { Why::TypeNotAccepted }));
+        }
         let keys = issuer.verify_signature(&compact, &*self.documents, documents).await?;
-        let (principal, lifetime) =
-            claims::read(claims, &issuer.spec).map_err(|why| issuer.reject_with_key(why, &compact, &keys))?;
-        lifetime
-            .check(now, issuer.spec.leeway)
-            .map_err(|why| issuer.reject_with_key(why, &compact, &keys))?;
+        let refuse = |why| issuer.reject_with_key(why, &compact, &keys);
+        if let Some(claim) = compact.contradicted(&claims) {
+            return Err(refuse(Why::ClaimMalformed(claim)));
+        }
+        claims::check_purpose(&claims, compact.typ(), issuer.spec.id_tokens)
+            .map_err(|why| refuse(if why == Why::RefreshToken { issuer.refreshed(&claims) } else { why }))?;
+        let (principal, lifetime) = claims::read(claims, &issuer.spec, key).map_err(refuse)?;
+        lifetime.check(now, issuer.spec.leeway).map_err(refuse)?;
         let principal = Arc::new(principal);
         let verified = Verified {
             issuer: Arc::clone(&issuer.spec),
@@ -82,6 +105,42 @@ impl JwtVerifier {
         };
         VERIFIED.put(key, Arc::new(verified), token.len());
         Ok(issuer.proven(principal))
+    }
+
+    /// Refuses a token of a retired issuer where no token is accepted, or none of it.
+    pub(super) fn refuse_if_retired(&self, token: &str, now: Timestamp) -> Option<Rejection> {
+        if self.retired.is_empty() {
+            return None;
+        }
+        let compact = Compact::parse(token).ok()?;
+        let claims = read_claims(compact.payload()).ok()?;
+        self.refuse_retired(&compact, &claims, now)
+    }
+
+    fn refuse_retired(
+        &self,
+        token: &Compact<'_>,
+        claims: &Map<String, Value>,
+        now: Timestamp,
+    ) -> Option<Rejection> {
+        let name = claims::issuer(claims).ok()?;
+        let issuer = self.retired.iter().find(|i| *i.spec.issuer == *name && i.spec.is_retired(now))?;
+        Some(self.refuse_of(issuer, token, claims, now))
+    }
+
+    /// Who still shows tokens of a retired issuer is noted, by name where the signature is the issuer's.
+    fn refuse_of(
+        &self,
+        issuer: &Issuer,
+        token: &Compact<'_>,
+        claims: &Map<String, Value>,
+        now: Timestamp,
+    ) -> Rejection {
+        let keys = issuer.keys.current(&*self.documents);
+        let verified = keys.is_some_and(|keys| token.verify(&keys, &issuer.algorithms).is_ok());
+        let (client, subject) = if verified { claims::user(claims) } else { Default::default() };
+        self.revocations.note_retired(&issuer.spec.name, &client, &subject, verified, now);
+        issuer.reject(Why::IssuerRetired)
     }
 
     /// Compiles the named issuers; `path_of` tells where in the block a name was written.
@@ -108,13 +167,25 @@ impl JwtVerifier {
             }
             match Issuer::compile(spec, context) {
                 Ok(issuer) => issuers.push(issuer),
+                // What is retired is refused with or without its keys.
+                Err(_) if spec.retired.is_some() => issuers.push(Issuer::without_keys(spec)),
                 Err(message) => {
                     problems
                         .push(Diagnostic::error(path, format!("issuer `{name}` cannot be used: {message}")));
                 }
             }
         }
-        problems.or(JwtVerifier { issuers, documents: Arc::clone(&context.services.documents) })
+        let accepted = |spec: &IssuerSpec| issuers.iter().any(|issuer| issuer.spec.issuer == spec.issuer);
+        let retired = context.issuers.values().filter(|spec| spec.retired.is_some() && !accepted(spec));
+        let retired = retired
+            .map(|spec| Issuer::compile(spec, context).unwrap_or_else(|_| Issuer::without_keys(spec)))
+            .collect();
+        problems.or(JwtVerifier {
+            issuers,
+            retired,
+            documents: Arc::clone(&context.services.documents),
+            revocations: Arc::clone(&context.services.revocations),
+        })
     }
 }
 
@@ -138,7 +209,12 @@ impl Issuer {
         self.keys.current(documents)
     }
 
-    fn compile(spec: &Arc<IssuerSpec>, context: &CompileContext<'_>) -> Result<Self, String> {
+    /// A retired issuer whose keys are gone.
+    fn without_keys(spec: &Arc<IssuerSpec>) -> Self {
+        Issuer { spec: Arc::clone(spec), algorithms: Vec::new(), keys: Keys::None }
+    }
+
+    pub(super) fn compile(spec: &Arc<IssuerSpec>, context: &CompileContext<'_>) -> Result<Self, String> {
         let mut algorithms = Vec::new();
         for name in &spec.algorithms {
             algorithms.push(Algorithm::named(name).ok_or_else(|| {
@@ -152,7 +228,7 @@ impl Issuer {
         if algorithms.is_empty() {
             return Err("its `algorithms` are empty; list those that it signs with".to_owned());
         }
-        if spec.audiences.is_empty() {
+        if spec.audiences.is_empty() && spec.events.is_none() {
             return Err("its `audiences` are empty; list the `aud` values that mean this API".to_owned());
         }
         let keys = Keys::compile(&spec.keys, &algorithms, context)?;
@@ -179,10 +255,27 @@ impl Issuer {
         Rejection { key: known.map(Arc::from), ..self.reject(why) }
     }
 
+    /// A refresh token that was shown to an API: worse where a newer one of its session was shown before, as then two
+    /// parties have them (RFC 9700 section 4.14.2).
+    fn refreshed(&self, claims: &Map<String, Value>) -> Why {
+        let Some((family, issued)) = claims::refresh_family(claims) else { return Why::RefreshToken };
+        let key = sha256(&[self.spec.name.as_bytes(), b" ", family.as_bytes()]);
+        match REFRESHED.get(&key) {
+            Some(newest) if issued < *newest => Why::RefreshTokenReused,
+            _ => {
+                REFRESHED.put(key, Arc::new(issued), family.len());
+                Why::RefreshToken
+            }
+        }
+    }
+
     /// Whether the header's `typ` is accepted. Without a list: `JWT`, `at+jwt` (RFC 9068) or none.
     fn accepts_type(&self, typ: Option<&str>) -> bool {
         let same =
             |typ: &str, accepted: &str| jws::media_type(typ).eq_ignore_ascii_case(jws::media_type(accepted));
+        if self.spec.profile == TokenProfile::AccessToken {
+            return typ.is_some_and(|typ| same(typ, "at+jwt"));
+        }
         match typ {
             None => self.spec.types.is_empty(),
             Some(typ) if self.spec.types.is_empty() => same(typ, "JWT") || same(typ, "at+jwt"),
@@ -191,15 +284,12 @@ impl Issuer {
     }
 
     /// `fetch` are the same documents where a key set may be waited for.
-    async fn verify_signature(
+    pub(super) async fn verify_signature(
         &self,
         token: &Compact<'_>,
         documents: &dyn Documents,
         fetch: Option<&dyn Documents>,
     ) -> Result<Arc<KeySet>, Rejection> {
-        if !self.accepts_type(token.typ()) {
-            return Err(self.reject(Why::TypeNotAccepted));
-        }
         let keys = match self.keys.current(documents) {
             Some(keys) => keys,
             None => self.keys.refetch(fetch).await.ok_or_else(|| self.reject(Why::KeysUnavailable))?,
@@ -222,8 +312,16 @@ impl Issuer {
     }
 }
 
+/// Whether `typ` says that this is a refresh token.
+fn is_refresh(typ: Option<&str>) -> bool {
+    let known = ["refresh", "refresh+jwt", "rt+jwt"];
+    typ.is_some_and(|typ| known.iter().any(|known| jws::media_type(typ).eq_ignore_ascii_case(known)))
+}
+
 /// An issuer's keys.
 enum Keys {
+    /// Of a retired issuer, where they are gone.
+    None,
     /// Read when the policy was compiled.
     Fixed(Arc<KeySet>),
     /// Kept fresh in the background.
@@ -290,6 +388,7 @@ impl Keys {
     /// The keys as they are known now; never waits.
     fn current(&self, documents: &dyn Documents) -> Option<Arc<KeySet>> {
         let (source, read) = match self {
+            Keys::None => return None,
             Keys::Fixed(keys) => return Some(Arc::clone(keys)),
             Keys::Remote { source, read } => (source, read),
         };

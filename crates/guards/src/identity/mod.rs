@@ -4,7 +4,9 @@
 //! Each kind of credential has a verifier that answers absent, valid or invalid. `accept` lists what suffices: one
 //! satisfied entry is enough, the first one names the caller, and `{ all: [..] }` demands several together. Every
 //! credential of an accepted kind that is presented must be valid, even where another one would have sufficed.
-//! JSON Web Tokens come as `Authorization: Bearer`; API keys, made by `bartizan keys`, in a header field of their own.
+//! JSON Web Tokens come as `Authorization: Bearer`, and so do opaque tokens, about which their issuer is asked; API keys,
+//! made by `bartizan keys`, come in a header field of their own. Claims of any platform become one kind of principal by the
+//! issuer's `map`. What is on the deny-list (`bartizan revoke`, security events) is refused at its next use.
 //! In monitor mode a failure is a finding and the caller is anonymous.
 //!
 //! # Why
@@ -30,19 +32,26 @@
 //! - 401 for an API key older than `max_age`; with `older: finding` that is a finding. `remind` before that, and before a
 //!   key ends, its use leaves `identity.key_due` once an hour; a key that `clients` or more clients bring within an hour
 //!   leaves `identity.key_shared`. Both stop nothing.
-//! - 503 with `Retry-After` when the issuer's keys could not be fetched yet: what cannot be verified is not let through.
+//! - 401 for tokens that are not made for an API (ID tokens, refresh tokens, security events), of an issuer that is retired,
+//!   or revoked.
+//! - A user name and password, or a JSON Web Token in the URL under another name than `access_token`, are findings; in the
+//!   strict profile they are refused.
+//! - 503 with `Retry-After` when the issuer's keys could not be fetched yet, or its introspection endpoint does not answer:
+//!   what cannot be verified is not let through.
 //!
 //! # Limits
 //! A token is at most 8 KiB. Of a key set 128 keys are kept; at most 16 are tried for a token that names none. RSA keys
 //! have 2048 to 8192 bits, shared secrets are at least as long as their hash. Verified tokens are remembered by their
 //! SHA-256: at most 65,536, with their times checked at every use; new keys or other issuer settings forget them.
-//! A key that the set lacks leads to one fetch in 30 s. Encrypted tokens (JWE) are refused. `mtls`, `introspection`,
-//! `signature` and `dpop` are not available in this version. Tokens are passed on unless `forward_credential: false`;
+//! A key that the set lacks leads to one fetch in 30 s. Encrypted tokens (JWE) are refused. `mtls`, `signature` and `dpop`
+//! are not available in this version. Opaque tokens are asked about at one endpoint; its answers are at most 64 KiB and
+//! believed for at most an hour. Tokens are passed on unless `forward_credential: false`;
 //! API keys are not unless `forward_credential: true`.
 //!
 //! # References
 //! RFC 6750 (bearer tokens), RFC 7515 (JWS), RFC 7517 (JWK), RFC 7518 (algorithms), RFC 7519 (JWT), RFC 8037 (Ed25519),
-//! RFC 8725 (best practices), RFC 9068 (`at+jwt`), OWASP API2:2023.
+//! RFC 7662 and RFC 9701 (introspection), RFC 8725 (best practices), RFC 9068 (`at+jwt`), RFC 9728 (resource metadata), OWASP
+//! API2:2023.
 
 pub mod api_key;
 mod cache;
@@ -51,7 +60,9 @@ mod challenge;
 mod claims;
 mod compile;
 mod config;
+pub mod federation;
 mod flaw;
+mod introspection;
 mod json;
 pub mod jwks;
 pub mod jws;
@@ -72,18 +83,21 @@ mod tests;
 use std::sync::Arc;
 
 use bartizan_model::{
-    CompileContext, Diagnostics, Guard, Outcome, Principal, Timestamp, Transaction, probe::Probes,
+    CompileContext, Denial, Diagnostics, Guard, Mode, Outcome, Phase, Principal, Timestamp, Transaction,
+    probe::Probes,
+    services::Revocations,
 };
 use http::{HeaderName, header::AUTHORIZATION};
 
 pub use challenge::Challenges;
-pub use config::{Accept, Anonymous, ApiKey, Config, Jwt, Older};
+pub use config::{Accept, Anonymous, ApiKey, Config, Introspection, Jwt, Older};
 pub use flaw::Flaw;
 pub use mtls::{Mtls, Revocation};
 pub use reason::{Refusal, Rejection, Why};
 
 use crate::body::HeldBody;
 
+use introspection::OpaqueVerifier;
 use jwt::{JwtVerifier, Proven};
 use key_rules::{KeyRules, ValidKey};
 
@@ -92,6 +106,13 @@ pub struct Identity {
     accept: Vec<Requirement>,
     anonymous: Anonymous,
     jwt: Option<JwtVerifier>,
+    opaque: Option<OpaqueVerifier>,
+    /// Whether bearer tokens are accepted.
+    bearer: bool,
+    /// Whether what is doubtful is refused.
+    strict: bool,
+    resource_metadata: bool,
+    revocations: Arc<dyn Revocations>,
     api_key_headers: Vec<HeaderName>,
     key_rules: KeyRules,
     challenges: Arc<Challenges>,
@@ -101,6 +122,8 @@ pub struct Identity {
 enum Requirement {
     /// A token of one of these issuers, by the policy's names.
     Jwt { issuers: Vec<Arc<str>>, forward: bool },
+    /// A token that its issuer vouched for.
+    Opaque { forward: bool },
     /// A key in this field.
     ApiKey { header: HeaderName, forward: bool },
     /// All of these.
@@ -119,7 +142,15 @@ enum Verification<T> {
 #[derive(Default)]
 struct Valid {
     jwt: Option<Proven>,
+    opaque: Option<Arc<Principal>>,
     api_keys: Vec<(HeaderName, ValidKey)>,
+}
+
+impl Valid {
+    fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
+        let keys = self.api_keys.iter().map(|(_, key)| &key.principal);
+        self.jwt.as_ref().map(|proven| &proven.principal).into_iter().chain(&self.opaque).chain(keys)
+    }
 }
 
 impl Guard for Identity {
@@ -132,7 +163,11 @@ impl Guard for Identity {
     }
 
     async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Refusal> {
-        let verified = self.verify(transaction).await;
+        let doubtful = self.doubtful(transaction);
+        let verified = match doubtful {
+            Ok(()) => self.verify(transaction).await,
+            Err(rejection) => Err(rejection),
+        };
         self.withhold_keys(transaction);
         match verified.and_then(|valid| self.judge_and_count(&valid, transaction)) {
             Ok(None) => Outcome::Continue,
@@ -176,18 +211,8 @@ impl Identity {
         // A probe spends no fetch of a key set that a caller may need.
         let scratch = transaction.scratch.as_ref();
         self.refuse_in_url(transaction)?;
-        if let Some(verifier) = &self.jwt {
-            let presented = match presented::bearer(&transaction.request.headers) {
-                Verification::Valid(token) => {
-                    match verifier.verify(token, transaction.started, scratch.is_none()).await {
-                        Ok(proven) => Verification::Valid(proven),
-                        Err(rejection) => Verification::Invalid(rejection),
-                    }
-                }
-                Verification::Absent => Verification::Absent,
-                Verification::Invalid(rejection) => Verification::Invalid(rejection),
-            };
-            valid.jwt = presented.into_result()?;
+        if let Some(token) = presented::bearer(&transaction.request.headers).into_result_if(self.bearer)? {
+            self.verify_token(token, transaction, &mut valid).await?;
         }
         for header in &self.api_key_headers {
             let presented = match presented::field(&transaction.request.headers, header) {
@@ -217,31 +242,100 @@ impl Identity {
         valid: &Valid,
         transaction: &mut Transaction,
     ) -> Result<Option<Accepted>, Rejection> {
-        let accepted = self.judge(valid)?;
+        let accepted = self.judge(valid, transaction.started)?;
         for (field, key) in &valid.api_keys {
             self.key_rules.used(field, key, transaction)?;
         }
         Ok(accepted)
     }
 
-    /// Whether what is valid suffices; nothing for an anonymous caller that may pass.
-    fn judge(&self, valid: &Valid) -> Result<Option<Accepted>, Rejection> {
+    /// What looks like a JSON Web Token is verified here, and nobody else learns of it; of any other its issuer is asked.
+    async fn verify_token(
+        &self,
+        token: &str,
+        transaction: &Transaction,
+        valid: &mut Valid,
+    ) -> Result<(), Rejection> {
+        let (now, is_probe) = (transaction.started, transaction.scratch.is_some());
+        let own = self.jwt.as_ref().filter(|verifier| !verifier.issuers.is_empty());
+        match (own, &self.opaque) {
+            (Some(verifier), opaque) if opaque.is_none() || presented::looks_like_jwt(token) => {
+                valid.jwt = Some(verifier.verify(token, now, !is_probe).await?);
+            }
+            (_, opaque) => {
+                let retired = self.jwt.as_ref().and_then(|verifier| verifier.refuse_if_retired(token, now));
+                if let Some(rejection) = retired {
+                    return Err(rejection);
+                }
+                if let Some(verifier) = opaque {
+                    valid.opaque = Some(verifier.verify(token, now, !is_probe).await?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what is valid suffices and is not revoked; nothing for an anonymous caller that may pass.
+    fn judge(&self, valid: &Valid, now: Timestamp) -> Result<Option<Accepted>, Rejection> {
+        for principal in valid.principals() {
+            if let Some(what) = self.revocations.find(principal, now) {
+                let issuer = Some(Arc::clone(&principal.issuer));
+                return Err(Rejection { why: Why::Revoked(what), issuer, key: None });
+            }
+        }
         let mut satisfied = self.accept.iter().filter_map(|requirement| requirement.satisfied(valid));
         if let Some(mut accepted) = satisfied.next() {
             accepted.withheld.extend(satisfied.flat_map(|also| also.withheld));
             return Ok(Some(accepted));
         }
-        match (valid.jwt.is_none() && valid.api_keys.is_empty(), self.anonymous) {
+        match (valid.principals().next().is_none(), self.anonymous) {
             (true, Anonymous::Allow) => Ok(None),
             (true, Anonymous::Deny) => Err(Why::Missing.into()),
             (false, _) => Err(Why::Incomplete.into()),
         }
     }
 
+    /// Passwords, and tokens in the URL, are noticed wherever they come; in the strict profile they are refused.
+    fn doubtful(&self, transaction: &mut Transaction) -> Result<(), Rejection> {
+        let query = transaction.request.query.as_deref();
+        let in_query = query.is_some_and(|query| {
+            !self.bearer && presented::has_token_in_query(query) || presented::has_jwt_in_query(query)
+        });
+        let basic = presented::is_basic(&transaction.request.headers);
+        for (found, why) in [(in_query, Why::TokenInQuery), (basic, Why::BasicCredentials)] {
+            if found && self.strict {
+                return Err(why.into());
+            }
+            if found {
+                let refusal = Refusal { rejection: why.into(), challenges: Arc::clone(&self.challenges) };
+                let denial = Denial::of(Self::ID, &refusal);
+                transaction.find(denial.finding(Phase::RequestHeaders, Mode::Monitor));
+            }
+        }
+        Ok(())
+    }
+
+    /// The issuers that tokens for this operation are had from, by their `iss` (RFC 9728 section 2): `None` where that is not
+    /// told.
+    #[must_use]
+    pub fn authorization_servers(&self) -> Option<Vec<&str>> {
+        if !self.resource_metadata {
+            return None;
+        }
+        let own = self.jwt.iter().flat_map(|verifier| &verifier.issuers);
+        let own = own.filter(|issuer| issuer.spec.retired.is_none()).map(|issuer| &*issuer.spec.issuer);
+        let mut all: Vec<&str> = own.chain(self.opaque.iter().filter_map(OpaqueVerifier::issuer_url)).collect();
+        all.sort_unstable();
+        all.dedup();
+        // An issuer is known by a URL (RFC 8414 section 2); another name leads nowhere.
+        all.retain(|issuer| issuer.starts_with("https://") || issuer.starts_with("http://"));
+        Some(all)
+    }
+
     fn refuse_in_url(&self, transaction: &Transaction) -> Result<(), Rejection> {
         let request = &transaction.request;
         let query = request.query.as_deref().unwrap_or_default();
-        if self.jwt.is_some() && presented::has_token_in_query(query) {
+        if self.bearer && presented::has_token_in_query(query) {
             return Err(Why::TokenInQuery.into());
         }
         // A key of ours is out of place there whatever this operation accepts.
@@ -278,6 +372,11 @@ impl Requirement {
                 let withheld = if *forward { Vec::new() } else { vec![AUTHORIZATION] };
                 Some(Accepted { principal: Arc::clone(&proven.principal), withheld })
             }
+            Requirement::Opaque { forward } => {
+                let principal = Arc::clone(valid.opaque.as_ref()?);
+                let withheld = if *forward { Vec::new() } else { vec![AUTHORIZATION] };
+                Some(Accepted { principal, withheld })
+            }
             Requirement::ApiKey { header, .. } => {
                 let (_, key) = valid.api_keys.iter().find(|(name, _)| name == header)?;
                 Some(Accepted { principal: Arc::clone(&key.principal), withheld: Vec::new() })
@@ -295,7 +394,7 @@ impl Requirement {
 
     fn forwards(&self, field: &HeaderName) -> bool {
         match self {
-            Requirement::Jwt { .. } => false,
+            Requirement::Jwt { .. } | Requirement::Opaque { .. } => false,
             Requirement::ApiKey { header, forward } => header == field && *forward,
             Requirement::All(requirements) => {
                 requirements.iter().any(|requirement| requirement.forwards(field))
@@ -305,6 +404,14 @@ impl Requirement {
 }
 
 impl<T> Verification<T> {
+    /// Where nothing of the kind is accepted, what is malformed is none of our business.
+    fn into_result_if(self, accepted: bool) -> Result<Option<T>, Rejection> {
+        match self {
+            Verification::Invalid(_) if !accepted => Ok(None),
+            verification => verification.into_result(),
+        }
+    }
+
     fn into_result(self) -> Result<Option<T>, Rejection> {
         match self {
             Verification::Absent => Ok(None),

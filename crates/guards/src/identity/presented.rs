@@ -1,5 +1,6 @@
 //! Where credentials are found in a request, and where they must not be.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 use percent_encoding::percent_decode_str;
 
@@ -26,6 +27,24 @@ pub(super) fn bearer(headers: &HeaderMap) -> Verification<&str> {
     }
 }
 
+/// Whether a user name and a password are presented (RFC 7617).
+pub(super) fn is_basic(headers: &HeaderMap) -> bool {
+    let basic = |field: &http::HeaderValue| {
+        let mut words = field.as_bytes().trim_ascii().split(|b| b.is_ascii_whitespace());
+        words.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"))
+    };
+    headers.get_all(AUTHORIZATION).iter().any(basic)
+}
+
+/// Whether a text has the look of a JSON Web Token: several parts, of which the first is a header. What has it is never shown
+/// to an introspection endpoint where tokens are verified here.
+pub(super) fn looks_like_jwt(text: &str) -> bool {
+    let mut parts = text.split('.');
+    let header = parts.next().unwrap_or_default();
+    parts.count() >= 2
+        && URL_SAFE_NO_PAD.decode(header).is_ok_and(|bytes| bytes.trim_ascii_start().first() == Some(&b'{'))
+}
+
 fn is_token68(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)
 }
@@ -46,6 +65,13 @@ pub(super) fn field<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Verificati
 /// Whether the query has `access_token` (RFC 6750 section 2.3, which RFC 9700 section 4.3.2 forbids).
 pub(super) fn has_token_in_query(query: &str) -> bool {
     pairs(query).any(|(name, _)| percent_decode_str(name).eq(b"access_token".iter().copied()))
+}
+
+/// Whether a value of the query has the look of a JSON Web Token, whatever it is called.
+pub(super) fn has_jwt_in_query(query: &str) -> bool {
+    // Headers begin with a brace, and so with these letters; what is encoded further is not worth a look.
+    let token = |text: &str| text.starts_with("ey") && looks_like_jwt(text);
+    query.contains("ey") && pairs(query).any(|(_, value)| token(value))
 }
 
 /// Names and values, still encoded; `;` separates too, as some upstreams hold.

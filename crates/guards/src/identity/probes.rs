@@ -3,6 +3,7 @@
 
 use bartizan_model::{
     Timestamp,
+    compile::TokenProfile,
     probe::{Doubt, Edit, Probe, Probes, Weight},
     services::Random,
 };
@@ -23,7 +24,7 @@ pub(super) fn offer(guard: &Identity, now: Timestamp) -> Probes {
     }
     let key_suffices = guard.accept.iter().find_map(|requirement| match requirement {
         Requirement::ApiKey { header, .. } => Some(header.clone()),
-        Requirement::Jwt { .. } | Requirement::All(_) => None,
+        Requirement::Jwt { .. } | Requirement::Opaque { .. } | Requirement::All(_) => None,
     });
     match (key_suffices, guard.anonymous) {
         (Some(header), _) => probes.pass.push(Edit::ApiKey(header)),
@@ -121,7 +122,10 @@ fn tokens(guard: &Identity, issuer: &Issuer, now: Timestamp) -> Vec<Probe> {
 }
 
 fn header(issuer: &Issuer, algorithm: &str, kid: Option<String>) -> Value {
-    let typ = issuer.spec.types.first().map_or("JWT", |typ| &**typ);
+    let typ = match issuer.spec.profile {
+        TokenProfile::AccessToken => "at+jwt",
+        TokenProfile::Any => issuer.spec.types.first().map_or("JWT", |typ| &**typ),
+    };
     match kid {
         Some(kid) => json!({ "alg": algorithm, "typ": typ, "kid": kid }),
         None => json!({ "alg": algorithm, "typ": typ }),
@@ -135,6 +139,7 @@ fn claims(issuer: &Issuer, now: u64) -> Value {
         "iss": issuer.spec.issuer,
         "aud": issuer.spec.audiences.first(),
         "sub": "probe",
+        "client_id": "probe",
         "jti": "probe",
         "iat": now,
         "exp": now.saturating_add(lifetime),

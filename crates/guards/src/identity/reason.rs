@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use bartizan_model::{Reason, ReasonInfo, Severity, Verdict};
+use bartizan_model::{Reason, ReasonInfo, Severity, Verdict, revocation::Revoked};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{challenge::Challenges, jws::Defect};
@@ -64,6 +64,24 @@ pub enum Why {
     LifetimeTooLong,
     /// None of the accepted audiences.
     Audience,
+    /// The issuer's `map` names claims that the token does not have.
+    ClaimUnmapped,
+    /// The issuer is retired.
+    IssuerRetired,
+    /// A token for the client that signed somebody in, not for an API.
+    IdToken,
+    /// A token for the issuer, to get access tokens with.
+    RefreshToken,
+    /// A refresh token that was exchanged for a newer one, which was shown before.
+    RefreshTokenReused,
+    /// Revoked: the token itself, or what it rests on.
+    Revoked(Revoked),
+    /// The issuer says that the token is not active.
+    TokenInactive,
+    /// The issuer's answer about a token could not be had.
+    IntrospectionUnavailable,
+    /// A user name and a password.
+    BasicCredentials,
     /// The issuer's keys could not be had yet.
     KeysUnavailable,
     /// Not an API key of Bartizan.
@@ -127,6 +145,25 @@ impl Why {
             Why::IssuedInFuture => ("identity.issued_in_future", 401, Severity::Medium, TOKEN),
             Why::LifetimeTooLong => ("identity.lifetime_too_long", 401, Severity::Medium, TOKEN),
             Why::Audience => ("identity.audience", 401, Severity::Medium, TOKEN),
+            Why::ClaimUnmapped => ("identity.claim_unmapped", 401, Severity::Medium, TOKEN),
+            Why::IssuerRetired => ("identity.issuer_retired", 401, Severity::Medium, TOKEN),
+            Why::IdToken => ("identity.id_token", 401, Severity::Medium, TOKEN),
+            Why::RefreshToken => ("identity.refresh_token", 401, Severity::High, TOKEN),
+            Why::RefreshTokenReused => ("identity.refresh_token_reused", 401, Severity::Critical, TOKEN),
+            Why::Revoked(_) => ("identity.revoked", 401, Severity::High, "The credential is not valid"),
+            Why::TokenInactive => ("identity.token_inactive", 401, Severity::Medium, TOKEN),
+            Why::IntrospectionUnavailable => (
+                "identity.introspection_unavailable",
+                503,
+                Severity::High,
+                "The credential cannot be verified at the moment",
+            ),
+            Why::BasicCredentials => (
+                "identity.basic_credentials",
+                401,
+                Severity::Medium,
+                "A user name and password are not accepted",
+            ),
             Why::KeysUnavailable => (
                 "identity.keys_unavailable",
                 503,
@@ -172,7 +209,7 @@ impl Why {
             Why::AlgorithmNotAccepted => "the token's `alg` is not in the issuer's list",
             Why::CriticalHeader => "the token's header demands an extension by `crit`",
             Why::EmbeddedKey => "the token's header brings or names its own key",
-            Why::HeaderUnsupported => "the token's header has `b64` or `zip`",
+            Why::HeaderUnsupported => "the token's header has `b64`, `zip` or `enc`",
             Why::NestedToken => "the token's content is a token again",
             Why::TypeNotAccepted => "the token's `typ` is not accepted",
             Why::UnknownIssuer => "the token's `iss` is not that of an accepted issuer",
@@ -188,6 +225,17 @@ impl Why {
             Why::IssuedInFuture => "the token's `iat` is in the future",
             Why::LifetimeTooLong => "the token is valid for longer than the issuer's `max_lifetime`",
             Why::Audience => "the token's `aud` names none of the issuer's audiences",
+            Why::ClaimUnmapped => "the token lacks claims that the issuer's `map` makes the subject of, or they are no names",
+            Why::IssuerRetired => "the token is of an issuer that is retired",
+            Why::IdToken => "the token is an ID token, made for the client that signed somebody in",
+            Why::RefreshToken => "the token is a refresh token, made for its issuer alone",
+            Why::RefreshTokenReused => "the token is a refresh token older than one of its session that was shown before",
+            Why::Revoked(what) => {
+                return Cow::Owned(format!("the credential is on the deny-list, by its {}", what.as_str()));
+            }
+            Why::TokenInactive => "the issuer says that the token is not active",
+            Why::IntrospectionUnavailable => "the issuer's introspection endpoint gave no answer that can be used",
+            Why::BasicCredentials => "a user name and password were sent (`Authorization: Basic`)",
             Why::KeysUnavailable => "the issuer's keys have not been fetched yet",
             Why::KeyMalformed => "the field does not hold an API key of Bartizan",
             Why::KeyUnknown => "no such API key was issued",
@@ -232,6 +280,14 @@ impl Why {
                 "add the audience to the issuer's `audiences` if the token is meant for this API"
             }
             Why::LifetimeTooLong => "raise the issuer's `max_lifetime`, or have shorter tokens issued",
+            Why::IssuerRetired => "have the client get its tokens from the issuer's successor",
+            Why::IdToken => "have the client send its access token, or set the issuer's `id_tokens: true`",
+            Why::RefreshToken | Why::RefreshTokenReused => {
+                "have the client send its access token, and revoke the session: this token was seen by others"
+            }
+            Why::Revoked(_) => "lift the revocation by `bartizan revoke lift` if it was a mistake",
+            Why::IntrospectionUnavailable => "see that the introspection endpoint can be reached from here",
+            Why::BasicCredentials => "have the client get a token; passwords are sent to the issuer alone",
             Why::KeysUnavailable => "see that the issuer's key set can be fetched from here",
             Why::NotYetValid | Why::IssuedInFuture => {
                 "see that the clocks agree, or raise the issuer's `leeway`"
@@ -315,6 +371,15 @@ impl Reason for Refusal {
         Why::IssuedInFuture.info(),
         Why::LifetimeTooLong.info(),
         Why::Audience.info(),
+        Why::ClaimUnmapped.info(),
+        Why::IssuerRetired.info(),
+        Why::IdToken.info(),
+        Why::RefreshToken.info(),
+        Why::RefreshTokenReused.info(),
+        Why::Revoked(Revoked::Token).info(),
+        Why::TokenInactive.info(),
+        Why::IntrospectionUnavailable.info(),
+        Why::BasicCredentials.info(),
         Why::KeysUnavailable.info(),
         Why::KeyMalformed.info(),
         Why::KeyUnknown.info(),

@@ -111,14 +111,9 @@ impl World {
 
 fn issuer(keys: KeySource, algorithms: &[&str]) -> IssuerSpec {
     IssuerSpec {
-        name: "corp".into(),
-        issuer: "https://id.example.com".into(),
         audiences: vec!["shop".into()],
         algorithms: algorithms.iter().map(|a| Arc::from(*a)).collect(),
-        keys,
-        max_lifetime: None,
-        types: Vec::new(),
-        leeway: Duration::from_secs(30),
+        ..IssuerSpec::new("corp".into(), "https://id.example.com".into(), keys)
     }
 }
 
@@ -290,9 +285,9 @@ fn the_memory_of_tokens_is_bounded() {
     ));
     let lifetime = Lifetime { expires: Timestamp(u64::MAX), not_before: None, issued: None };
     let verified = Arc::new(Verified { issuer: spec, key_set: [0; 32], lifetime, principal });
-    let often = TokenCache::key("often");
+    let often = super::cache::key("often");
     for number in 0..200_000 {
-        cache.put(TokenCache::key(&number.to_string()), Arc::clone(&verified), 300);
+        cache.put(super::cache::key(&number.to_string()), Arc::clone(&verified), 300);
         if number == 0 {
             cache.put(often, Arc::clone(&verified), 300);
         }
@@ -301,10 +296,10 @@ fn the_memory_of_tokens_is_bounded() {
         }
     }
     assert!(cache.len() <= MAX_TOKENS, "{} tokens", cache.len());
-    assert!(cache.get(&TokenCache::key("199999")).is_some());
-    assert!(cache.get(&TokenCache::key("1")).is_none());
+    assert!(cache.get(&super::cache::key("199999")).is_some());
+    assert!(cache.get(&super::cache::key("1")).is_none());
     for number in 0..200_000 {
-        cache.put(TokenCache::key(&format!("long {number}")), Arc::clone(&verified), 8_192);
+        cache.put(super::cache::key(&format!("long {number}")), Arc::clone(&verified), 8_192);
     }
     assert!(cache.len() <= super::cache::MAX_BYTES / 8_192, "{} long tokens", cache.len());
 }

@@ -2,11 +2,15 @@
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
-use bartizan_guards::{Clearance, Guards, HeldBody, Sections, rate_limit::table::LimitTable};
+use bartizan_guards::{
+    Clearance, Guards, HeldBody, Sections,
+    identity::federation::{self, Mapping},
+    rate_limit::table::LimitTable,
+};
 use bartizan_model::{
     Clock, CompileContext, Diagnostics, Finding, Guard, Mode, Mounted, Period, Phase, Profile, ResponseHead,
     Services, Stop, Timestamp, Transaction, Verdict,
-    compile::{IssuerSpec, KeySource},
+    compile::{IssuerSpec, KeySource, TokenProfile},
     services::{ApiKeyRecord, KeyLimit},
 };
 use bytes::Bytes;
@@ -322,15 +326,30 @@ fn issuers(list: &Value) -> Result<BTreeMap<Arc<str>, Arc<IssuerSpec>>, String> 
             (None, None) => KeySource::Discovery(text("issuer")?.into()),
         };
         let name: Arc<str> = text("name")?.into();
+        let moment = |value: &Value| value.as_str().map(str::parse::<Timestamp>).transpose();
+        let retired = match (entry["retired"].as_bool(), moment(&entry["retired_at"])?) {
+            (Some(true), None) => Some(Timestamp(0)),
+            (_, at) => at,
+        };
+        let part = |field: &str| entry[field].clone();
+        let preset = serde_json::from_value(part("preset")).map_err(|e| e.to_string())?;
+        let map: Option<Mapping> = serde_json::from_value(part("map")).map_err(|e| e.to_string())?;
+        let map = federation::compile(preset, map.as_ref()).map_err(|(at, problem)| format!("map.{at}: {problem}"))?;
+        let profile = match entry["profile"].as_str() {
+            Some("at+jwt") => TokenProfile::AccessToken,
+            _ => TokenProfile::Any,
+        };
         let spec = IssuerSpec {
-            name: Arc::clone(&name),
-            issuer: text("issuer")?.into(),
             audiences: texts(&entry["audiences"]),
             algorithms: texts(&entry["algorithms"]),
-            keys,
             max_lifetime: period(&entry["max_lifetime"])?,
             types: texts(&entry["types"]),
             leeway: period(&entry["leeway"])?.unwrap_or(Duration::from_secs(30)),
+            profile,
+            id_tokens: entry["id_tokens"].as_bool().unwrap_or_default(),
+            retired,
+            map: map.map(Arc::new),
+            ..IssuerSpec::new(Arc::clone(&name), text("issuer")?.into(), keys)
         };
         issuers.insert(name, Arc::new(spec));
     }

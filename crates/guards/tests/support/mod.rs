@@ -18,7 +18,9 @@ use bartizan_model::{
     Client, Clock, CompileContext, Diagnostics, EventId, FileReference, Files, Guard, Outcome, Profile,
     Redacted, Scheme, SecretReference, Services, Timestamp, TokenKey, Transaction,
     compile::IssuerSpec,
+    introspection::NobodyAsked,
     redacted::KeyedHash,
+    revocation::NothingRevoked,
     services::{
         ApiKeyRecord, ApiKeys, BoxFuture, ClientKeyRecord, ClientKeys, Document, DocumentSource, Documents,
         Kept, LimitDecision, LimitStore, NoFactors, Quota, Random, Replay, Use,
@@ -166,6 +168,8 @@ pub fn services(clock: Arc<StillClock>, limits: Arc<dyn LimitStore>, keys: Fixed
         kept: Kept::default(),
         client_keys: Arc::new(FixedClients::default()),
         replay: Arc::new(UsedOnce::default()),
+        revocations: Arc::new(NothingRevoked),
+        introspection: Arc::new(NobodyAsked),
         random: Arc::new(Sequence::new()),
         tokens: TokenKey::new(Arc::new(Fold)),
     }

@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bartizan_guards::identity::federation;
 use bartizan_model::{
-    FileReference,
-    compile::{IssuerSpec, KeySource},
+    FileReference, Timestamp,
+    compile::{EventSource, IssuerSpec, KeySource},
 };
 
 use super::Compiler;
-use crate::document::Issuer;
+use crate::document::{Events, Issuer};
 
 impl Compiler<'_> {
     pub(super) fn issuers(&mut self, settings: &[Issuer]) -> BTreeMap<Arc<str>, Arc<IssuerSpec>> {
@@ -49,27 +50,77 @@ impl Compiler<'_> {
                 };
                 self.error(&format!("{path}.algorithms[{at}]"), message, help);
             }
-            if issuer.audiences.is_empty() {
+            if issuer.audiences.is_empty() && issuer.events.is_none() {
                 self.warn(
                     &format!("{path}.audiences"),
                     "tokens for any audience are accepted: one made for another API works here too",
                     "list the `aud` value that names this API",
                 );
             }
+            let retired = self.retired(issuer, &path);
+            let map = federation::compile(issuer.preset, issuer.map.as_ref()).unwrap_or_else(|(at, problem)| {
+                self.error(&format!("{path}.map.{at}"), problem, "");
+                None
+            });
+            let events = issuer.events.as_ref().map(|events| self.events(events, &name, settings, &path));
             let Some(keys) = keys else { continue };
             let spec = IssuerSpec {
-                name: Arc::clone(&name),
-                issuer: Arc::from(issuer.issuer.as_str()),
                 audiences: issuer.audiences.iter().map(|text| Arc::from(text.as_str())).collect(),
                 algorithms: issuer.algorithms.iter().map(|algorithm| Arc::from(algorithm.as_str())).collect(),
-                keys,
                 max_lifetime: issuer.max_lifetime.map(|period| period.0),
                 types: issuer.types.iter().map(|text| Arc::from(text.as_str())).collect(),
                 leeway: issuer.leeway.map_or(Duration::from_secs(30), |period| period.0),
+                profile: issuer.profile,
+                id_tokens: issuer.id_tokens,
+                retired,
+                map: map.map(Arc::new),
+                events: events.map(Arc::new),
+                ..IssuerSpec::new(Arc::clone(&name), Arc::from(issuer.issuer.as_str()), keys)
             };
             issuers.insert(name, Arc::new(spec));
         }
         issuers
+    }
+
+    /// Since when its tokens are refused everywhere.
+    fn retired(&mut self, issuer: &Issuer, path: &str) -> Option<Timestamp> {
+        let at = issuer.retired_at.as_ref().and_then(|text| {
+            text.parse().map_err(|problem: String| self.error_text(&format!("{path}.retired_at"), &problem)).ok()
+        });
+        if issuer.retired && at.is_some() {
+            self.error(
+                &format!("{path}.retired_at"),
+                "an issuer is either retired now or from a moment on",
+                "remove `retired` or `retired_at`",
+            );
+        }
+        if issuer.retired { Some(Timestamp(0)) } else { at }
+    }
+
+    /// Whose subjects an issuer may send events about.
+    fn events(&mut self, events: &Events, name: &Arc<str>, settings: &[Issuer], path: &str) -> EventSource {
+        if events.audiences.is_empty() {
+            self.error(
+                &format!("{path}.events.audiences"),
+                "an event for any receiver would be taken for one of ours",
+                "list the `aud` that the transmitter gives to this gateway",
+            );
+        }
+        for (index, other) in events.speaks_for.iter().enumerate() {
+            if !settings.iter().any(|issuer| issuer.name == *other) {
+                self.error(
+                    &format!("{path}.events.speaks_for[{index}]"),
+                    format!("there is no issuer `{other}`"),
+                    "write the name of one of the document's `issuers`",
+                );
+            }
+        }
+        let texts = |list: &[String]| list.iter().map(|text| Arc::from(text.as_str())).collect::<Vec<_>>();
+        let speaks_for = match events.speaks_for.as_slice() {
+            [] => vec![Arc::clone(name)],
+            others => texts(others),
+        };
+        EventSource { audiences: texts(&events.audiences), speaks_for }
     }
 
     fn keys(&mut self, issuer: &Issuer, path: &str) -> Option<KeySource> {

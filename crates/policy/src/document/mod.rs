@@ -5,8 +5,13 @@ mod upstream;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use bartizan_guards::identity::Revocation;
-use bartizan_model::{ByteSize, FileReference, Mode, Period, Profile, SecretReference};
+use bartizan_guards::identity::{
+    Revocation,
+    federation::{Mapping, Preset},
+};
+use bartizan_model::{
+    ByteSize, FileReference, Mode, Period, Profile, SecretReference, compile::TokenProfile,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -245,6 +250,39 @@ pub(crate) struct Issuer {
     /// Clock skew allowed on `exp`, `nbf` and `iat`. Default: `30s`.
     #[serde(default)]
     pub leeway: Option<Period>,
+    /// What its tokens must look like: `any` (default), or `at+jwt`: RFC 9068 to the letter.
+    #[serde(default)]
+    pub profile: TokenProfile,
+    /// Whether ID tokens are accepted, although they are made for clients and not for APIs. Default: `false`.
+    #[serde(default)]
+    pub id_tokens: bool,
+    /// Its tokens are refused everywhere; `bartizan issuers report` tells who still shows some.
+    #[serde(default)]
+    pub retired: bool,
+    /// As `retired`, from this moment on: `2026-01-31` or `2026-01-31T12:00:00Z`.
+    #[serde(default)]
+    pub retired_at: Option<String>,
+    /// Whose workload tokens it signs: `kubernetes`, `google`, `azure` or `aws`; the claims of each become the same
+    /// principal, with the attributes `platform`, `account` and `workload`.
+    #[serde(default)]
+    pub preset: Option<Preset>,
+    /// How its claims become a principal, laid over the preset.
+    #[serde(default)]
+    pub map: Option<Mapping>,
+    /// It sends security events (SSF, CAEP, RISC) to the gateway, by which tokens and sessions are revoked.
+    #[serde(default)]
+    pub events: Option<Events>,
+}
+
+/// Security events (RFC 8417) that an issuer pushes (RFC 8935) to `/ssf/events` of the admin address.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Events {
+    /// The `aud` values that name this gateway; an event needs one of them.
+    pub audiences: Vec<String>,
+    /// Names of the issuers of whose subjects it may speak. Default: itself.
+    #[serde(default)]
+    pub speaks_for: Vec<String>,
 }
 
 /// A signature algorithm of JSON Web Tokens (RFC 7518 section 3.1, RFC 8037). `none` is not among them.
