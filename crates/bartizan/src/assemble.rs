@@ -32,7 +32,7 @@ pub fn services(
         kept: Kept::default(),
         client_keys,
         replay: Arc::new(ReplayTable::default()),
-        revocations: Arc::new(bartizan_model::revocation::NothingRevoked),
+        revocations: Arc::<bartizan_store::DenyList>::clone(state.store.deny_list()),
         introspection: Arc::new(bartizan_model::introspection::NobodyAsked),
         random: Arc::new(SystemRandom),
         tokens: state.tokens.clone(),

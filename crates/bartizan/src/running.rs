@@ -217,9 +217,12 @@ impl Started {
 /// A ban or a revoked key ends the live streams that it concerns.
 fn end_streams_on_change(gateway: &Arc<Gateway>, state: &State) {
     let store = &state.store;
-    for changes in
-        [store.ban_list().changes(), store.key_index().changes(), store.client_index().changes()]
-    {
+    for changes in [
+        store.ban_list().changes(),
+        store.key_index().changes(),
+        store.client_index().changes(),
+        store.deny_list().changes(),
+    ] {
         let gateway = Arc::downgrade(gateway);
         changes.on_change(move || {
             if let Some(gateway) = gateway.upgrade() {

@@ -55,6 +55,11 @@ impl Kick {
             return Some("stream.banned");
         }
         if let Some(principal) = &transaction.principal
+            && gateway.services.revocations.find(principal, now).is_some()
+        {
+            return Some("stream.revoked");
+        }
+        if let Some(principal) = &transaction.principal
             && principal.kind == CredentialKind::ApiKey
             && let Some(id) = &principal.credential_id
             && gateway.services.api_keys.is_revoked(id)

@@ -14,7 +14,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use case::{Case, Expectation, Part, Request};
-use gate::{Ended, Gate};
+use gate::{Ended, Gate, World};
 use http::HeaderMap;
 
 #[test]
@@ -54,13 +54,15 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
 /// Runs one file; answers how many exchanges it had.
 fn run(name: &str, directory: &Path, case: Case, wrong: &mut Vec<String>) -> usize {
     let mut gate: Option<Gate> = None;
-    let mut keys = serde_json::Value::Null;
+    let mut world = World::default();
     let mut ended: Vec<Ended> = Vec::new();
     let mut exchanges = 0;
     for (line, part) in case.parts {
         match part {
-            Part::Keys(value) => keys = value,
-            Part::Policy(document) => match Gate::new(&document, &keys, directory) {
+            Part::Keys(value) => world.keys = value,
+            Part::Revoked(value) => world.revoked = value,
+            Part::Introspection(value) => world.answers = value,
+            Part::Policy(document) => match Gate::new(&document, &world, directory) {
                 Ok(new) => gate = Some(new),
                 Err(error) => {
                     wrong.push(format!("{name}:{line}: the policy does not compile: {error}"));

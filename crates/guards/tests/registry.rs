@@ -13,7 +13,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use bartizan_guards::{REGISTRY, docs, rate_limit::table::LimitTable};

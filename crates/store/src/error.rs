@@ -37,6 +37,8 @@ pub enum StoreError {
     TooManyClientKeys,
     /// The ban list is full.
     TooManyBans,
+    /// The deny-list is full.
+    TooManyRevocations,
     /// The store's thread has ended.
     Closed,
 }
@@ -99,6 +101,11 @@ impl fmt::Display for StoreError {
                 f,
                 "the ban list is full ({} entries); ban a network instead, or remove some",
                 crate::MAX_BANS
+            ),
+            StoreError::TooManyRevocations => write!(
+                f,
+                "the deny-list is full ({} entries); revoke what an issuer issued before some time instead, or lift some",
+                crate::MAX_REVOCATIONS
             ),
             StoreError::Closed => f.write_str("the store is closed"),
         }

@@ -111,6 +111,39 @@ const STEPS: &[&str] = &["
     CREATE TRIGGER clients_deleted AFTER DELETE ON client_keys BEGIN
         UPDATE revisions SET revision = revision + 1 WHERE subject = 'clients';
     END;
+", "
+    -- What was revoked before its end. Rows are only added and removed: a changed one is a new one.
+    CREATE TABLE revocations (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL,
+        issuer TEXT NOT NULL,
+        value TEXT NOT NULL,
+        issued_before INTEGER,
+        until INTEGER,
+        reason TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        made_by TEXT NOT NULL,
+        UNIQUE (kind, issuer, value)
+    );
+    INSERT INTO revisions VALUES ('revocations_removed', 0);
+    CREATE TRIGGER revocations_deleted AFTER DELETE ON revocations BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE subject = 'revocations_removed';
+    END;
+
+    -- Who showed tokens of retired issuers.
+    CREATE TABLE retired_uses (
+        issuer TEXT NOT NULL,
+        client TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        verified INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (issuer, client, subject, verified)
+    );
+
+    -- Security events that were taken in.
+    CREATE TABLE security_events (issuer TEXT NOT NULL, id TEXT NOT NULL, time INTEGER NOT NULL, UNIQUE (issuer, id));
 "];
 
 /// The file was written by a later version.

@@ -19,10 +19,9 @@ use ipnet::IpNet;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::{
-    Ban, BanList, ClientIndex, FactorIndex, KeyIndex, MAX_BANS, StoreError, StoredFactor, StoredKey,
+    Ban, BanList, ClientIndex, DenyList, FactorIndex, KeyIndex, MAX_BANS, StoreError, StoredFactor, StoredKey,
     bans::normal,
-    clients,
-    schema,
+    clients, revocations, schema,
     sql::{self, Change, EventFilter, Revisions},
     system::SystemClock,
 };
@@ -50,6 +49,7 @@ pub struct Store {
     bans: Arc<BanList>,
     factors: Arc<FactorIndex>,
     pub(crate) clients: Arc<ClientIndex>,
+    pub(crate) denied: Arc<DenyList>,
 }
 
 type Job = Box<dyn FnOnce(&mut Worker) + Send>;
@@ -92,6 +92,7 @@ impl Store {
         let bans = Arc::new(BanList::default());
         let factors = Arc::new(FactorIndex::default());
         let clients = Arc::new(ClientIndex::default());
+        let denied = Arc::new(DenyList::default());
         let mut worker = Worker {
             connection,
             keys: Arc::clone(&keys),
@@ -99,6 +100,7 @@ impl Store {
             factors: Arc::clone(&factors),
             clients: Arc::clone(&clients),
             clients_revision: None,
+            denied: Arc::clone(&denied),
             revisions: None,
             data_version: 0,
             events: None,
@@ -118,6 +120,7 @@ impl Store {
             bans,
             factors,
             clients,
+            denied,
         })
     }
 
@@ -370,6 +373,7 @@ pub(crate) struct Worker {
     keys: Arc<KeyIndex>,
     bans: Arc<BanList>,
     factors: Arc<FactorIndex>,
+    denied: Arc<DenyList>,
     /// As last loaded.
     revisions: Option<Revisions>,
     clients: Arc<ClientIndex>,
@@ -435,6 +439,7 @@ impl Worker {
         if known.is_none_or(|known| known.factors != found.factors) {
             self.factors.replace(sql::factors(&self.connection)?);
         }
+        self.denied.refresh(&self.connection)?;
         self.revisions = Some(found);
         let revision = clients::revision(&self.connection)?;
         if self.clients_revision.replace(revision) != Some(revision) {
@@ -445,6 +450,9 @@ impl Worker {
 
     fn sweep(&mut self) -> rusqlite::Result<()> {
         self.write_uses()?;
+        if !self.denied.is_empty() && revocations::remove_ended(&self.connection, now())? {
+            self.reload()?;
+        }
         if !self.bans.is_empty() && sql::delete_ended_bans(&self.connection, now())? > 0 {
             self.reload()?;
         }
@@ -452,6 +460,7 @@ impl Worker {
     }
 
     fn write_uses(&mut self) -> rusqlite::Result<()> {
+        self.denied.write_uses(&mut self.connection)?;
         let uses = self.keys.unwritten();
         let clients = self.clients.unwritten();
         if uses.is_empty() && clients.is_empty() {

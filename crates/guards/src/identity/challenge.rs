@@ -58,6 +58,7 @@ impl Challenges {
 fn bearer_error(why: Why) -> &'static str {
     match why {
         Why::Missing
+        | Why::BasicCredentials
         | Why::Incomplete
         | Why::KeyMalformed
         | Why::KeyUnknown

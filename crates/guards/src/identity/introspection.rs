@@ -188,7 +188,7 @@ impl OpaqueVerifier {
                 return Err(("signed", problem));
             }
             (true, Some(spec)) => {
-                let issuer = Issuer::compile(spec, context).map_err(|problem| ("signed", problem))?;
+                let issuer = Issuer::compile(spec, context.services, context.files).map_err(|problem| ("signed", problem))?;
                 Some((issuer, config.client_id.as_deref().map(Arc::from)))
             }
         };

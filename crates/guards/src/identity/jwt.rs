@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use bartizan_model::{
-    CompileContext, Diagnostic, Diagnostics, Principal, Timestamp,
+    CompileContext, Diagnostic, Diagnostics, Files, Principal, Services, Timestamp,
     compile::{IssuerSpec, KeySource, TokenProfile},
     services::{DocumentSource, Documents, Revocations},
 };
@@ -165,7 +165,7 @@ impl JwtVerifier {
                 );
                 continue;
             }
-            match Issuer::compile(spec, context) {
+            match Issuer::compile(spec, context.services, context.files) {
                 Ok(issuer) => issuers.push(issuer),
                 // What is retired is refused with or without its keys.
                 Err(_) if spec.retired.is_some() => issuers.push(Issuer::without_keys(spec)),
@@ -178,7 +178,7 @@ impl JwtVerifier {
         let accepted = |spec: &IssuerSpec| issuers.iter().any(|issuer| issuer.spec.issuer == spec.issuer);
         let retired = context.issuers.values().filter(|spec| spec.retired.is_some() && !accepted(spec));
         let retired = retired
-            .map(|spec| Issuer::compile(spec, context).unwrap_or_else(|_| Issuer::without_keys(spec)))
+            .map(|spec| Issuer::compile(spec, context.services, context.files).unwrap_or_else(|_| Issuer::without_keys(spec)))
             .collect();
         problems.or(JwtVerifier {
             issuers,
@@ -214,7 +214,11 @@ impl Issuer {
         Issuer { spec: Arc::clone(spec), algorithms: Vec::new(), keys: Keys::None }
     }
 
-    pub(super) fn compile(spec: &Arc<IssuerSpec>, context: &CompileContext<'_>) -> Result<Self, String> {
+    pub(super) fn compile(
+        spec: &Arc<IssuerSpec>,
+        services: &Services,
+        files: &dyn Files,
+    ) -> Result<Self, String> {
         let mut algorithms = Vec::new();
         for name in &spec.algorithms {
             algorithms.push(Algorithm::named(name).ok_or_else(|| {
@@ -231,7 +235,7 @@ impl Issuer {
         if spec.audiences.is_empty() && spec.events.is_none() {
             return Err("its `audiences` are empty; list the `aud` values that mean this API".to_owned());
         }
-        let keys = Keys::compile(&spec.keys, &algorithms, context)?;
+        let keys = Keys::compile(&spec.keys, &algorithms, services, files)?;
         Ok(Issuer { spec: Arc::clone(spec), algorithms, keys })
     }
 
@@ -339,7 +343,8 @@ impl Keys {
     fn compile(
         source: &KeySource,
         algorithms: &[Algorithm],
-        context: &CompileContext<'_>,
+        services: &Services,
+        files: &dyn Files,
     ) -> Result<Self, String> {
         let hmac = algorithms.iter().filter_map(|a| a.hmac().map(|hash| (a.name(), hash)));
         let keys = match source {
@@ -347,7 +352,7 @@ impl Keys {
                 if algorithms.iter().any(|a| a.hmac().is_none()) {
                     return Err("a shared secret verifies `HS256`, `HS384` and `HS512` only".to_owned());
                 }
-                let secret = context.files.secret(reference)?;
+                let secret = files.secret(reference)?;
                 for (name, hash) in hmac {
                     let least = hash.digest_algorithm().output_len();
                     if secret.expose().len() < least {
@@ -359,7 +364,7 @@ impl Keys {
                 KeySet::from_secret(secret.expose().as_bytes()).map_err(|reason| reason.0.to_owned())?
             }
             KeySource::File(reference) => {
-                let bytes = context.files.read(reference)?;
+                let bytes = files.read(reference)?;
                 read_file(&bytes).map_err(|problem| format!("`{reference}`: {problem}"))?
             }
             KeySource::Url(_) | KeySource::Discovery(_) => {
@@ -375,7 +380,7 @@ impl Keys {
                         return Err("its keys have no source".to_owned());
                     }
                 };
-                context.services.documents.watch(&source);
+                services.documents.watch(&source);
                 return Ok(Keys::Remote { source, read: RwLock::new(None) });
             }
         };

@@ -60,6 +60,7 @@ mod challenge;
 mod claims;
 mod compile;
 mod config;
+pub mod events;
 pub mod federation;
 mod flaw;
 mod introspection;

@@ -13,6 +13,8 @@ pub struct Case {
 
 pub enum Part {
     Keys(Value),
+    Revoked(Value),
+    Introspection(Value),
     Policy(Value),
     Request(Box<Request>),
     Expect(Vec<Expectation>),
@@ -104,6 +106,12 @@ impl Case {
             let part = match language {
                 "yaml" => Ok(Some(Part::Policy(yaml(&block).map_err(|e| format!("line {number}: {e}"))?))),
                 "keys" => Ok(Some(Part::Keys(yaml(&block).map_err(|e| format!("line {number}: {e}"))?))),
+                "revoked" => {
+                    Ok(Some(Part::Revoked(yaml(&block).map_err(|e| format!("line {number}: {e}"))?)))
+                }
+                "introspection" => {
+                    Ok(Some(Part::Introspection(yaml(&block).map_err(|e| format!("line {number}: {e}"))?)))
+                }
                 "upstream" => response(&block).map(|response| {
                     pending.upstream = response;
                     None

@@ -8,10 +8,12 @@ use bartizan_guards::{
     rate_limit::table::LimitTable,
 };
 use bartizan_model::{
-    Clock, CompileContext, Diagnostics, Finding, Guard, Mode, Mounted, Period, Phase, Profile, ResponseHead,
-    Services, Stop, Timestamp, Transaction, Verdict,
+    Clock, CompileContext, Diagnostics, Finding, Guard, Mode, Mounted, Period, Phase, Principal, Profile,
+    Redacted, ResponseHead, Services, Stop, Timestamp, Transaction, Verdict,
     compile::{IssuerSpec, KeySource, TokenProfile},
-    services::{ApiKeyRecord, KeyLimit},
+    introspection::{self, Endpoint, Unavailable},
+    revocation::{Revocation, Revoked},
+    services::{ApiKeyRecord, BoxFuture, Introspection, KeyLimit, Revocations},
 };
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -27,6 +29,72 @@ pub struct Gate {
     clock: Arc<StillClock>,
     operations: Vec<(String, Guards)>,
     api: Guards,
+}
+
+/// What exists besides the policy: API keys, revocations, and what an introspection endpoint answers.
+#[derive(Default)]
+pub struct World {
+    pub keys: Value,
+    pub revoked: Value,
+    pub answers: Value,
+}
+
+/// A fixed deny-list.
+struct Listed(Vec<Revocation>);
+
+impl Revocations for Listed {
+    fn find(&self, principal: &Principal, now: Timestamp) -> Option<Revoked> {
+        let named = |entry: &Revocation| match entry.kind {
+            Revoked::Token => principal.credential_id.as_ref() == Some(&entry.value),
+            Revoked::Subject => principal.subject == entry.value,
+            Revoked::Session => principal.session.as_ref() == Some(&entry.value),
+            Revoked::Issuer => true,
+        };
+        let found = self.0.iter().find(|entry| {
+            entry.issuer == principal.issuer
+                && named(entry)
+                && Revocation::holds(entry.issued_before, entry.until, principal, now)
+        });
+        found.map(|entry| entry.kind)
+    }
+
+    fn note_retired(&self, _: &str, _: &str, _: &str, _: bool, _: Timestamp) {}
+}
+
+fn revocations(list: &Value) -> Result<Vec<Revocation>, String> {
+    let entry = |entry: &Value| {
+        let text = |field: &str| entry[field].as_str().unwrap_or_default();
+        let moment = |field: &str| entry[field].as_u64().map(Timestamp::from_seconds);
+        Ok(Revocation {
+            kind: Revoked::named(text("kind")).ok_or("a revocation without `kind`")?,
+            issuer: text("issuer").into(),
+            value: text("value").into(),
+            issued_before: moment("issued_before"),
+            until: moment("until"),
+            reason: String::new(),
+            created: Timestamp(0),
+            by: String::new(),
+        })
+    };
+    list.as_array().into_iter().flatten().map(entry).collect()
+}
+
+/// An introspection endpoint that answers by token; to any other it does not.
+struct Answers(Value);
+
+impl Introspection for Answers {
+    fn ask<'a>(
+        &'a self,
+        _: &'a Arc<Endpoint>,
+        token: &'a Redacted<String>,
+    ) -> BoxFuture<'a, Result<introspection::Response, Unavailable>> {
+        let answer = self.0.as_array().into_iter().flatten().find(|entry| entry["token"].as_str() == Some(token.expose()));
+        let response = answer.map(|entry| introspection::Response {
+            signed: false,
+            body: entry["answer"].to_string().into_bytes().into(),
+        });
+        Box::pin(std::future::ready(response.ok_or(Unavailable("no answer".to_owned()))))
+    }
 }
 
 /// How an exchange ended.
@@ -54,10 +122,14 @@ impl Ended {
 }
 
 impl Gate {
-    pub fn new(document: &Value, keys: &Value, directory: &Path) -> Result<Self, String> {
+    pub fn new(document: &Value, world: &World, directory: &Path) -> Result<Self, String> {
         let clock = StillClock::new();
         let limits = Arc::new(LimitTable::new(1 << 12, &Sequence::new()));
-        let services = support::services(Arc::clone(&clock), limits, api_keys(keys));
+        let services = Services {
+            revocations: Arc::new(Listed(revocations(&world.revoked)?)),
+            introspection: Arc::new(Answers(world.answers.clone())),
+            ..support::services(Arc::clone(&clock), limits, api_keys(&world.keys))
+        };
         let api = document.pointer("/apis/0").ok_or("the excerpt has no `apis:`")?;
         let name = api["name"].as_str().ok_or("the API has no name")?;
         let mut compiler = Compiler {
@@ -66,6 +138,7 @@ impl Gate {
             issuers: issuers(&document["issuers"])?,
             name: name.to_owned(),
             mode: mode(&api["mode"])?.unwrap_or_default(),
+            profile: if document["profile"] == "strict" { Profile::Strict } else { Profile::Balanced },
             blocks: blocks(api, &format!("api:{name}")),
             problems: Diagnostics::new(),
         };
@@ -257,6 +330,7 @@ struct Compiler {
     issuers: BTreeMap<Arc<str>, Arc<IssuerSpec>>,
     name: String,
     mode: Mode,
+    profile: Profile,
     blocks: Blocks,
     problems: Diagnostics,
 }
@@ -278,7 +352,7 @@ impl Sections for Compiler {
             spec: &bartizan_model::compile::UNKNOWN_API,
             api: &self.name,
             operation: None,
-            profile: Profile::Balanced,
+            profile: self.profile,
             issuers: &self.issuers,
             services: &self.services,
             files: &self.files,
