@@ -69,7 +69,8 @@ impl std::str::FromStr for Timestamp {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a moment; write it as `2026-01-31` or `2026-01-31T12:00:00Z`");
+        let wrong =
+            || format!("`{text}` is not a moment; write it as `2026-01-31` or `2026-01-31T12:00:00Z`");
         let number = |text: &str, digits: usize, range: std::ops::RangeInclusive<u64>| {
             let plain = text.len() == digits && text.bytes().all(|b| b.is_ascii_digit());
             text.parse::<u64>().ok().filter(|n| plain && range.contains(n)).ok_or_else(wrong)
@@ -90,7 +91,9 @@ impl std::str::FromStr for Timestamp {
         }
         // Years that begin on 1 March, so that the leap day comes last.
         let (shifted, from_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-        let days = shifted * 365 + shifted / 4 - shifted / 100 + shifted / 400 + (153 * from_march + 2) / 5 + day - 1;
+        let days =
+            shifted * 365 + shifted / 4 - shifted / 100 + shifted / 400 + (153 * from_march + 2) / 5 + day
+                - 1;
         let mut micros = 0;
         let mut seconds = days.checked_sub(719_468).ok_or_else(wrong)? * 86_400;
         if let Some(time) = time {
@@ -99,10 +102,15 @@ impl std::str::FromStr for Timestamp {
             let mut parts = time.split(':');
             let mut part = |range| number(parts.next().unwrap_or_default(), 2, range);
             seconds += part(0..=23)? * 3_600 + part(0..=59)? * 60 + part(0..=59)?;
-            if parts.next().is_some() || fraction.is_empty() || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+            if parts.next().is_some() || fraction.is_empty() || !fraction.bytes().all(|b| b.is_ascii_digit())
+            {
                 return Err(wrong());
             }
-            micros = fraction.bytes().chain(std::iter::repeat(b'0')).take(6).fold(0, |n, b| n * 10 + u64::from(b - b'0'));
+            micros = fraction
+                .bytes()
+                .chain(std::iter::repeat(b'0'))
+                .take(6)
+                .fold(0, |n, b| n * 10 + u64::from(b - b'0'));
         }
         Ok(Timestamp(seconds * 1_000_000 + micros))
     }
@@ -138,7 +146,17 @@ mod tests {
             assert_eq!(moment.to_string().parse(), Ok(moment));
         }
         assert_eq!("2024-02-29".parse(), Ok(Timestamp::from_seconds(1_709_164_800)));
-        for wrong in ["", "2023-02-29", "2026-13-01", "2026-1-01", "2026-01-01T", "2026-01-01T25:00:00Z", "2026-01-01T00:00:00+01:00", "1969-12-31", "2026-01-01T00:00:00.Z"] {
+        for wrong in [
+            "",
+            "2023-02-29",
+            "2026-13-01",
+            "2026-1-01",
+            "2026-01-01T",
+            "2026-01-01T25:00:00Z",
+            "2026-01-01T00:00:00+01:00",
+            "1969-12-31",
+            "2026-01-01T00:00:00.Z",
+        ] {
             assert!(wrong.parse::<Timestamp>().is_err(), "{wrong}");
         }
     }

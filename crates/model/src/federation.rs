@@ -58,8 +58,9 @@ impl std::str::FromStr for Template {
             if before.contains('}') {
                 return Err(format!("`{text}` closes a brace that it does not open"));
             }
-            let (name, after) =
-                after.split_once('}').ok_or_else(|| format!("`{text}` opens a brace that it does not close"))?;
+            let (name, after) = after
+                .split_once('}')
+                .ok_or_else(|| format!("`{text}` opens a brace that it does not close"))?;
             if !before.is_empty() {
                 pieces.push(Piece::Text(before.into()));
             }
@@ -75,7 +76,11 @@ impl std::str::FromStr for Template {
         if !rest.is_empty() {
             pieces.push(Piece::Text(rest.into()));
         }
-        if pieces.is_empty() { Err("a template is empty; write `{sub}`, for example".to_owned()) } else { Ok(Template(pieces)) }
+        if pieces.is_empty() {
+            Err("a template is empty; write `{sub}`, for example".to_owned())
+        } else {
+            Ok(Template(pieces))
+        }
     }
 }
 

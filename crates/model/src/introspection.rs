@@ -69,7 +69,11 @@ pub struct Unavailable(pub String);
 pub struct NobodyAsked;
 
 impl Introspection for NobodyAsked {
-    fn ask<'a>(&'a self, _: &'a Arc<Endpoint>, _: &'a Redacted<String>) -> BoxFuture<'a, Result<Response, Unavailable>> {
+    fn ask<'a>(
+        &'a self,
+        _: &'a Arc<Endpoint>,
+        _: &'a Redacted<String>,
+    ) -> BoxFuture<'a, Result<Response, Unavailable>> {
         Box::pin(std::future::ready(Err(Unavailable("nobody is asked here".to_owned()))))
     }
 }

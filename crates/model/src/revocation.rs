@@ -79,7 +79,12 @@ impl Revocation {
     /// Whether an entry that names this caller, or what it rests on, is in force at `now` for when its credential was
     /// issued. What does not say when it was issued counts as issued before.
     #[must_use]
-    pub fn holds(issued_before: Option<Timestamp>, until: Option<Timestamp>, principal: &Principal, now: Timestamp) -> bool {
+    pub fn holds(
+        issued_before: Option<Timestamp>,
+        until: Option<Timestamp>,
+        principal: &Principal,
+        now: Timestamp,
+    ) -> bool {
         until.is_none_or(|until| now < until)
             && issued_before.is_none_or(|before| principal.issued.is_none_or(|issued| issued < before))
     }

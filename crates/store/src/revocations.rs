@@ -152,8 +152,9 @@ impl DenyList {
             "SELECT kind, issuer, value, issued_before, until, reason, created, made_by, id
              FROM revocations WHERE id > ?1 ORDER BY id",
         )?;
-        let rows: Vec<(Revocation, i64)> =
-            statement.query_map([after], |row| Ok((revocation(row)?, row.get(8)?)))?.collect::<Result<_>>()?;
+        let rows: Vec<(Revocation, i64)> = statement
+            .query_map([after], |row| Ok((revocation(row)?, row.get(8)?)))?
+            .collect::<Result<_>>()?;
         let changed = !rows.is_empty() || whole && !self.is_empty();
         {
             let mut table = self.table.write();
@@ -521,7 +522,12 @@ mod tests {
         let store = Store::memory().unwrap();
         let find = |now| store.deny_list().find(&caller(), at(now));
         assert_eq!(find(200), None);
-        for (kind, value) in [(Revoked::Token, "jti-1"), (Revoked::Subject, "alice"), (Revoked::Session, "sid-1"), (Revoked::Issuer, "")] {
+        for (kind, value) in [
+            (Revoked::Token, "jti-1"),
+            (Revoked::Subject, "alice"),
+            (Revoked::Session, "sid-1"),
+            (Revoked::Issuer, ""),
+        ] {
             store.revoke(entry(kind, "another")).unwrap();
             store.revoke(Revocation { issuer: "other".into(), ..entry(kind, value) }).unwrap();
             assert_eq!(find(200), None, "{kind:?} of something else");
@@ -540,11 +546,8 @@ mod tests {
     #[test]
     fn what_was_issued_later_passes_and_entries_end() {
         let store = Store::memory().unwrap();
-        let of = |before, until| Revocation {
-            issued_before: before,
-            until,
-            ..entry(Revoked::Subject, "alice")
-        };
+        let of =
+            |before, until| Revocation { issued_before: before, until, ..entry(Revoked::Subject, "alice") };
         let find = |now| store.deny_list().find(&caller(), at(now));
         store.revoke(of(Some(at(100)), Some(at(500)))).unwrap();
         assert_eq!(find(200), None, "issued at that very moment");
@@ -582,7 +585,9 @@ mod tests {
     #[test]
     fn an_event_has_its_effect_once() {
         let store = Store::memory().unwrap();
-        let take = |id: &str| store.take_event("corp", id, at(1), vec![entry(Revoked::Subject, "alice")], Vec::new());
+        let take = |id: &str| {
+            store.take_event("corp", id, at(1), vec![entry(Revoked::Subject, "alice")], Vec::new())
+        };
         assert!(take("one").unwrap());
         assert!(store.lift(Revoked::Subject, "corp", "alice").unwrap());
         assert!(!take("one").unwrap(), "a replay");
@@ -602,7 +607,10 @@ mod tests {
             store.deny_list().note_retired("old", "app", subject, true, at(seconds));
         }
         let uses = store.retired_uses().unwrap();
-        assert_eq!(uses.iter().map(|used| (used.subject.as_str(), used.count)).collect::<Vec<_>>(), [("alice", 2), ("bob", 1)]);
+        assert_eq!(
+            uses.iter().map(|used| (used.subject.as_str(), used.count)).collect::<Vec<_>>(),
+            [("alice", 2), ("bob", 1)]
+        );
         assert_eq!((uses[0].first, uses[0].last), (at(10), at(30)));
         store.deny_list().note_retired("old", "app", "alice", true, at(40));
         for number in 0..MAX_USERS + 500 {
@@ -612,7 +620,8 @@ mod tests {
         let store = Store::open(&file).unwrap();
         let uses = store.retired_uses().unwrap();
         assert_eq!(uses.len(), MAX_USERS);
-        let others = uses.iter().find(|used| used.subject.is_empty()).expect("the others are counted together");
+        let others =
+            uses.iter().find(|used| used.subject.is_empty()).expect("the others are counted together");
         assert!(others.count >= 500);
     }
 }

@@ -203,7 +203,9 @@ impl Default for ApiKey {
 const UNAVAILABLE: [&str; 3] = ["mtls", "signature", "dpop"];
 
 fn unknown<E: serde::de::Error>(name: &str) -> E {
-    E::custom(format!("`{name}` is not a kind of credential; write `jwt`, `introspection`, `api_key` or `all`"))
+    E::custom(format!(
+        "`{name}` is not a kind of credential; write `jwt`, `introspection`, `api_key` or `all`"
+    ))
 }
 
 impl<'de> Deserialize<'de> for Accept {
@@ -227,9 +229,9 @@ impl<'de> Visitor<'de> for AcceptVisitor {
         match name {
             "jwt" => Ok(Accept::Jwt(Jwt::default())),
             "api_key" => Ok(Accept::ApiKey(ApiKey::default())),
-            "introspection" => {
-                Err(E::custom("`introspection` needs its settings: `{ introspection: { issuer: .., endpoint: .. } }`"))
-            }
+            "introspection" => Err(E::custom(
+                "`introspection` needs its settings: `{ introspection: { issuer: .., endpoint: .. } }`",
+            )),
             _ => UNAVAILABLE
                 .iter()
                 .find(|n| **n == name)

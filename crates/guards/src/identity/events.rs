@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::{
     claims, json,
-    jwt::Issuer,
     jws::{self, Compact},
+    jwt::Issuer,
     reason::Why,
 };
 
@@ -130,8 +130,8 @@ impl Receiver {
         let mut transmitters = Vec::new();
         for spec in issuers.values() {
             let Some(source) = &spec.events else { continue };
-            let issuer =
-                Issuer::compile(spec, services, files).map_err(|problem| (Arc::clone(&spec.name), problem))?;
+            let issuer = Issuer::compile(spec, services, files)
+                .map_err(|problem| (Arc::clone(&spec.name), problem))?;
             transmitters.push((issuer, Arc::clone(source)));
         }
         let names = issuers.values().map(|spec| (Arc::clone(&spec.name), Arc::clone(&spec.issuer))).collect();
@@ -149,12 +149,14 @@ impl Receiver {
     /// # Errors
     /// See [`Refused`].
     pub async fn receive(&self, token: &str, now: Timestamp) -> Result<Taken, Refused> {
-        let compact = Compact::parse(token).map_err(|_| Refused::Malformed("it is not a signed token in compact form"))?;
+        let compact = Compact::parse(token)
+            .map_err(|_| Refused::Malformed("it is not a signed token in compact form"))?;
         let typ = compact.typ().map(jws::media_type);
         if !typ.is_some_and(|typ| typ.eq_ignore_ascii_case("secevent+jwt")) {
             return Err(Refused::Malformed("its `typ` is not `secevent+jwt`"));
         }
-        let claims = json::object(compact.payload()).map_err(|_| Refused::Malformed("its claims are not one JSON object"))?;
+        let claims = json::object(compact.payload())
+            .map_err(|_| Refused::Malformed("its claims are not one JSON object"))?;
         let name = claims::issuer(&claims).map_err(|_| Refused::Issuer)?;
         let found = self.transmitters.iter().find(|(issuer, _)| *issuer.spec.issuer == *name);
         let (issuer, source) = found.ok_or(Refused::Issuer)?;
@@ -162,9 +164,11 @@ impl Receiver {
             return Err(Refused::Issuer);
         }
         let documents = &*self.documents;
-        issuer.verify_signature(&compact, documents, Some(documents)).await.map_err(|rejection| match rejection.why {
-            Why::KeysUnavailable => Refused::Unavailable,
-            _ => Refused::Key,
+        issuer.verify_signature(&compact, documents, Some(documents)).await.map_err(|rejection| {
+            match rejection.why {
+                Why::KeysUnavailable => Refused::Unavailable,
+                _ => Refused::Key,
+            }
         })?;
         claims::check_audience(&claims, &source.audiences).map_err(|_| Refused::Audience)?;
         self.read(&claims, issuer, source, now)
@@ -180,7 +184,8 @@ impl Receiver {
         let leeway = issuer.spec.leeway;
         let date = |claims: &Map<String, Value>, name| claims::date(claims, name);
         let issued = date(claims, "iat").ok().flatten().filter(|issued| *issued <= now.plus(leeway));
-        let issued = issued.ok_or(Refused::Malformed("it does not say when it was issued, or says a time to come"))?;
+        let issued =
+            issued.ok_or(Refused::Malformed("it does not say when it was issued, or says a time to come"))?;
         let expired = date(claims, "exp").map_err(|_| Refused::Malformed("its `exp` is no date"))?;
         if expired.is_some_and(|end| end.plus(leeway) <= now) {
             return Err(Refused::Malformed("it has expired"));
@@ -225,7 +230,8 @@ impl Receiver {
         kind: Revoked,
         source: &EventSource,
     ) -> Result<(), Refused> {
-        let text = |name: &str| subject.get(name).and_then(Value::as_str).filter(|text| claims::is_name(text));
+        let text =
+            |name: &str| subject.get(name).and_then(Value::as_str).filter(|text| claims::is_name(text));
         let format = text("format").or_else(|| text("subject_type")).unwrap_or("complex").replace('-', "_");
         // What names no issuer is meant of every one that the transmitter speaks for.
         let issuers = match text("iss") {

@@ -86,7 +86,10 @@ pub struct MappingRule {
 ///
 /// # Errors
 /// The place within `map` and what is wrong there.
-pub fn compile(preset: Option<Preset>, mapping: Option<&Mapping>) -> Result<Option<ClaimMap>, (String, String)> {
+pub fn compile(
+    preset: Option<Preset>,
+    mapping: Option<&Mapping>,
+) -> Result<Option<ClaimMap>, (String, String)> {
     if preset.is_none() && mapping.is_none() {
         return Ok(None);
     }
@@ -124,7 +127,10 @@ fn lay_over(map: &mut ClaimMap, mapping: &Mapping) -> Result<(), (String, String
 fn rule(rule: &MappingRule, path: &str) -> Result<Rule, (String, String)> {
     let at = |field: &str| format!("{path}.{field}");
     if rule.when.is_empty() {
-        return Err((at("when"), "a rule without a condition holds for every token; write what it adds beside `rules`".to_owned()));
+        return Err((
+            at("when"),
+            "a rule without a condition holds for every token; write what it adds beside `rules`".to_owned(),
+        ));
     }
     let mut when = Vec::new();
     for (claim, pattern) in &rule.when {
@@ -212,7 +218,10 @@ fn of_platform(preset: Preset) -> Mapping {
                 ("account", &["{/https:~1~1sts.amazonaws.com~1/aws_account}", "{/kubernetes.io/namespace}"]),
                 (
                     "workload",
-                    &["{/kubernetes.io/serviceaccount/name}", "{/https:~1~1sts.amazonaws.com~1/principal_id}"],
+                    &[
+                        "{/kubernetes.io/serviceaccount/name}",
+                        "{/https:~1~1sts.amazonaws.com~1/principal_id}",
+                    ],
                 ),
             ]),
             ..Mapping::default()
@@ -221,7 +230,11 @@ fn of_platform(preset: Preset) -> Mapping {
 }
 
 /// What a map makes of the claims of a verified token: the subject, and the rest of the principal.
-pub(super) fn apply(map: &ClaimMap, claims: &Map<String, Value>, principal: &mut Principal) -> Result<(), Why> {
+pub(super) fn apply(
+    map: &ClaimMap,
+    claims: &Map<String, Value>,
+    principal: &mut Principal,
+) -> Result<(), Why> {
     let claims = Value::Object(claims.clone());
     if !map.subject.is_empty() {
         principal.subject = first(&map.subject, &claims).ok_or(Why::ClaimUnmapped)?;
@@ -293,7 +306,9 @@ fn add(list: &mut Vec<Arc<str>>, templates: &[Template], claims: &Value) {
     for template in templates {
         let texts: Vec<Arc<str>> = match template.0.as_slice() {
             [Piece::Claim(pointer)] => match claims.pointer(pointer) {
-                Some(Value::Array(items)) => items.iter().filter_map(plain).map(Arc::from).take(MAX_ITEMS).collect(),
+                Some(Value::Array(items)) => {
+                    items.iter().filter_map(plain).map(Arc::from).take(MAX_ITEMS).collect()
+                }
                 Some(value) => plain(value).map(Arc::from).into_iter().collect(),
                 None => Vec::new(),
             },
@@ -358,7 +373,10 @@ mod tests {
             Preset::Kubernetes,
             json!({ "kubernetes.io": { "namespace": "payments", "serviceaccount": { "name": "ledger" } } }),
         );
-        assert_eq!((tenant.as_deref(), platform, name), (Some("payments"), json!("kubernetes"), json!("ledger")));
+        assert_eq!(
+            (tenant.as_deref(), platform, name),
+            (Some("payments"), json!("kubernetes"), json!("ledger"))
+        );
         let (_, tenant, _, name) = workload(
             Preset::Kubernetes,
             json!({ "kubernetes.io/serviceaccount/namespace": "payments",
@@ -367,13 +385,19 @@ mod tests {
         assert_eq!((tenant.as_deref(), name), (Some("payments"), json!("ledger")), "tokens kept in Secrets");
         let (subject, tenant, platform, name) =
             workload(Preset::Azure, json!({ "oid": "o", "sub": "s", "tid": "payments", "azp": "ledger" }));
-        assert_eq!((subject.as_str(), tenant.as_deref(), platform, name), ("o", Some("payments"), json!("azure"), json!("ledger")));
+        assert_eq!(
+            (subject.as_str(), tenant.as_deref(), platform, name),
+            ("o", Some("payments"), json!("azure"), json!("ledger"))
+        );
         let google = |verified: bool| {
             json!({ "email": "ledger@payments.iam.gserviceaccount.com", "email_verified": verified,
                     "google": { "compute_engine": { "project_id": "payments" } } })
         };
         let (_, tenant, _, name) = workload(Preset::Google, google(true));
-        assert_eq!((tenant.as_deref(), name), (Some("payments"), json!("ledger@payments.iam.gserviceaccount.com")));
+        assert_eq!(
+            (tenant.as_deref(), name),
+            (Some("payments"), json!("ledger@payments.iam.gserviceaccount.com"))
+        );
         assert_eq!(workload(Preset::Google, google(false)).3, Value::Null, "an address that nobody verified");
         let (_, tenant, platform, name) = workload(
             Preset::Aws,

@@ -21,8 +21,8 @@ use super::{
     config::{self, ClientAuth, Unavailable},
     json,
     jwks::sha256,
-    jwt::Issuer,
     jws::{self, Compact},
+    jwt::Issuer,
     reason::{Rejection, Why},
 };
 
@@ -119,7 +119,11 @@ impl OpaqueVerifier {
     async fn claims(&self, response: &Response, now: Timestamp) -> Result<Map<String, Value>, Why> {
         const UNUSABLE: Why = Why::IntrospectionUnavailable;
         let Some((signer, client)) = &self.signer else {
-            return if response.signed { Err(UNUSABLE) } else { json::object(&response.body).map_err(|_| UNUSABLE) };
+            return if response.signed {
+                Err(UNUSABLE)
+            } else {
+                json::object(&response.body).map_err(|_| UNUSABLE)
+            };
         };
         // An answer that anybody can make must not take the place of a signed one.
         if !response.signed {
@@ -184,11 +188,13 @@ impl OpaqueVerifier {
         let signer = match (config.signed, &spec) {
             (false, _) => None,
             (true, None) => {
-                let problem = format!("signed answers need the keys of an issuer `{name}`, and the document has none");
+                let problem =
+                    format!("signed answers need the keys of an issuer `{name}`, and the document has none");
                 return Err(("signed", problem));
             }
             (true, Some(spec)) => {
-                let issuer = Issuer::compile(spec, context.services, context.files).map_err(|problem| ("signed", problem))?;
+                let issuer = Issuer::compile(spec, context.services, context.files)
+                    .map_err(|problem| ("signed", problem))?;
                 Some((issuer, config.client_id.as_deref().map(Arc::from)))
             }
         };
@@ -249,7 +255,10 @@ fn authentication(
 ) -> Result<ClientAuthentication, (&'static str, String)> {
     let secret = || match &config.client_secret {
         Some(reference) => files.secret(reference).map_err(|problem| ("client_secret", problem)),
-        None => Err(("client_secret", "write `client_secret: env:NAME`: an endpoint tells nobody else".to_owned())),
+        None => Err((
+            "client_secret",
+            "write `client_secret: env:NAME`: an endpoint tells nobody else".to_owned(),
+        )),
     };
     let id = || match config.client_id.as_deref() {
         Some(id) if !id.is_empty() => Ok(Arc::from(id)),
@@ -272,7 +281,13 @@ fn check_url(text: &str) -> Result<(), String> {
     match uri.as_ref().and_then(Uri::scheme_str) {
         Some("https") if !host.is_empty() => Ok(()),
         Some("http") if loopback => Ok(()),
-        Some("http") => Err("tokens that are sent in cleartext can be read on the way; write an `https://` URL".to_owned()),
-        _ => Err("this is not a URL to ask at; write `https://id.example.com/introspect`, for example".to_owned()),
+        Some("http") => {
+            Err("tokens that are sent in cleartext can be read on the way; write an `https://` URL"
+                .to_owned())
+        }
+        _ => {
+            Err("this is not a URL to ask at; write `https://id.example.com/introspect`, for example"
+                .to_owned())
+        }
     }
 }

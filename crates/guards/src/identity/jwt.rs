@@ -85,7 +85,11 @@ impl JwtVerifier {
         }
         let documents = may_fetch.then_some(&*self.documents);
         if !issuer.accepts_type(compact.typ()) {
-            return Err(issuer.reject(if is_refresh(compact.typ()) { Why::RefreshToken } else { Why::TypeNotAccepted }));
+            return Err(issuer.reject(if is_refresh(compact.typ()) {
+                Why::RefreshToken
+            } else {
+                Why::TypeNotAccepted
+            }));
         }
         let keys = issuer.verify_signature(&compact, &*self.documents, documents).await?;
         let refuse = |why| issuer.reject_with_key(why, &compact, &keys);
@@ -178,7 +182,10 @@ impl JwtVerifier {
         let accepted = |spec: &IssuerSpec| issuers.iter().any(|issuer| issuer.spec.issuer == spec.issuer);
         let retired = context.issuers.values().filter(|spec| spec.retired.is_some() && !accepted(spec));
         let retired = retired
-            .map(|spec| Issuer::compile(spec, context.services, context.files).unwrap_or_else(|_| Issuer::without_keys(spec)))
+            .map(|spec| {
+                Issuer::compile(spec, context.services, context.files)
+                    .unwrap_or_else(|_| Issuer::without_keys(spec))
+            })
             .collect();
         problems.or(JwtVerifier {
             issuers,

@@ -209,8 +209,6 @@ impl Identity {
     /// Verifies everything that is presented; the first invalid credential ends it.
     async fn verify(&self, transaction: &Transaction) -> Result<Valid, Rejection> {
         let mut valid = Valid::default();
-        // A probe spends no fetch of a key set that a caller may need.
-        let scratch = transaction.scratch.as_ref();
         self.refuse_in_url(transaction)?;
         if let Some(token) = presented::bearer(&transaction.request.headers).into_result_if(self.bearer)? {
             self.verify_token(token, transaction, &mut valid).await?;
@@ -257,6 +255,7 @@ impl Identity {
         transaction: &Transaction,
         valid: &mut Valid,
     ) -> Result<(), Rejection> {
+        // A probe spends no fetch of a key set that a caller may need.
         let (now, is_probe) = (transaction.started, transaction.scratch.is_some());
         let own = self.jwt.as_ref().filter(|verifier| !verifier.issuers.is_empty());
         match (own, &self.opaque) {

@@ -225,16 +225,22 @@ impl Why {
             Why::IssuedInFuture => "the token's `iat` is in the future",
             Why::LifetimeTooLong => "the token is valid for longer than the issuer's `max_lifetime`",
             Why::Audience => "the token's `aud` names none of the issuer's audiences",
-            Why::ClaimUnmapped => "the token lacks claims that the issuer's `map` makes the subject of, or they are no names",
+            Why::ClaimUnmapped => {
+                "the token lacks claims that the issuer's `map` makes the subject of, or they are no names"
+            }
             Why::IssuerRetired => "the token is of an issuer that is retired",
             Why::IdToken => "the token is an ID token, made for the client that signed somebody in",
             Why::RefreshToken => "the token is a refresh token, made for its issuer alone",
-            Why::RefreshTokenReused => "the token is a refresh token older than one of its session that was shown before",
+            Why::RefreshTokenReused => {
+                "the token is a refresh token older than one of its session that was shown before"
+            }
             Why::Revoked(what) => {
                 return Cow::Owned(format!("the credential is on the deny-list, by its {}", what.as_str()));
             }
             Why::TokenInactive => "the issuer says that the token is not active",
-            Why::IntrospectionUnavailable => "the issuer's introspection endpoint gave no answer that can be used",
+            Why::IntrospectionUnavailable => {
+                "the issuer's introspection endpoint gave no answer that can be used"
+            }
             Why::BasicCredentials => "a user name and password were sent (`Authorization: Basic`)",
             Why::KeysUnavailable => "the issuer's keys have not been fetched yet",
             Why::KeyMalformed => "the field does not hold an API key of Bartizan",

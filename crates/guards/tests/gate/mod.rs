@@ -88,7 +88,12 @@ impl Introspection for Answers {
         _: &'a Arc<Endpoint>,
         token: &'a Redacted<String>,
     ) -> BoxFuture<'a, Result<introspection::Response, Unavailable>> {
-        let answer = self.0.as_array().into_iter().flatten().find(|entry| entry["token"].as_str() == Some(token.expose()));
+        let answer = self
+            .0
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|entry| entry["token"].as_str() == Some(token.expose()));
         let response = answer.map(|entry| introspection::Response {
             signed: false,
             body: entry["answer"].to_string().into_bytes().into(),
@@ -236,7 +241,8 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
     let rate_limit = guards.rate_limit.open(transaction).await?;
     let security_headers = guards.security_headers.request_headers(transaction).await?;
     let waf = guards.waf.open(transaction).await?;
-    let needed = [identity.needs_body(), rate_limit.needs_body(), waf.needs_body()].into_iter().flatten().max();
+    let needed =
+        [identity.needs_body(), rate_limit.needs_body(), waf.needs_body()].into_iter().flatten().max();
     let limit = needed.unwrap_or(usize::MAX);
     let held = HeldBody::new(body.slice(..body.len().min(limit)), body.len() <= limit);
     let held = held.described(&transaction.request.headers);
@@ -408,7 +414,8 @@ fn issuers(list: &Value) -> Result<BTreeMap<Arc<str>, Arc<IssuerSpec>>, String> 
         let part = |field: &str| entry[field].clone();
         let preset = serde_json::from_value(part("preset")).map_err(|e| e.to_string())?;
         let map: Option<Mapping> = serde_json::from_value(part("map")).map_err(|e| e.to_string())?;
-        let map = federation::compile(preset, map.as_ref()).map_err(|(at, problem)| format!("map.{at}: {problem}"))?;
+        let map = federation::compile(preset, map.as_ref())
+            .map_err(|(at, problem)| format!("map.{at}: {problem}"))?;
         let profile = match entry["profile"].as_str() {
             Some("at+jwt") => TokenProfile::AccessToken,
             _ => TokenProfile::Any,

@@ -58,10 +58,11 @@ impl Compiler<'_> {
                 );
             }
             let retired = self.retired(issuer, &path);
-            let map = federation::compile(issuer.preset, issuer.map.as_ref()).unwrap_or_else(|(at, problem)| {
-                self.error(&format!("{path}.map.{at}"), problem, "");
-                None
-            });
+            let map =
+                federation::compile(issuer.preset, issuer.map.as_ref()).unwrap_or_else(|(at, problem)| {
+                    self.error(&format!("{path}.map.{at}"), problem, "");
+                    None
+                });
             let events = issuer.events.as_ref().map(|events| self.events(events, &name, settings, &path));
             let Some(keys) = keys else { continue };
             let spec = IssuerSpec {
@@ -85,7 +86,9 @@ impl Compiler<'_> {
     /// Since when its tokens are refused everywhere.
     fn retired(&mut self, issuer: &Issuer, path: &str) -> Option<Timestamp> {
         let at = issuer.retired_at.as_ref().and_then(|text| {
-            text.parse().map_err(|problem: String| self.error_text(&format!("{path}.retired_at"), &problem)).ok()
+            text.parse()
+                .map_err(|problem: String| self.error_text(&format!("{path}.retired_at"), &problem))
+                .ok()
         });
         if issuer.retired && at.is_some() {
             self.error(
