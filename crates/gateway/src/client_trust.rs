@@ -40,8 +40,9 @@ impl ClientTrust {
     /// One sentence that names the file and what to do.
     pub fn load(spec: &TlsSpec) -> Result<Arc<Self>, String> {
         let path = spec.client_ca.as_deref().ok_or("`client_auth` needs `client_ca`")?;
-        let read =
-            |path: &std::path::Path| fs::read(path).map_err(|e| format!("cannot read `{}`: {e}", path.display()));
+        let read = |path: &std::path::Path| {
+            fs::read(path).map_err(|e| format!("cannot read `{}`: {e}", path.display()))
+        };
         let ca = read(path)?;
         let lists: Vec<(String, Vec<u8>)> = spec
             .client_crl

@@ -480,6 +480,12 @@ async fn inspect(
     download: &mut Download,
     streams: bool,
 ) -> Result<(), Stop> {
+    if let Some(operation) =
+        record.operation.as_ref().filter(|o| o.guards.session.active().is_some()).cloned()
+    {
+        let told = &mut record.transaction;
+        operation.guards.session.response(told, Phase::ResponseHeaders, |s, of| s.response_head(of, head))?;
+    }
     let looked_at = |operation: &&Arc<Operation>| operation.guards.waf.active().is_some();
     let Some(operation) = record.operation.as_ref().filter(looked_at).cloned() else { return Ok(()) };
     let waf = &operation.guards.waf;

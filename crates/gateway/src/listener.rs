@@ -111,7 +111,8 @@ impl Listeners {
                     let own = old.and_then(|old| old.trust.clone()).unwrap_or_else(|| Arc::clone(&newer));
                     (own, newer)
                 });
-                let config = tls::server_config(tls, Arc::clone(&certificates), trust.as_ref().map(|(own, _)| own))?;
+                let config =
+                    tls::server_config(tls, Arc::clone(&certificates), trust.as_ref().map(|(own, _)| own))?;
                 let trusted = trust.as_ref().map(|(own, _)| Arc::clone(own));
                 (Some(Secured { config, trust: trusted }), Some(certificates), trust)
             }

@@ -98,6 +98,8 @@ pub async fn decide(
     let cors = guards.cors.request_headers(transaction).await?;
     // 2 identify
     let identity = guards.identity.begin(transaction).await?;
+    let session = guards.session.request_headers(transaction).await?;
+    let step_up = guards.step_up.request_headers(transaction).await?;
     // 4 throttle
     let rate_limit = guards.rate_limit.open(transaction).await?;
     let security_headers = guards.security_headers.request_headers(transaction).await?;
@@ -123,7 +125,8 @@ pub async fn decide(
     };
 
     // --- the request body, only if a guard asked for it ---
-    let needed = [identity.needs_body(), rate_limit.needs_body(), waf.needs_body()].into_iter().flatten().max();
+    let needed =
+        [identity.needs_body(), rate_limit.needs_body(), waf.needs_body()].into_iter().flatten().max();
     let held = body.hold(record, &onward, needed).await;
     let transaction = &mut record.transaction;
     let held = held.map_err(|denial| fail(transaction, denial))?;
@@ -140,6 +143,8 @@ pub async fn decide(
         request_limits,
         cors,
         identity,
+        session,
+        step_up,
         rate_limit,
         security_headers,
         waf,
@@ -158,7 +163,7 @@ fn server_options() -> Stop {
 }
 
 /// Room for the steps of an exchange: ingress, route and one for each guard.
-const STEPS: usize = 13;
+const STEPS: usize = 15;
 
 /// A record for an exchange of which nothing is known yet but its connection.
 pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts) -> Box<Record> {

@@ -108,8 +108,11 @@ fn refuse(record: Box<Record>, denial: &Denial) -> Response<ReplyBody> {
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     // Which check a credential failed is told to operators only: the challenge says what the client may know.
-    let code =
-        if denial.info.verdict == Verdict::Challenge { "identity.challenge" } else { denial.info.code };
+    let code = if denial.guard == "identity" && denial.info.verdict == Verdict::Challenge {
+        "identity.challenge"
+    } else {
+        denial.info.code
+    };
     let problem = Problem::new(code, denial.info.public, denial.info.status, transaction.id);
     let body = if transaction.request.method == Method::HEAD { String::new() } else { problem.to_json() };
     finish(record, denial.info.status, headers, Bytes::from(body))

@@ -153,7 +153,8 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
                             return gateway.connection_refused(client, code, why);
                         }
                     };
-                    facts.trust = trust.map(|trust| (trust, AtomicU64::new(if resumed { 0 } else { trusted })));
+                    facts.trust =
+                        trust.map(|trust| (trust, AtomicU64::new(if resumed { 0 } else { trusted })));
                     if let Err(fault) = facts.certificate_holds(gateway.services.clock.now()) {
                         let code = client_trust::connection_code(fault);
                         return gateway.connection_refused(client, code, fault.sentence());
@@ -166,8 +167,8 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
                     }
                 }
                 Ok(Err(error)) => {
-                    let code =
-                        client_trust::fault_of(&error).map_or("connection.tls", client_trust::connection_code);
+                    let code = client_trust::fault_of(&error)
+                        .map_or("connection.tls", client_trust::connection_code);
                     gateway.connection_refused(client, code, &format!("TLS handshake failed: {error}"));
                 }
                 Err(_) => {
@@ -198,7 +199,8 @@ fn facts(tls: &rustls::ServerConnection) -> Result<(TlsFacts, bool), &'static st
             Some(Arc::new(certificate::read(leaf, &chain, Witness::Handshake)?))
         }
     };
-    let facts = TlsFacts { server_name: tls.server_name().map(str::to_ascii_lowercase), certificate, trust: None };
+    let facts =
+        TlsFacts { server_name: tls.server_name().map(str::to_ascii_lowercase), certificate, trust: None };
     Ok((facts, tls.alpn_protocol() == Some(b"h2")))
 }
 

@@ -16,6 +16,8 @@ pub mod registry;
 mod remembered;
 pub mod request_limits;
 pub mod security_headers;
+pub mod session;
+pub mod step_up;
 pub mod waf;
 
 #[cfg(test)]

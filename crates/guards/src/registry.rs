@@ -16,6 +16,8 @@ use crate::{
     rate_limit::{AddressLimits, RateLimits},
     request_limits::RequestLimits,
     security_headers::SecurityHeaders,
+    session::Session,
+    step_up::StepUp,
     waf::Waf,
 };
 
@@ -32,6 +34,10 @@ pub struct Guards {
     pub cors: Mounted<Cors>,
     /// Who calls.
     pub identity: Mounted<Identity>,
+    /// Whether its credential is still its own.
+    pub session: Mounted<Session>,
+    /// What it has to show beyond a credential.
+    pub step_up: Mounted<StepUp>,
     /// How much a principal or a header value may ask.
     pub rate_limit: Mounted<RateLimits>,
     /// What browsers are told.
@@ -41,7 +47,7 @@ pub struct Guards {
 }
 
 /// The places of the pipeline, as one operation has them.
-pub type Parts = [Part; 8];
+pub type Parts = [Part; 10];
 
 /// The proof that every guard was evaluated under its mode: forwarding takes it by value.
 pub struct Clearance {
@@ -55,6 +61,10 @@ pub struct Clearance {
     pub cors: Cleared<Cors>,
     /// Who calls.
     pub identity: Cleared<Identity>,
+    /// Whether its credential is still its own.
+    pub session: Cleared<Session>,
+    /// What it has to show beyond a credential.
+    pub step_up: Cleared<StepUp>,
     /// How much a principal or a header value may ask.
     pub rate_limit: Cleared<RateLimits>,
     /// What browsers are told.
@@ -79,6 +89,8 @@ impl Guards {
             request_limits: sections.mount(),
             cors: sections.mount(),
             identity: sections.mount(),
+            session: sections.mount(),
+            step_up: sections.mount(),
             rate_limit: sections.mount(),
             security_headers: sections.mount(),
             waf: sections.mount(),
@@ -92,6 +104,8 @@ impl Guards {
         self.request_limits.response_headers(transaction, response);
         self.cors.response_headers(transaction, response);
         self.identity.response_headers(transaction, response);
+        self.session.response_headers(transaction, response);
+        self.step_up.response_headers(transaction, response);
         self.rate_limit.response_headers(transaction, response);
         self.security_headers.response_headers(transaction, response);
         self.waf.response_headers(transaction, response);
@@ -104,6 +118,8 @@ impl Guards {
         self.request_limits.settle(transaction);
         self.cors.settle(transaction);
         self.identity.settle(transaction);
+        self.session.settle(transaction);
+        self.step_up.settle(transaction);
         self.rate_limit.settle(transaction);
         self.security_headers.settle(transaction);
         self.waf.settle(transaction);
@@ -118,6 +134,8 @@ impl Guards {
             request_limits,
             cors,
             identity,
+            session,
+            step_up,
             rate_limit,
             security_headers,
             waf,
@@ -128,6 +146,8 @@ impl Guards {
             request_limits.part(),
             cors.part(),
             identity.part(),
+            session.part(),
+            step_up.part(),
             rate_limit.part(),
             security_headers.part(),
             waf.part(),
@@ -150,6 +170,8 @@ impl Guards {
             request_limits,
             cors,
             identity,
+            session,
+            step_up,
             rate_limit,
             security_headers,
             waf,
@@ -160,6 +182,8 @@ impl Guards {
             offer(request_limits, now, &wanted),
             offer(cors, now, &wanted),
             offer(identity, now, &wanted),
+            offer(session, now, &wanted),
+            offer(step_up, now, &wanted),
             offer(rate_limit, now, &wanted),
             offer(security_headers, now, &wanted),
             offer(waf, now, &wanted),
@@ -169,12 +193,14 @@ impl Guards {
 
     /// Each guard's id and mode, in the order of the pipeline.
     #[must_use]
-    pub fn modes(&self) -> [(&'static str, Mode); 7] {
+    pub fn modes(&self) -> [(&'static str, Mode); 9] {
         [
             (IpAccess::ID, self.ip_access.mode()),
             (RequestLimits::ID, self.request_limits.mode()),
             (Cors::ID, self.cors.mode()),
             (Identity::ID, self.identity.mode()),
+            (Session::ID, self.session.mode()),
+            (StepUp::ID, self.step_up.mode()),
             (RateLimits::ID, self.rate_limit.mode()),
             (SecurityHeaders::ID, self.security_headers.mode()),
             (Waf::ID, self.waf.mode()),
@@ -225,6 +251,8 @@ pub const REGISTRY: &[GuardInfo] = &[
     GuardInfo::of::<RequestLimits>(include_str!("request_limits/mod.rs")),
     GuardInfo::of::<Cors>(include_str!("cors/mod.rs")),
     GuardInfo::of::<Identity>(include_str!("identity/mod.rs")),
+    GuardInfo::of::<Session>(include_str!("session/mod.rs")),
+    GuardInfo::of::<StepUp>(include_str!("step_up/mod.rs")),
     GuardInfo::of::<RateLimits>(include_str!("rate_limit/mod.rs")),
     GuardInfo::of::<SecurityHeaders>(include_str!("security_headers/mod.rs")),
     GuardInfo::of::<Waf>(include_str!("waf/mod.rs")),

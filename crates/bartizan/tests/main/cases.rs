@@ -17,7 +17,7 @@ const CLOCKED: &[&str] = &["ratelimit", "x-ratelimit", "retry-after", "strict-tr
 fn cases_hold_over_the_wire() {
     let mut wrong = Vec::new();
     let mut checked = 0;
-    for guard in ["cors", "identity", "ip_access", "request_limits", "security_headers", "waf"] {
+    for guard in ["cors", "identity", "ip_access", "request_limits", "security_headers", "session", "step_up", "waf"] {
         let folder = workspace_root().join("tests/cases").join(guard);
         let mut files: Vec<_> = fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path()).collect();
         files.sort();

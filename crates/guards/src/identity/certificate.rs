@@ -110,7 +110,9 @@ pub fn from_fields(headers: &HeaderMap) -> Result<Option<ClientCertificate>, &'s
     let mut chain = Vec::new();
     for entry in &list {
         match entry {
-            ListEntry::Item(Item { bare_item: BareItem::ByteSequence(der), .. }) => chain.push(der.as_slice()),
+            ListEntry::Item(Item { bare_item: BareItem::ByteSequence(der), .. }) => {
+                chain.push(der.as_slice())
+            }
             _ => return Err("`Client-Cert-Chain` holds something other than byte sequences"),
         }
     }

@@ -223,7 +223,9 @@ impl Flaw {
             }
             Flaw::BoundAsBearer => "the token is bound to a key and came without a proof of that key",
             Flaw::ProofMissing => "`Authorization: DPoP` came without a `DPoP` field",
-            Flaw::ProofMalformed => "the `DPoP` field is not one JSON Web Token of type `dpop+jwt` with `jti`",
+            Flaw::ProofMalformed => {
+                "the `DPoP` field is not one JSON Web Token of type `dpop+jwt` with `jti`"
+            }
             Flaw::ProofAlgorithm => "the proof's `alg` is not one of the accepted asymmetric algorithms",
             Flaw::ProofKey => "the proof's `jwk` is not a public key that can be used",
             Flaw::ProofSignature => "the proof's signature does not verify with its own key",
@@ -251,7 +253,9 @@ impl Flaw {
             Flaw::SignatureReplayed => "the signature was used before",
             Flaw::DigestMalformed => "the digest of the body is missing or cannot be read",
             Flaw::DigestMismatch => "the body is not what was signed",
-            Flaw::BodyNotHeld => "the body is a stream or longer than `max_body`, so that it cannot be verified",
+            Flaw::BodyNotHeld => {
+                "the body is a stream or longer than `max_body`, so that it cannot be verified"
+            }
             Flaw::ReplayFull => "nothing more can be remembered as used until something ends",
         })
     }

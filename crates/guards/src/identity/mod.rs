@@ -77,9 +77,9 @@ mod published;
 mod reason;
 pub mod replay;
 mod roca;
-pub mod trust;
 #[cfg(test)]
 mod tests;
+pub mod trust;
 
 use std::sync::Arc;
 

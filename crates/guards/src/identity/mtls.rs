@@ -111,9 +111,10 @@ impl Revocation {
                 "a revocation list is past its end: its authority's clients are refused",
                 "fetch the current list, or write `expired: allow`",
             ),
-            InDoubt::Allow => {
-                ("a revocation list is past its end: newer revocations are not known", "fetch the current list")
-            }
+            InDoubt::Allow => (
+                "a revocation list is past its end: newer revocations are not known",
+                "fetch the current list",
+            ),
         })
     }
 }
@@ -327,8 +328,12 @@ impl MtlsVerifier {
         put("fingerprint", json!(fingerprint));
         put("verified_by", json!(certificate.witness));
         for kind in ["dns", "uri", "email", "ip"] {
-            let of_kind: Vec<String> =
-                certificate.names.iter().filter(|name| name.kind() == kind).map(ToString::to_string).collect();
+            let of_kind: Vec<String> = certificate
+                .names
+                .iter()
+                .filter(|name| name.kind() == kind)
+                .map(ToString::to_string)
+                .collect();
             if !of_kind.is_empty() {
                 put(kind, json!(of_kind));
             }
@@ -339,7 +344,10 @@ impl MtlsVerifier {
             credential_id: Some(fingerprint.into()),
             issued: Some(certificate.not_before),
             expires: Some(certificate.not_after),
-            authentication: Authentication { time: Some(certificate.not_before), ..Authentication::default() },
+            authentication: Authentication {
+                time: Some(certificate.not_before),
+                ..Authentication::default()
+            },
             binding: Some(Binding::Certificate(certificate.fingerprint)),
             ..Principal::new(CredentialKind::Mtls, Arc::clone(&self.issuer), subject)
         }
@@ -483,7 +491,8 @@ fn glob(pattern: &[u8], name: &[u8], stops: &[u8]) -> bool {
     let skip = |reached: &mut Vec<bool>| {
         for (index, part) in parts.iter().enumerate() {
             let here = reached.get(index).copied().unwrap_or(false);
-            if matches!(part, Part::Anything) && here
+            if matches!(part, Part::Anything)
+                && here
                 && let Some(next) = reached.get_mut(index + 1)
             {
                 *next = true;

@@ -1,9 +1,7 @@
 //! Whether a client certificate is good right now: its chain, its times, its use, and whether it was revoked.
 
 use bartizan_model::{ClientCertificate, Timestamp};
-use rustls_pki_types::{
-    CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime, pem::PemObject,
-};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime, pem::PemObject};
 use webpki::{
     ALL_VERIFICATION_ALGS, CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage,
     OwnedCertRevocationList, RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
@@ -96,8 +94,8 @@ impl Trust {
         let (name, pem) = ca;
         let mut anchors = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate =
-                certificate.map_err(|_| format!("`{name}` is not valid PEM; it must hold `BEGIN CERTIFICATE` blocks"))?;
+            let certificate = certificate
+                .map_err(|_| format!("`{name}` is not valid PEM; it must hold `BEGIN CERTIFICATE` blocks"))?;
             let anchor = anchor_from_trusted_cert(&certificate)
                 .map_err(|_| format!("`{name}` holds a certificate that cannot be an authority"))?;
             anchors.push(anchor.to_owned());
@@ -114,7 +112,9 @@ impl Trust {
 
     fn add_list(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {
         let unusable = |why: &str| {
-            format!("`{name}` is not a revocation list that can be used: {why}; write the PEM (`BEGIN X509 CRL`) or DER file of the authority")
+            format!(
+                "`{name}` is not a revocation list that can be used: {why}; write the PEM (`BEGIN X509 CRL`) or DER file of the authority"
+            )
         };
         let ders: Vec<CertificateRevocationListDer<'static>> = if bytes.first() == Some(&0x30) {
             vec![CertificateRevocationListDer::from(bytes.to_vec())]
@@ -127,8 +127,10 @@ impl Trust {
             return Err(unusable("it holds none"));
         }
         for der in ders {
-            let list = OwnedCertRevocationList::from_der(&der).map_err(|error| unusable(&format!("{error:?}")))?;
-            let (_, parsed) = CertificateRevocationList::from_der(&der).map_err(|_| unusable("it is malformed"))?;
+            let list =
+                OwnedCertRevocationList::from_der(&der).map_err(|error| unusable(&format!("{error:?}")))?;
+            let (_, parsed) =
+                CertificateRevocationList::from_der(&der).map_err(|_| unusable("it is malformed"))?;
             let until = parsed.next_update().and_then(|time| u64::try_from(time.timestamp()).ok());
             if let Some(until) = until.map(Timestamp::from_seconds) {
                 self.lists_until = Some(self.lists_until.map_or(until, |first| first.min(until)));

@@ -1,6 +1,12 @@
 //! The guards of one API in process: what the gateway does between a request's head and its response's, without a network.
 
-use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use bartizan_guards::{
     Clearance, Guards, HeldBody, Sections,
@@ -21,7 +27,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     case::{Head, Response},
-    support::{self, FixedKeys, Sequence, StillClock, TestFiles},
+    support::{self, FixedFactors, FixedKeys, Sequence, StillClock, TestFiles},
 };
 
 /// One API with its operations.
@@ -131,6 +137,7 @@ impl Gate {
         let clock = StillClock::new();
         let limits = Arc::new(LimitTable::new(1 << 12, &Sequence::new()));
         let services = Services {
+            factors: Arc::new(FixedFactors::new(factors(&world.keys))),
             revocations: Arc::new(Listed(revocations(&world.revoked)?)),
             introspection: Arc::new(Answers(world.answers.clone())),
             ..support::services(Arc::clone(&clock), limits, api_keys(&world.keys))
@@ -238,6 +245,8 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
     let request_limits = guards.request_limits.request_headers(transaction).await?;
     let cors = guards.cors.request_headers(transaction).await?;
     let identity = guards.identity.begin(transaction).await?;
+    let session = guards.session.request_headers(transaction).await?;
+    let step_up = guards.step_up.request_headers(transaction).await?;
     let rate_limit = guards.rate_limit.open(transaction).await?;
     let security_headers = guards.security_headers.request_headers(transaction).await?;
     let waf = guards.waf.open(transaction).await?;
@@ -258,6 +267,8 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
         request_limits,
         cors,
         identity,
+        session,
+        step_up,
         rate_limit,
         security_headers,
         waf,
@@ -268,6 +279,7 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
 fn inspect(guards: &Guards, transaction: &mut Transaction, upstream: &Response) -> Result<(), Stop> {
     let Response { status, headers, body } = upstream.clone();
     let head = ResponseHead { status, headers, from_upstream: true };
+    guards.session.response(transaction, Phase::ResponseHeaders, |s, of| s.response_head(of, &head))?;
     guards.waf.response(transaction, Phase::ResponseHeaders, |waf, of| waf.response_head(of, &head))?;
     let Some(limit) = guards.waf.active().and_then(|waf| waf.needs_response_body(transaction)) else {
         return Ok(());
@@ -435,6 +447,14 @@ fn issuers(list: &Value) -> Result<BTreeMap<Arc<str>, Arc<IssuerSpec>>, String> 
         issuers.insert(name, Arc::new(spec));
     }
     Ok(issuers)
+}
+
+fn factors(list: &Value) -> HashMap<String, Vec<u8>> {
+    let entries = list.as_array().into_iter().flatten();
+    let secrets = entries.filter_map(|entry| {
+        Some((entry["owner"].as_str()?.to_owned(), entry["totp"].as_str()?.as_bytes().to_vec()))
+    });
+    secrets.collect()
 }
 
 fn api_keys(list: &Value) -> FixedKeys {

@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -23,7 +23,7 @@ use bartizan_model::{
     revocation::NothingRevoked,
     services::{
         ApiKeyRecord, ApiKeys, BoxFuture, ClientKeyRecord, ClientKeys, Document, DocumentSource, Documents,
-        Kept, LimitDecision, LimitStore, NoFactors, Quota, Random, Replay, Use,
+        Factors, Kept, LimitDecision, LimitStore, NoFactors, Quota, Random, Replay, Totp, TotpHash, Use,
     },
     transaction::CanonicalRequest,
 };
@@ -146,6 +146,40 @@ pub struct UsedOnce(std::sync::Mutex<std::collections::HashSet<u128>>);
 impl Replay for UsedOnce {
     fn take(&self, key: u128, _: Timestamp, _: Timestamp) -> Use {
         if self.0.lock().unwrap().insert(key) { Use::First } else { Use::Again }
+    }
+}
+
+/// Second factors by owner, and the step of the last code with the attempts since.
+#[derive(Default)]
+pub struct FixedFactors(pub HashMap<String, Vec<u8>>, Mutex<HashMap<String, (u64, u32)>>);
+
+impl FixedFactors {
+    pub fn new(secrets: HashMap<String, Vec<u8>>) -> Self {
+        FixedFactors(secrets, Mutex::default())
+    }
+}
+
+impl Factors for FixedFactors {
+    fn totp(&self, owner: &str) -> Option<Totp> {
+        let secret = self.0.get(owner)?.clone();
+        Some(Totp { secret: Redacted::new(secret), hash: TotpHash::Sha1 })
+    }
+
+    fn attempt(&self, owner: &str, _: Timestamp) -> Result<(), Duration> {
+        let mut state = self.1.lock().expect("no test panics while it holds this");
+        let (_, attempts) = state.entry(owner.to_owned()).or_default();
+        *attempts += 1;
+        if *attempts > 5 { Err(Duration::from_secs(30)) } else { Ok(()) }
+    }
+
+    fn accept(&self, owner: &str, step: u64) -> bool {
+        let mut state = self.1.lock().expect("no test panics while it holds this");
+        let (last, attempts) = state.entry(owner.to_owned()).or_default();
+        let fresh = step > *last;
+        if fresh {
+            (*last, *attempts) = (step, 0);
+        }
+        fresh
     }
 }
 

@@ -246,7 +246,9 @@ pub fn seen(value: &Value) -> String {
         };
     }
     // Which check a credential failed is told to operators only.
-    let problem = if verdict == "challenge" { "identity.challenge".to_owned() } else { reason };
+    // Which check a credential failed is told to operators only.
+    let hidden = verdict == "challenge" && reason.starts_with("identity.");
+    let problem = if hidden { "identity.challenge".to_owned() } else { reason };
     if problem.is_empty() || (verdict == "abort" && number(value, "attempts") > 0) {
         return format!("{status}");
     }

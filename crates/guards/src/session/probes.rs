@@ -1,0 +1,24 @@
+//! What `session` can be probed with: an upstream that sets a careless cookie. That a credential moves takes more than one
+//! request.
+
+use bartizan_model::probe::{Edit, Probe, Probes};
+use http::{HeaderMap, HeaderValue};
+
+use super::{Session, cookies::FIELD};
+
+/// What the guard offers.
+pub(super) fn offer(guard: &Session) -> Probes {
+    let weak = HeaderValue::from_static("bartizan_probe=1");
+    let mut headers = HeaderMap::from_iter([(FIELD, weak.clone())]);
+    guard.hardening.harden(&mut headers);
+    let hard = headers.get(FIELD).cloned();
+    let mut probes = Probes::default();
+    if hard.as_ref().is_some_and(|hard| *hard != weak) {
+        probes.hostile.push(Probe::answered(
+            "a session cookie that scripts and other sites may use",
+            vec![Edit::Reply(FIELD, weak)],
+            vec![(FIELD, hard)],
+        ));
+    }
+    probes
+}
