@@ -46,6 +46,8 @@ pub struct TlsFacts {
     pub server_name: Option<String>,
     /// The client's verified certificate.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// A hash over what the client's first message tells of its software.
+    pub hello: Option<u64>,
     /// Who trusts the certificate, and the generation of that trust in which it was last checked.
     pub(crate) trust: Option<(Arc<ClientTrust>, AtomicU64)>,
 }

@@ -196,7 +196,7 @@ pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts
             api: respond::no_label(),
             operation: respond::no_label(),
             principal: None,
-            hello: None,
+            hello: connection.tls.as_ref().and_then(|tls| tls.hello),
             risk: 0,
             findings: Vec::new(),
             findings_dropped: 0,

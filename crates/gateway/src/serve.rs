@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::digest;
 use bartizan_guards::identity::{certificate, trust::Fault};
 use bartizan_model::{Scheme, Witness, address::canonical};
 use bartizan_pattern::http1::HeadBounds;
@@ -19,13 +20,16 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::{HandshakeKind, ServerConfig};
+use rustls::{
+    HandshakeKind, ServerConfig,
+    server::{Acceptor, ClientHello},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream},
     net::TcpStream,
     sync::watch,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 use crate::{
     body::ReplyBody,
@@ -140,9 +144,9 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
         }
         Some(Secured { config, trust }) => {
             let trusted = trust.as_ref().map_or(0, |trust| trust.generation());
-            let accept = Box::pin(TlsAcceptor::from(config).accept(stream));
+            let accept = Box::pin(accept(config, stream));
             match tokio::time::timeout(bounds.header_timeout, accept).await {
-                Ok(Ok(stream)) => {
+                Ok(Ok((stream, hello))) => {
                     let tls = stream.get_ref().1;
                     // A resumed session brings the certificate of its first handshake: nobody looked at it since.
                     let resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
@@ -153,6 +157,7 @@ pub async fn serve(gateway: Arc<Gateway>, context: Context, mut stream: TcpStrea
                             return gateway.connection_refused(client, code, why);
                         }
                     };
+                    facts.hello = Some(hello);
                     facts.trust =
                         trust.map(|trust| (trust, AtomicU64::new(if resumed { 0 } else { trusted })));
                     if let Err(fault) = facts.certificate_holds(gateway.services.clock.now()) {
@@ -191,6 +196,41 @@ pub(crate) async fn serve_within(gateway: &Arc<Gateway>, connection: Arc<Connect
     }
 }
 
+/// A TLS handshake, and what its first message tells of the client's software.
+async fn accept<T>(config: Arc<ServerConfig>, stream: T) -> io::Result<(TlsStream<T>, u64)>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let hello = of_software(&start.client_hello());
+    Ok((start.into_stream(config).await?, hello))
+}
+
+/// A hash over the cipher suites, signature schemes and groups that a client offers, in its order: the same for each
+/// connection of one program, as those of resumed sessions and of WebSocket are. Names and protocols, which differ between
+/// them, are left out, and so is what is sent at random (GREASE, RFC 8701).
+fn of_software(hello: &ClientHello<'_>) -> u64 {
+    let mut context = digest::Context::new(&digest::SHA256);
+    let suites = hello.cipher_suites().iter().map(|suite| u16::from(*suite));
+    let schemes = hello.signature_schemes().iter().map(|scheme| u16::from(*scheme));
+    let groups = hello.named_groups().unwrap_or_default().iter().map(|group| u16::from(*group));
+    for (list, values) in [suites.collect::<Vec<_>>(), schemes.collect(), groups.collect()].iter().enumerate()
+    {
+        context.update(&[u8::try_from(list).unwrap_or(0)]);
+        values
+            .iter()
+            .filter(|value| !is_grease(**value))
+            .for_each(|value| context.update(&value.to_be_bytes()));
+    }
+    context.finish().as_ref().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+/// `0x0a0a`, `0x1a1a` to `0xfafa` (RFC 8701 section 2).
+fn is_grease(value: u16) -> bool {
+    let [high, low] = value.to_be_bytes();
+    high == low && low & 0x0f == 0x0a
+}
+
 fn facts(tls: &rustls::ServerConnection) -> Result<(TlsFacts, bool), &'static str> {
     let certificate = match tls.peer_certificates().and_then(<[_]>::split_first) {
         None => None,
@@ -199,8 +239,12 @@ fn facts(tls: &rustls::ServerConnection) -> Result<(TlsFacts, bool), &'static st
             Some(Arc::new(certificate::read(leaf, &chain, Witness::Handshake)?))
         }
     };
-    let facts =
-        TlsFacts { server_name: tls.server_name().map(str::to_ascii_lowercase), certificate, trust: None };
+    let facts = TlsFacts {
+        server_name: tls.server_name().map(str::to_ascii_lowercase),
+        certificate,
+        hello: None,
+        trust: None,
+    };
     Ok((facts, tls.alpn_protocol() == Some(b"h2")))
 }
 

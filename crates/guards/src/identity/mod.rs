@@ -85,8 +85,7 @@ use std::sync::Arc;
 
 use bartizan_model::{
     CompileContext, Denial, Diagnostics, Guard, Mode, Outcome, Phase, Principal, Timestamp, Transaction,
-    probe::Probes,
-    services::Revocations,
+    probe::Probes, services::Revocations,
 };
 use http::{HeaderName, header::AUTHORIZATION};
 
@@ -324,7 +323,8 @@ impl Identity {
         }
         let own = self.jwt.iter().flat_map(|verifier| &verifier.issuers);
         let own = own.filter(|issuer| issuer.spec.retired.is_none()).map(|issuer| &*issuer.spec.issuer);
-        let mut all: Vec<&str> = own.chain(self.opaque.iter().filter_map(OpaqueVerifier::issuer_url)).collect();
+        let mut all: Vec<&str> =
+            own.chain(self.opaque.iter().filter_map(OpaqueVerifier::issuer_url)).collect();
         all.sort_unstable();
         all.dedup();
         // An issuer is known by a URL (RFC 8414 section 2); another name leads nowhere.

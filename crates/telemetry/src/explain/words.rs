@@ -246,7 +246,6 @@ pub fn seen(value: &Value) -> String {
         };
     }
     // Which check a credential failed is told to operators only.
-    // Which check a credential failed is told to operators only.
     let hidden = verdict == "challenge" && reason.starts_with("identity.");
     let problem = if hidden { "identity.challenge".to_owned() } else { reason };
     if problem.is_empty() || (verdict == "abort" && number(value, "attempts") > 0) {
