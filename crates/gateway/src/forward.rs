@@ -30,7 +30,7 @@ use crate::{
     upstream::{Backend, Lease, Upstream, UpstreamFailure, retry::is_idempotent},
 };
 
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,6 +41,8 @@ const X_BARTIZAN_SUBJECT: HeaderName = HeaderName::from_static("x-bartizan-subje
 const PROXY_SAYS: &[&str] = &[
     "cf-connecting-ip",
     "cf-connecting-ipv6",
+    "client-cert",
+    "client-cert-chain",
     "client-ip",
     "fastly-client-ip",
     "front-end-https",

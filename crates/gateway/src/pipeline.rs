@@ -8,7 +8,7 @@ use bartizan_guards::{
     request_limits::RequestLimits,
 };
 use bartizan_model::{
-    Answer, CanonicalRequest, Client, Denial, Finding, Memory, Mode, Phase, Severity, Stop, Transaction,
+    Answer, CanonicalRequest, Client, Denial, Finding, Memory, Mode, Phase, Scheme, Severity, Stop, Transaction,
     Verdict, address::canonical as canonical_ip, transaction::Step,
 };
 use bartizan_pattern::path::PathRules;
@@ -180,6 +180,7 @@ pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts
             ticks: clock.monotonic(),
             client: Client { ip, peer: connection.peer },
             certificate: connection.certificate().cloned(),
+            outer_scheme: None,
             request: CanonicalRequest {
                 method: parts.method.clone(),
                 scheme: connection.scheme,
@@ -262,13 +263,25 @@ fn normalize(record: &mut Record, parts: &mut Parts) -> Result<Head, Stop> {
             respond::own_denial("ingress", code, StatusCode::FORBIDDEN, Verdict::Deny, fault.sentence());
         return Err(refuse(transaction, denial));
     }
-    take_passed_on_certificate(transaction, trusted.contains(canonical_ip(transaction.client.peer.ip())))?;
+    let by_proxy = trusted.contains(canonical_ip(transaction.client.peer.ip()));
+    transaction.outer_scheme = by_proxy.then(|| outer_scheme(&transaction.request.headers)).flatten();
+    take_passed_on_certificate(transaction, by_proxy)?;
     if record.gateway.bans.is_banned(transaction.client.ip, transaction.started) {
         let why = "the client's address is banned";
         let denial = respond::own_denial("ban", "ban.address", StatusCode::FORBIDDEN, Verdict::Deny, why);
         return Err(refuse(transaction, denial));
     }
     Ok(head)
+}
+
+/// The scheme that a trusted proxy says its client used.
+fn outer_scheme(headers: &HeaderMap) -> Option<Scheme> {
+    let mut told = headers.get_all(forward::X_FORWARDED_PROTO).iter();
+    match (told.next()?.as_bytes(), told.next()) {
+        (b"https", None) => Some(Scheme::Https),
+        (b"http", None) => Some(Scheme::Http),
+        _ => None,
+    }
 }
 
 /// The certificate that a trusted proxy passes on (RFC 9440). From anybody else the fields are a claim that goes no further.

@@ -131,6 +131,8 @@ pub struct Transaction {
     pub client: Client,
     /// The certificate that the client authenticated with, if it has one: by TLS, or as a trusted proxy tells.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// The scheme that the client used, where a trusted proxy tells another than its own.
+    pub outer_scheme: Option<Scheme>,
     /// The canonical request head.
     pub request: CanonicalRequest,
     /// The API that the route chose; empty before routing.

@@ -197,6 +197,7 @@ mod tests {
             ticks: std::time::Duration::ZERO,
             client: Client { ip, peer: (ip, 1).into() },
             certificate: None,
+            outer_scheme: None,
             request: CanonicalRequest {
                 method: Method::GET,
                 scheme: Scheme::Http,

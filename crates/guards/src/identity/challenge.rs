@@ -10,12 +10,21 @@ use super::reason::Why;
 /// When a key set that could not be fetched is worth asking for again, in seconds: the store fetches no sooner.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("30");
 
+/// What a signature must cover (RFC 9421 section 5.1).
+const ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
+
 /// The kinds of credential that an operation accepts, as challenges.
 #[derive(Clone, Debug, Default)]
 pub struct Challenges {
     realm: String,
     bearer: bool,
     api_keys: Vec<HeaderName>,
+    /// Schemes of proofs.
+    proofs: Vec<String>,
+    /// What signatures must cover.
+    accept_signature: Option<String>,
+    /// The algorithms of DPoP proofs, and whether they are always asked for.
+    dpop: Option<(String, bool)>,
 }
 
 impl Challenges {
@@ -23,7 +32,19 @@ impl Challenges {
     pub(super) fn new(api: &str, bearer: bool, api_keys: Vec<HeaderName>) -> Self {
         let quotable =
             |c: char| if c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ' { c } else { '_' };
-        Challenges { realm: api.chars().map(quotable).collect(), bearer, api_keys }
+        Challenges { realm: api.chars().map(quotable).collect(), bearer, api_keys, ..Challenges::default() }
+    }
+
+    /// With what proofs of possession are asked for.
+    pub(super) fn with_proofs(
+        mut self,
+        (proofs, accept_signature): (Vec<String>, Option<String>),
+        dpop: Option<(String, bool)>,
+    ) -> Self {
+        self.proofs = proofs;
+        self.accept_signature = accept_signature;
+        self.dpop = dpop;
+        self
     }
 
     /// The header fields of a refusal: one challenge per accepted kind. Only the kind that failed carries an error, and
@@ -47,16 +68,37 @@ impl Challenges {
                 self.api_keys.iter().map(|name| format!("ApiKey realm=\"{realm}\", header=\"{name}\"")),
             );
         }
+        let flawed = match why {
+            Why::Proof(flaw) => flaw.dpop_error(),
+            _ => None,
+        };
+        if let Some((algorithms, always)) = &self.dpop
+            && (*always && status == StatusCode::UNAUTHORIZED || flawed.is_some())
+        {
+            let error = flawed.map_or(String::new(), |error| format!(", error=\"{error}\""));
+            challenges.push(format!("DPoP realm=\"{realm}\"{error}, algs=\"{algorithms}\""));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let proof = |scheme: &String| match scheme.split_once(' ') {
+                Some((scheme, parameters)) => format!("{scheme} {parameters} realm=\"{realm}\""),
+                None => format!("{scheme} realm=\"{realm}\""),
+            };
+            challenges.extend(self.proofs.iter().map(proof));
+        }
+        let wanted = self.accept_signature.as_ref().filter(|_| status == StatusCode::UNAUTHORIZED);
+        let wanted = wanted.and_then(|text| HeaderValue::try_from(text).ok());
         challenges
             .into_iter()
             .filter_map(|text| HeaderValue::try_from(text).ok())
             .map(|value| (WWW_AUTHENTICATE, value))
+            .chain(wanted.map(|value| (ACCEPT_SIGNATURE, value)))
             .collect()
     }
 }
 
 fn bearer_error(why: Why) -> &'static str {
     match why {
+        Why::Proof(flaw) if !flaw.is_of_token() => "",
         Why::Missing
         | Why::BasicCredentials
         | Why::Incomplete

@@ -6,6 +6,11 @@ use bartizan_model::{CompileContext, Diagnostic, Diagnostics, Profile};
 use http::{HeaderName, header};
 
 use super::{
+    dpop::Bindings,
+    proofs::{Kind, Proofs},
+    signature::Presence,
+};
+use super::{
     Accept, Anonymous, Challenges, Config, Identity, Requirement,
     introspection::OpaqueVerifier,
     jwt::JwtVerifier,
@@ -19,6 +24,7 @@ pub(super) fn identity(config: Config, context: &CompileContext<'_>) -> Result<I
         problems: Diagnostics::new(),
         issuers: Vec::new(),
         headers: Vec::new(),
+        proofs: Proofs::new(context),
         key_fields: Vec::new(),
         opaque: None,
     };
@@ -28,7 +34,7 @@ pub(super) fn identity(config: Config, context: &CompileContext<'_>) -> Result<I
         .enumerate()
         .filter_map(|(index, entry)| compiler.entry(entry, &format!("accept[{index}]"), true))
         .collect();
-    let Compiler { mut problems, issuers, headers, key_fields, opaque, .. } = compiler;
+    let Compiler { mut problems, issuers, headers, key_fields, opaque, proofs, .. } = compiler;
     // Tokens of retired issuers are refused where no token is accepted, too.
     let retired = context.issuers.values().any(|spec| spec.retired.is_some());
     let jwt = if issuers.is_empty() && !retired {
@@ -45,10 +51,28 @@ pub(super) fn identity(config: Config, context: &CompileContext<'_>) -> Result<I
                 .help("list the accepted credentials, such as `accept: [{ jwt: { issuers: [corp] } }]`"),
         );
     }
+    let required = config.binding == Some(Presence::Required);
+    let settings = config.dpop.clone().unwrap_or_default();
+    let bindings = match Bindings::compile(&settings, required, context) {
+        Ok(bindings) => bindings,
+        Err(name) => {
+            return Err(Diagnostic::error(
+                "dpop.algorithms",
+                format!("`{name}` is not an asymmetric algorithm that can be accepted"),
+            )
+            .help("write some of `ES256`, `ES384`, `ES512`, `EdDSA`, `PS256`, `PS384`, `PS512`, `RS256`")
+            .into());
+        }
+    };
+    let dpop = bearer.then(|| (bindings.algorithms(), required || config.dpop.is_some()));
     problems.or(Identity {
         accept,
         anonymous,
-        challenges: Arc::new(Challenges::new(context.api, bearer, headers.clone())),
+        challenges: Arc::new(
+            Challenges::new(context.api, bearer, headers.clone()).with_proofs(proofs.challenges(), dpop),
+        ),
+        proofs,
+        bindings,
         jwt,
         opaque,
         bearer,
@@ -67,6 +91,7 @@ struct Compiler<'c, 'x> {
     issuers: Vec<(Arc<str>, String)>,
     /// The fields that hold API keys, each once.
     headers: Vec<HeaderName>,
+    proofs: Proofs,
     /// What each entry of `accept` says of keys in its field.
     key_fields: Vec<(HeaderName, super::ApiKey)>,
     /// Who is asked about opaque tokens.
@@ -78,12 +103,19 @@ impl Compiler<'_, '_> {
         match entry {
             Accept::Jwt(jwt) => self.jwt(jwt, path),
             Accept::Introspection(settings) => self.introspection(settings, path),
+            Accept::Mtls(mtls) => {
+                let place = self.proofs.add_certificate(mtls, path, self.context);
+                self.proof(Kind::Certificate, place, true)
+            }
+            Accept::Signature(signature) => {
+                let place = self.proofs.add_signature(signature, path, self.context);
+                self.proof(Kind::Signature, place, signature.forward_credential)
+            }
+            Accept::Hmac(mac) => {
+                let place = self.proofs.add_mac(mac, path, self.context);
+                self.proof(Kind::Mac, place, mac.forward_credential)
+            }
             Accept::ApiKey(api_key) => self.api_key(api_key, path),
-            Accept::Unavailable(kind) => self.error(
-                path,
-                format!("`{kind}` as a credential is not available in this version"),
-                "write `jwt` or `api_key`",
-            ),
             Accept::All(_) if !outermost => self.error(
                 path,
                 "`all` within `all` says nothing more".to_owned(),
@@ -148,6 +180,24 @@ impl Compiler<'_, '_> {
             }
         }
         Some(Requirement::Opaque { forward: settings.forward_credential })
+    }
+
+    fn proof(
+        &mut self,
+        kind: Kind,
+        place: Result<usize, Diagnostics>,
+        forward: bool,
+    ) -> Option<Requirement> {
+        match place {
+            Ok(place) => {
+                let withheld = if forward { Vec::new() } else { self.proofs.fields(kind, place) };
+                Some(Requirement::Proof { kind, place, withheld })
+            }
+            Err(problems) => {
+                self.problems.extend(problems);
+                None
+            }
+        }
     }
 
     fn api_key(&mut self, api_key: &super::ApiKey, path: &str) -> Option<Requirement> {

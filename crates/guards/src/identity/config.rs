@@ -9,6 +9,8 @@ use serde::{
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
 };
 
+use super::{dpop::Dpop, mac::Mac, mtls::Mtls, signature::{Presence, Signature}};
+
 /// Who may call.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -21,6 +23,11 @@ pub struct Config {
     /// Whether clients are told where tokens for this API are had (RFC 9728): the metadata below
     /// `/.well-known/oauth-protected-resource`, and its address in each challenge. Default: `true`.
     pub resource_metadata: Option<bool>,
+    /// Whether tokens must be bound to a key that the caller has, by a client certificate (RFC 8705) or by DPoP (RFC 9449):
+    /// `required` or `optional` (default). A token that is bound is checked whatever stands here.
+    pub binding: Option<Presence>,
+    /// How proofs of possession (DPoP, RFC 9449) must be made, and that callers are asked for them.
+    pub dpop: Option<Dpop>,
 }
 
 /// What happens to a request without any credential.
@@ -41,12 +48,16 @@ pub enum Accept {
     Jwt(Jwt),
     /// An opaque token as `Authorization: Bearer`, about which its issuer is asked (RFC 7662).
     Introspection(Box<Introspection>),
+    /// A client certificate.
+    Mtls(Box<Mtls>),
+    /// A signature over the request (RFC 9421).
+    Signature(Box<Signature>),
+    /// A keyed hash over the request.
+    Hmac(Box<Mac>),
     /// An API key made by `bartizan keys`.
     ApiKey(ApiKey),
     /// All of these together.
     All(Vec<Accept>),
-    /// A kind that this version knows by name only: refused when the policy is compiled.
-    Unavailable(&'static str),
 }
 
 /// A JSON Web Token as `Authorization: Bearer`.
@@ -200,11 +211,9 @@ impl Default for ApiKey {
     }
 }
 
-const UNAVAILABLE: [&str; 3] = ["mtls", "signature", "dpop"];
-
 fn unknown<E: serde::de::Error>(name: &str) -> E {
     E::custom(format!(
-        "`{name}` is not a kind of credential; write `jwt`, `introspection`, `api_key` or `all`"
+        "`{name}` is not a kind of credential; write `jwt`, `introspection`, `api_key`, `mtls`, `signature`, `hmac` or `all`"
     ))
 }
 
@@ -232,11 +241,13 @@ impl<'de> Visitor<'de> for AcceptVisitor {
             "introspection" => Err(E::custom(
                 "`introspection` needs its settings: `{ introspection: { issuer: .., endpoint: .. } }`",
             )),
-            _ => UNAVAILABLE
-                .iter()
-                .find(|n| **n == name)
-                .map(|n| Accept::Unavailable(n))
-                .ok_or_else(|| unknown(name)),
+            "mtls" => Ok(Accept::Mtls(Box::default())),
+            "signature" => Ok(Accept::Signature(Box::default())),
+            "hmac" => Err(E::custom("`hmac` needs its settings: `{ hmac: { preset: github, secret: env:NAME } }`")),
+            "dpop" => Err(E::custom(
+                "`dpop` proves a token: write `jwt` here, and `binding: required` or `dpop: { .. }` beside `accept`",
+            )),
+            _ => Err(unknown(name)),
         }
     }
 
@@ -248,6 +259,11 @@ impl<'de> Visitor<'de> for AcceptVisitor {
             "jwt" => Accept::Jwt(entries.next_value::<Option<Jwt>>()?.unwrap_or_default()),
             "api_key" => Accept::ApiKey(entries.next_value::<Option<ApiKey>>()?.unwrap_or_default()),
             "introspection" => Accept::Introspection(Box::new(entries.next_value()?)),
+            "mtls" => Accept::Mtls(entries.next_value::<Option<Box<Mtls>>>()?.unwrap_or_default()),
+            "signature" => {
+                Accept::Signature(entries.next_value::<Option<Box<Signature>>>()?.unwrap_or_default())
+            }
+            "hmac" => Accept::Hmac(Box::new(entries.next_value()?)),
             "all" => Accept::All(entries.next_value()?),
             _ => {
                 entries.next_value::<IgnoredAny>()?;
@@ -272,6 +288,9 @@ impl JsonSchema for Accept {
         let jwt = generator.subschema_for::<Jwt>();
         let introspection = generator.subschema_for::<Introspection>();
         let api_key = generator.subschema_for::<ApiKey>();
+        let mtls = generator.subschema_for::<Mtls>();
+        let signature = generator.subschema_for::<Signature>();
+        let hmac = generator.subschema_for::<Mac>();
         let entry = generator.subschema_for::<Accept>();
         let one = |name: &str, schema: serde_json::Value| {
             serde_json::json!({
@@ -284,10 +303,13 @@ impl JsonSchema for Accept {
         json_schema!({
             "description": "a kind of credential, alone or with its settings, or several that must come together",
             "oneOf": [
-                { "enum": ["jwt", "api_key"] },
+                { "enum": ["jwt", "api_key", "mtls", "signature"] },
                 one("jwt", jwt.to_value()),
                 one("introspection", introspection.to_value()),
                 one("api_key", api_key.to_value()),
+                one("mtls", mtls.to_value()),
+                one("signature", signature.to_value()),
+                one("hmac", hmac.to_value()),
                 one("all", serde_json::json!({ "type": "array", "items": entry, "minItems": 1 })),
             ],
         })

@@ -85,53 +85,6 @@ pub enum Flaw {
 }
 
 impl Flaw {
-    /// All of them.
-    pub const ALL: [Flaw; 43] = [
-        Flaw::Certificate(Fault::UnknownAuthority),
-        Flaw::Certificate(Fault::Revoked),
-        Flaw::Certificate(Fault::Expired),
-        Flaw::Certificate(Fault::NotYetValid),
-        Flaw::Certificate(Fault::Usage),
-        Flaw::Certificate(Fault::RevocationUnknown),
-        Flaw::Certificate(Fault::ListExpired),
-        Flaw::Certificate(Fault::ListInvalid),
-        Flaw::Certificate(Fault::Malformed),
-        Flaw::CertificateName,
-        Flaw::CertificateField,
-        Flaw::BindingMissing,
-        Flaw::BindingUnknown,
-        Flaw::BindingCertificate,
-        Flaw::BoundAsBearer,
-        Flaw::ProofMissing,
-        Flaw::ProofMalformed,
-        Flaw::ProofAlgorithm,
-        Flaw::ProofKey,
-        Flaw::ProofSignature,
-        Flaw::ProofMethod,
-        Flaw::ProofTarget,
-        Flaw::ProofStale,
-        Flaw::ProofReplayed,
-        Flaw::ProofToken,
-        Flaw::ProofNonce,
-        Flaw::ProofBinding,
-        Flaw::SignatureMalformed,
-        Flaw::SignatureKey,
-        Flaw::SignatureKeyExpired,
-        Flaw::SignatureKeyRevoked,
-        Flaw::SignatureAlgorithm,
-        Flaw::SignatureComponents,
-        Flaw::SignatureComponent,
-        Flaw::SignatureParameter(""),
-        Flaw::SignatureTag,
-        Flaw::SignatureMismatch,
-        Flaw::SignatureStale,
-        Flaw::SignatureExpired,
-        Flaw::SignatureReplayed,
-        Flaw::DigestMalformed,
-        Flaw::DigestMismatch,
-        Flaw::BodyNotHeld,
-    ];
-
     /// The fixed part. A certificate is no credential that `WWW-Authenticate` could ask for: its refusals are 403.
     #[must_use]
     pub const fn info(self) -> ReasonInfo {
@@ -208,6 +161,33 @@ impl Flaw {
             _ => (StatusCode::SERVICE_UNAVAILABLE, Verdict::Deny),
         };
         ReasonInfo { code, status, severity, verdict, public }
+    }
+
+    /// Whether the token is at fault, and not what came with it.
+    pub(super) fn is_of_token(self) -> bool {
+        matches!(
+            self,
+            Flaw::BindingMissing | Flaw::BindingUnknown | Flaw::BindingCertificate | Flaw::BoundAsBearer
+        )
+    }
+
+    /// What a challenge for DPoP says is wrong (RFC 9449 sections 7.1 and 9), where a proof of that kind is.
+    pub(super) fn dpop_error(self) -> Option<&'static str> {
+        match self {
+            Flaw::ProofNonce => Some("use_dpop_nonce"),
+            Flaw::ProofBinding | Flaw::BoundAsBearer => Some("invalid_token"),
+            Flaw::ProofMissing
+            | Flaw::ProofMalformed
+            | Flaw::ProofAlgorithm
+            | Flaw::ProofKey
+            | Flaw::ProofSignature
+            | Flaw::ProofMethod
+            | Flaw::ProofTarget
+            | Flaw::ProofStale
+            | Flaw::ProofReplayed
+            | Flaw::ProofToken => Some("invalid_dpop_proof"),
+            _ => None,
+        }
     }
 
     /// What an operator should know.

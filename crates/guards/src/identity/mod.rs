@@ -62,6 +62,7 @@ mod compile;
 mod config;
 pub mod events;
 pub mod federation;
+mod dpop;
 mod flaw;
 mod introspection;
 mod json;
@@ -69,14 +70,17 @@ pub mod jwks;
 pub mod jws;
 mod jwt;
 mod key_rules;
+mod mac;
 pub mod mtls;
 mod pem;
 mod presented;
 mod probes;
 mod published;
+mod proofs;
 mod reason;
 pub mod replay;
 mod roca;
+pub mod signature;
 #[cfg(test)]
 mod tests;
 pub mod trust;
@@ -91,14 +95,19 @@ use http::{HeaderName, header::AUTHORIZATION};
 
 pub use challenge::Challenges;
 pub use config::{Accept, Anonymous, ApiKey, Config, Introspection, Jwt, Older};
+pub use dpop::Dpop;
 pub use flaw::Flaw;
+pub use mac::Mac;
 pub use mtls::{Mtls, Revocation};
+pub use signature::Signature;
 pub use reason::{Refusal, Rejection, Why};
 
 use crate::body::HeldBody;
 
 use introspection::OpaqueVerifier;
+use dpop::{Bindings, DPOP_NONCE};
 use jwt::{JwtVerifier, Proven};
+use proofs::{BodyCheck, Kind, Proofs, Proved};
 use key_rules::{KeyRules, ValidKey};
 
 /// The compiled guard.
@@ -115,6 +124,8 @@ pub struct Identity {
     revocations: Arc<dyn Revocations>,
     api_key_headers: Vec<HeaderName>,
     key_rules: KeyRules,
+    proofs: Proofs,
+    bindings: Bindings,
     challenges: Arc<Challenges>,
 }
 
@@ -126,6 +137,8 @@ enum Requirement {
     Opaque { forward: bool },
     /// A key in this field.
     ApiKey { header: HeaderName, forward: bool },
+    /// A proof of possession.
+    Proof { kind: Kind, place: usize, withheld: Vec<HeaderName> },
     /// All of these.
     All(Vec<Requirement>),
 }
@@ -144,12 +157,14 @@ struct Valid {
     jwt: Option<Proven>,
     opaque: Option<Arc<Principal>>,
     api_keys: Vec<(HeaderName, ValidKey)>,
+    proved: Proved,
 }
 
 impl Valid {
     fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
         let keys = self.api_keys.iter().map(|(_, key)| &key.principal);
-        self.jwt.as_ref().map(|proven| &proven.principal).into_iter().chain(&self.opaque).chain(keys)
+        let tokens = self.jwt.as_ref().map(|proven| &proven.principal).into_iter().chain(&self.opaque);
+        tokens.chain(keys).chain(self.proved.principals())
     }
 }
 
@@ -169,23 +184,33 @@ impl Guard for Identity {
             Err(rejection) => Err(rejection),
         };
         self.withhold_keys(transaction);
+        if let Some(nonce) = self.bindings.nonce(transaction.started) {
+            transaction.response_headers.insert(DPOP_NONCE, nonce);
+        }
+        let (verified, body) = match verified {
+            Ok(mut valid) => {
+                let body = valid.proved.take_body();
+                (Ok(valid), body)
+            }
+            Err(rejection) => (Err(rejection), None),
+        };
         match verified.and_then(|valid| self.judge_and_count(&valid, transaction)) {
-            Ok(None) => Outcome::Continue,
-            Ok(Some(accepted)) => {
-                transaction.consumed_headers.extend(accepted.withheld);
-                transaction.principal = Some(accepted.principal);
+            Ok(accepted) => {
+                if let Some(accepted) = accepted {
+                    transaction.consumed_headers.extend(accepted.withheld);
+                    transaction.principal = Some(accepted.principal);
+                }
+                if let Some(body) = body {
+                    transaction.memory.keep(Self::ID, body);
+                }
                 Outcome::Continue
             }
-            Err(rejection) => {
-                let status = rejection.why.info().status;
-                let refusal = Refusal { rejection, challenges: Arc::clone(&self.challenges) };
-                if status == http::StatusCode::UNAUTHORIZED {
-                    Outcome::Challenge(refusal)
-                } else {
-                    Outcome::Deny(refusal)
-                }
-            }
+            Err(rejection) => self.refuse(rejection),
         }
+    }
+
+    fn needs_body(&self, transaction: &Transaction) -> Option<usize> {
+        transaction.memory.get::<BodyCheck>(Self::ID).map(|check| check.limit)
     }
 
     fn probes(&self, now: Timestamp) -> Probes {
@@ -200,9 +225,43 @@ struct Accepted {
 }
 
 impl Identity {
-    /// Decides what only the body tells; asked where [`Guard::needs_body`] said so.
-    pub fn request_body(&self, _: &mut Transaction, _: &HeldBody) -> Outcome<Refusal> {
-        Outcome::Continue
+    /// Decides what only the body tells; asked where [`Guard::needs_body`] said so. Who calls was a claim until then.
+    pub fn request_body(&self, transaction: &mut Transaction, body: &HeldBody) -> Outcome<Refusal> {
+        let Some(check) = transaction.memory.take::<BodyCheck>(Self::ID) else { return Outcome::Continue };
+        match self.proofs.body(check, transaction, body) {
+            Ok(()) => Outcome::Continue,
+            Err(flaw) => {
+                transaction.principal = None;
+                self.refuse(Why::Proof(flaw).into())
+            }
+        }
+    }
+
+    fn refuse(&self, rejection: Rejection) -> Outcome<Refusal> {
+        let status = rejection.why.info().status;
+        let refusal = Refusal { rejection, challenges: Arc::clone(&self.challenges) };
+        if status == http::StatusCode::UNAUTHORIZED {
+            Outcome::Challenge(refusal)
+        } else {
+            Outcome::Deny(refusal)
+        }
+    }
+
+    /// Whether the caller has what its token is bound to, whatever the policy demands.
+    fn bind(&self, transaction: &Transaction, valid: &mut Valid) -> Result<(), Rejection> {
+        let headers = &transaction.request.headers;
+        let Verification::Valid(token) = presented::bearer(headers) else { return Ok(()) };
+        let scheme = presented::scheme(headers);
+        let own = valid.jwt.as_mut().map(|proven| &mut proven.principal);
+        for principal in own.into_iter().chain(&mut valid.opaque) {
+            let checked = self.bindings.check(token, scheme, principal, transaction);
+            *principal = checked.map_err(|flaw| Rejection {
+                why: Why::Proof(flaw),
+                issuer: Some(Arc::clone(&principal.issuer)),
+                key: None,
+            })?;
+        }
+        Ok(())
     }
 
     /// Verifies everything that is presented; the first invalid credential ends it.
@@ -225,6 +284,8 @@ impl Identity {
                 valid.api_keys.push((header.clone(), key));
             }
         }
+        self.bind(transaction, &mut valid)?;
+        valid.proved = self.proofs.verify(transaction).map_err(Why::Proof)?;
         Ok(valid)
     }
 
@@ -381,6 +442,10 @@ impl Requirement {
                 let (_, key) = valid.api_keys.iter().find(|(name, _)| name == header)?;
                 Some(Accepted { principal: Arc::clone(&key.principal), withheld: Vec::new() })
             }
+            Requirement::Proof { kind, place, withheld } => {
+                let principal = Arc::clone(valid.proved.by(*kind, *place)?);
+                Some(Accepted { principal, withheld: withheld.clone() })
+            }
             Requirement::All(requirements) => {
                 let mut all = requirements.iter().map(|requirement| requirement.satisfied(valid));
                 let mut accepted = all.next()??;
@@ -394,7 +459,7 @@ impl Requirement {
 
     fn forwards(&self, field: &HeaderName) -> bool {
         match self {
-            Requirement::Jwt { .. } | Requirement::Opaque { .. } => false,
+            Requirement::Jwt { .. } | Requirement::Opaque { .. } | Requirement::Proof { .. } => false,
             Requirement::ApiKey { header, forward } => header == field && *forward,
             Requirement::All(requirements) => {
                 requirements.iter().any(|requirement| requirement.forwards(field))

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use bartizan_model::{
     ClientCertificate, CompileContext, CredentialKind, Diagnostic, Diagnostics, FileReference, Principal,
-    Strength, SubjectName, Timestamp, Transaction, Witness,
+    Strength, SubjectName, Timestamp, Transaction,
     principal::{Authentication, Binding},
 };
 use hashbrown::HashMap;
@@ -398,12 +398,7 @@ fn trust(
     }
     let lists: Vec<(String, &[u8])> = lists.iter().map(|(name, bytes)| (name.clone(), &**bytes)).collect();
     match Trust::new((&ca.to_string(), &authority), &lists, revocation.doubt()) {
-        Ok(trust) => {
-            if let Some((what, help)) = revocation.warning(&trust, context.services.clock.now()) {
-                problems.push(Diagnostic::warning(crl, what).help(help));
-            }
-            Some(trust)
-        }
+        Ok(trust) => Some(trust),
         Err(text) => {
             problems.push(Diagnostic::error(crl, text));
             None
@@ -533,11 +528,6 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// Whether a certificate came by the handshake of this gateway.
-pub(super) fn by_handshake(certificate: &ClientCertificate) -> bool {
-    certificate.witness == Witness::Handshake
 }
 
 #[cfg(test)]

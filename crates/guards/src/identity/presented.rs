@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 use percent_encoding::percent_decode_str;
 
-use super::{Verification, reason::Why};
+use super::{Verification, dpop::Scheme, reason::Why};
 
 /// The token of `Authorization: Bearer` (RFC 6750 section 2.1). Another scheme is no bearer token and none of our
 /// business; a second field is refused whatever its scheme, as nobody can say which one the upstream would believe.
@@ -16,7 +16,8 @@ pub(super) fn bearer(headers: &HeaderMap) -> Verification<&str> {
     }
     let value = field.as_bytes().trim_ascii();
     let scheme = value.split(|b| !b.is_ascii_alphanumeric() && *b != b'-').next().unwrap_or_default();
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
+    // `DPoP` presents a token, too, beside a proof (RFC 9449 section 7.1).
+    if !scheme.eq_ignore_ascii_case(b"bearer") && !scheme.eq_ignore_ascii_case(b"dpop") {
         return Verification::Absent;
     }
     let token =
@@ -43,6 +44,13 @@ pub(super) fn looks_like_jwt(text: &str) -> bool {
     let header = parts.next().unwrap_or_default();
     parts.count() >= 2
         && URL_SAFE_NO_PAD.decode(header).is_ok_and(|bytes| bytes.trim_ascii_start().first() == Some(&b'{'))
+}
+
+/// How a token is presented, where one is.
+pub(super) fn scheme(headers: &HeaderMap) -> Scheme {
+    let value = headers.get(AUTHORIZATION).map(|field| field.as_bytes().trim_ascii());
+    let word = value.and_then(|value| value.split(|b| *b == b' ').next()).unwrap_or_default();
+    if word.eq_ignore_ascii_case(b"dpop") { Scheme::Dpop } else { Scheme::Bearer }
 }
 
 fn is_token68(byte: u8) -> bool {

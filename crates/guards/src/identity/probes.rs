@@ -24,7 +24,10 @@ pub(super) fn offer(guard: &Identity, now: Timestamp) -> Probes {
     }
     let key_suffices = guard.accept.iter().find_map(|requirement| match requirement {
         Requirement::ApiKey { header, .. } => Some(header.clone()),
-        Requirement::Jwt { .. } | Requirement::Opaque { .. } | Requirement::All(_) => None,
+        Requirement::Jwt { .. }
+        | Requirement::Opaque { .. }
+        | Requirement::Proof { .. }
+        | Requirement::All(_) => None,
     });
     match (key_suffices, guard.anonymous) {
         (Some(header), _) => probes.pass.push(Edit::ApiKey(header)),

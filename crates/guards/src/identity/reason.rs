@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use bartizan_model::{Reason, ReasonInfo, Severity, Verdict, revocation::Revoked};
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::{challenge::Challenges, jws::Defect};
+use super::{challenge::Challenges, flaw::Flaw, jws::Defect, trust::Fault};
 
 /// Why a caller is not accepted. None of them carries anything of the credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +94,8 @@ pub enum Why {
     KeyRevoked,
     /// An API key whose successor has taken over.
     KeyRotated,
+    /// A proof of possession does not hold.
+    Proof(Flaw),
     /// An API key in the path.
     KeyInPath,
     /// An API key older than `max_age`.
@@ -114,6 +116,7 @@ impl Why {
         const KEY: &str = "The API key is not valid";
         const REQUEST: &str = "The credentials are not sent as they must be";
         let (code, status, severity, public) = match self {
+            Why::Proof(flaw) => return flaw.info(),
             Why::Missing => ("identity.missing", 401, Severity::Low, "A credential is required"),
             Why::Incomplete => {
                 ("identity.incomplete", 401, Severity::Low, "A further credential is required")
@@ -194,6 +197,7 @@ impl Why {
 
     fn sentence(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
+            Why::Proof(flaw) => return flaw.sentence(),
             Why::Missing => "no credential was presented",
             Why::Incomplete => "the credentials presented are valid but do not make up an accepted entry",
             Why::Repeated => "a credential field was sent more than once",
@@ -262,6 +266,7 @@ impl Why {
 
     fn advice(self) -> Option<&'static str> {
         Some(match self {
+            Why::Proof(flaw) => return flaw.advice(),
             Why::Missing => {
                 "send an accepted credential, or set `identity.anonymous: allow` for the operation"
             }
@@ -397,6 +402,49 @@ impl Reason for Refusal {
         Why::KeyDue(0).info(),
         Why::KeyShared.info(),
         Why::KeyLimit(0).info(),
+        Flaw::Certificate(Fault::UnknownAuthority).info(),
+        Flaw::Certificate(Fault::Revoked).info(),
+        Flaw::Certificate(Fault::Expired).info(),
+        Flaw::Certificate(Fault::NotYetValid).info(),
+        Flaw::Certificate(Fault::Usage).info(),
+        Flaw::Certificate(Fault::RevocationUnknown).info(),
+        Flaw::Certificate(Fault::ListExpired).info(),
+        Flaw::Certificate(Fault::ListInvalid).info(),
+        Flaw::Certificate(Fault::Malformed).info(),
+        Flaw::CertificateName.info(),
+        Flaw::CertificateField.info(),
+        Flaw::BindingMissing.info(),
+        Flaw::BindingUnknown.info(),
+        Flaw::BindingCertificate.info(),
+        Flaw::BoundAsBearer.info(),
+        Flaw::ProofMissing.info(),
+        Flaw::ProofMalformed.info(),
+        Flaw::ProofAlgorithm.info(),
+        Flaw::ProofKey.info(),
+        Flaw::ProofSignature.info(),
+        Flaw::ProofMethod.info(),
+        Flaw::ProofTarget.info(),
+        Flaw::ProofStale.info(),
+        Flaw::ProofReplayed.info(),
+        Flaw::ProofToken.info(),
+        Flaw::ProofNonce.info(),
+        Flaw::ProofBinding.info(),
+        Flaw::SignatureMalformed.info(),
+        Flaw::SignatureKey.info(),
+        Flaw::SignatureKeyExpired.info(),
+        Flaw::SignatureKeyRevoked.info(),
+        Flaw::SignatureAlgorithm.info(),
+        Flaw::SignatureComponents.info(),
+        Flaw::SignatureComponent.info(),
+        Flaw::SignatureParameter("").info(),
+        Flaw::SignatureTag.info(),
+        Flaw::SignatureMismatch.info(),
+        Flaw::SignatureStale.info(),
+        Flaw::SignatureExpired.info(),
+        Flaw::SignatureReplayed.info(),
+        Flaw::DigestMalformed.info(),
+        Flaw::DigestMismatch.info(),
+        Flaw::BodyNotHeld.info(),
     ];
 
     fn info(&self) -> ReasonInfo {

@@ -315,6 +315,7 @@ pub fn transaction() -> Transaction {
         ticks: Duration::ZERO,
         client: Client { ip, peer: SocketAddr::new(ip, 40_000) },
         certificate: None,
+        outer_scheme: None,
         request: CanonicalRequest {
             method: Method::GET,
             scheme: Scheme::Http,
