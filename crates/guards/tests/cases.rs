@@ -62,6 +62,7 @@ fn run(name: &str, directory: &Path, case: Case, wrong: &mut Vec<String>) -> usi
             Part::Keys(value) => world.keys = value,
             Part::Revoked(value) => world.revoked = value,
             Part::Introspection(value) => world.answers = value,
+            Part::Clients(value) => world.clients = value,
             Part::Policy(document) => match Gate::new(&document, &world, directory) {
                 Ok(new) => gate = Some(new),
                 Err(error) => {
@@ -70,13 +71,16 @@ fn run(name: &str, directory: &Path, case: Case, wrong: &mut Vec<String>) -> usi
                 }
             },
             Part::Request(request) => {
-                let Request { repeat, wait, from, upstream, head } = *request;
+                let Request { repeat, wait, from, upstream, head, certificate } = *request;
                 let Some(gate) = &gate else {
                     wrong.push(format!("{name}:{line}: a request before any policy"));
                     return exchanges;
                 };
                 gate.wait(wait);
-                ended = (0..repeat).map(|_| gate.exchange(&head, from, &upstream)).collect();
+                let certificate = certificate.map(|file| gate::certificate(&directory.join(file)));
+                ended = (0..repeat)
+                    .map(|_| gate.exchange(&head, from, &upstream, certificate.as_ref()))
+                    .collect();
                 exchanges += ended.len();
             }
             Part::Expect(expectations) => {

@@ -233,9 +233,8 @@ pub(crate) fn revision(connection: &Connection) -> Result<i64> {
 }
 
 pub(crate) fn note_uses(connection: &Connection, uses: &[(Arc<str>, Timestamp)]) -> Result<()> {
-    let mut statement = connection.prepare_cached(
-        "UPDATE client_keys SET last_used = max(coalesce(last_used, 0), ?2) WHERE id = ?1",
-    )?;
+    let mut statement = connection
+        .prepare_cached("UPDATE client_keys SET last_used = max(coalesce(last_used, 0), ?2) WHERE id = ?1")?;
     for (id, at) in uses {
         statement.execute(params![&**id, int(*at)])?;
     }

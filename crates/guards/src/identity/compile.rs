@@ -6,15 +6,15 @@ use bartizan_model::{CompileContext, Diagnostic, Diagnostics, Profile};
 use http::{HeaderName, header};
 
 use super::{
-    dpop::Bindings,
-    proofs::{Kind, Proofs},
-    signature::Presence,
-};
-use super::{
     Accept, Anonymous, Challenges, Config, Identity, Requirement,
     introspection::OpaqueVerifier,
     jwt::JwtVerifier,
     key_rules::{KeyRules, MOST_CLIENTS},
+};
+use super::{
+    dpop::Bindings,
+    proofs::{Kind, Proofs},
+    signature::Presence,
 };
 
 /// Compiles the block.
@@ -182,12 +182,7 @@ impl Compiler<'_, '_> {
         Some(Requirement::Opaque { forward: settings.forward_credential })
     }
 
-    fn proof(
-        &mut self,
-        kind: Kind,
-        place: Result<usize, Diagnostics>,
-        forward: bool,
-    ) -> Option<Requirement> {
+    fn proof(&mut self, kind: Kind, place: Result<usize, Diagnostics>, forward: bool) -> Option<Requirement> {
         match place {
             Ok(place) => {
                 let withheld = if forward { Vec::new() } else { self.proofs.fields(kind, place) };

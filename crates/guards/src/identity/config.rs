@@ -9,7 +9,12 @@ use serde::{
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
 };
 
-use super::{dpop::Dpop, mac::Mac, mtls::Mtls, signature::{Presence, Signature}};
+use super::{
+    dpop::Dpop,
+    mac::Mac,
+    mtls::Mtls,
+    signature::{Presence, Signature},
+};
 
 /// Who may call.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -243,7 +248,9 @@ impl<'de> Visitor<'de> for AcceptVisitor {
             )),
             "mtls" => Ok(Accept::Mtls(Box::default())),
             "signature" => Ok(Accept::Signature(Box::default())),
-            "hmac" => Err(E::custom("`hmac` needs its settings: `{ hmac: { preset: github, secret: env:NAME } }`")),
+            "hmac" => {
+                Err(E::custom("`hmac` needs its settings: `{ hmac: { preset: github, secret: env:NAME } }`"))
+            }
             "dpop" => Err(E::custom(
                 "`dpop` proves a token: write `jwt` here, and `binding: required` or `dpop: { .. }` beside `accept`",
             )),

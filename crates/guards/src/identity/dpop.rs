@@ -6,12 +6,12 @@ use std::{
 };
 
 use aws_lc_rs::hmac;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bartizan_model::{
     CompileContext, Period, Principal, Strength, Timestamp, Transaction,
     principal::Binding,
     services::{Replay, Use},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderName, HeaderValue, Uri};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -24,7 +24,10 @@ use super::{
     jwks::{KeySet, Symmetric, sha256},
     jws::{Algorithm, media_type},
     replay,
-    signature::{Presence, base::{Message, authority}},
+    signature::{
+        Presence,
+        base::{Message, authority},
+    },
 };
 
 /// `DPoP`, the field of the proof.
@@ -98,7 +101,11 @@ impl Bindings {
     ///
     /// # Errors
     /// The name of an algorithm that proofs cannot have.
-    pub(super) fn compile(config: &Dpop, required: bool, context: &CompileContext<'_>) -> Result<Self, String> {
+    pub(super) fn compile(
+        config: &Dpop,
+        required: bool,
+        context: &CompileContext<'_>,
+    ) -> Result<Self, String> {
         let mut algorithms = Vec::new();
         for name in &config.algorithms {
             let known = Algorithm::named(name).filter(|algorithm| algorithm.hmac().is_none());

@@ -6,12 +6,17 @@
 //! credential of an accepted kind that is presented must be valid, even where another one would have sufficed.
 //! JSON Web Tokens come as `Authorization: Bearer`, and so do opaque tokens, about which their issuer is asked; API keys,
 //! made by `bartizan keys`, come in a header field of their own. Claims of any platform become one kind of principal by the
-//! issuer's `map`. What is on the deny-list (`bartizan revoke`, security events) is refused at its next use.
+//! issuer's `map`. Client certificates (`mtls`) come by the TLS handshake, or by a trusted proxy's `Client-Cert`; signatures
+//! over the request (`signature`, RFC 9421) by keys that are named here or enrolled by `bartizan clients`; keyed hashes
+//! (`hmac`) in the forms `aws_sigv4`, `github`, `stripe`, `standard_webhooks` and `bartizan`. Where a signature covers the
+//! body, the body is held and compared; until then the caller is a claim. A token that is bound to a certificate (RFC 8705)
+//! or a key (DPoP, RFC 9449) is checked for it, whatever the policy says. What is on the deny-list (`bartizan revoke`, security events) is refused at its next use.
 //! In monitor mode a failure is a finding and the caller is anonymous.
 //!
 //! # Why
 //! OWASP API2:2023 Broken Authentication. RFC 8725 tells how token verification goes wrong: algorithms taken from the
-//! token, keys taken from the token, claims that nobody checks.
+//! token, keys taken from the token, claims that nobody checks. A bearer token works for whoever stole it; a proof of
+//! possession does not.
 //!
 //! # Example
 //! ```yaml
@@ -21,6 +26,28 @@
 //!     - api_key: { header: X-API-Key }
 //!   anonymous: deny
 //! ```
+//!
+//! Partners by certificate, webhooks by keyed hash, and bulk reads by a token and a signature of an enrolled client:
+//!
+//! ```text
+//! accept: [{ mtls: { ca: file:partners.pem, crl: file:partners.crl, dns: ["*.partners.example"] } }]
+//! accept: [{ hmac: { preset: stripe, secret: [env:STRIPE_NEW, env:STRIPE_OLD] } }]
+//! accept: [{ all: [jwt, { signature: { components: ["@method", "@target-uri"], nonce: required } }] }]
+//! ```
+//!
+//! Bartizan's own keyed hash is HMAC-SHA-256 over these lines, with line feeds between them and none at the end:
+//!
+//! ```text
+//! BARTIZAN-HMAC-SHA256
+//! KEY-ID
+//! SECONDS-SINCE-1970
+//! NONCE
+//! METHOD
+//! SCHEME://AUTHORITY/PATH?QUERY
+//! HEX(SHA-256(BODY))
+//! ```
+//!
+//! sent as `Bartizan-Signature: keyid="KEY-ID", created=SECONDS, nonce="NONCE", signature=:BASE64:`.
 //!
 //! # When it refuses
 //! - 401 with `WWW-Authenticate` when nothing was presented, or when a token or key is malformed, not signed as its
@@ -36,6 +63,13 @@
 //!   or revoked.
 //! - A user name and password, or a JSON Web Token in the URL under another name than `access_token`, are findings; in the
 //!   strict profile they are refused.
+//! - 403 for a client certificate that is of no trusted authority, revoked, expired, not valid yet, not meant for clients,
+//!   or named otherwise than the rules demand, and where its revocation cannot be told; 400 for `Client-Cert` from
+//!   somebody who is no trusted proxy.
+//! - 401 for a bound token without what it is bound to, for a DPoP proof that is not of this request, key, token and time
+//!   or was used before (`use_dpop_nonce` where a nonce is asked for), and for a signature or keyed hash that does not hold,
+//!   does not cover what it must, is too old or was used before, or whose signed digest is not the body's.
+//! - 413 when a signed body is longer than `max_body`; 503 when nothing more can be remembered as used (1,048,576 values).
 //! - 503 with `Retry-After` when the issuer's keys could not be fetched yet, or its introspection endpoint does not answer:
 //!   what cannot be verified is not let through.
 //!
@@ -43,14 +77,18 @@
 //! A token is at most 8 KiB. Of a key set 128 keys are kept; at most 16 are tried for a token that names none. RSA keys
 //! have 2048 to 8192 bits, shared secrets are at least as long as their hash. Verified tokens are remembered by their
 //! SHA-256: at most 65,536, with their times checked at every use; new keys or other issuer settings forget them.
-//! A key that the set lacks leads to one fetch in 30 s. Encrypted tokens (JWE) are refused. `mtls`, `signature` and `dpop`
-//! are not available in this version. Opaque tokens are asked about at one endpoint; its answers are at most 64 KiB and
+//! A key that the set lacks leads to one fetch in 30 s. Encrypted tokens (JWE) are refused. GitHub signs the body
+//! alone, Stripe and Standard Webhooks the body and the time: another path is not noticed there, so give each webhook a
+//! secret of its own. Chunked payloads of AWS are refused. A certificate has at most 16 KiB, its chain 8 certificates; a
+//! signature covers at most 64 components, a request has at most 16 signatures. Opaque tokens are asked about at one endpoint; its answers are at most 64 KiB and
 //! believed for at most an hour. Tokens are passed on unless `forward_credential: false`;
 //! API keys are not unless `forward_credential: true`.
 //!
 //! # References
 //! RFC 6750 (bearer tokens), RFC 7515 (JWS), RFC 7517 (JWK), RFC 7518 (algorithms), RFC 7519 (JWT), RFC 8037 (Ed25519),
-//! RFC 7662 and RFC 9701 (introspection), RFC 8725 (best practices), RFC 9068 (`at+jwt`), RFC 9728 (resource metadata), OWASP
+//! RFC 7662 and RFC 9701 (introspection), RFC 8725 (best practices), RFC 9068 (`at+jwt`), RFC 9728 (resource metadata),
+//! RFC 5280 (certificates), RFC 8705 (bound tokens), RFC 9421 (signatures), RFC 9440 (`Client-Cert`), RFC 9449 (DPoP), RFC 9530
+//! (digests), OWASP
 //! API2:2023.
 
 pub mod api_key;
@@ -60,9 +98,9 @@ mod challenge;
 mod claims;
 mod compile;
 mod config;
+mod dpop;
 pub mod events;
 pub mod federation;
-mod dpop;
 mod flaw;
 mod introspection;
 mod json;
@@ -75,8 +113,8 @@ pub mod mtls;
 mod pem;
 mod presented;
 mod probes;
-mod published;
 mod proofs;
+mod published;
 mod reason;
 pub mod replay;
 mod roca;
@@ -99,16 +137,16 @@ pub use dpop::Dpop;
 pub use flaw::Flaw;
 pub use mac::Mac;
 pub use mtls::{Mtls, Revocation};
-pub use signature::Signature;
 pub use reason::{Refusal, Rejection, Why};
+pub use signature::Signature;
 
 use crate::body::HeldBody;
 
-use introspection::OpaqueVerifier;
 use dpop::{Bindings, DPOP_NONCE};
+use introspection::OpaqueVerifier;
 use jwt::{JwtVerifier, Proven};
-use proofs::{BodyCheck, Kind, Proofs, Proved};
 use key_rules::{KeyRules, ValidKey};
+use proofs::{BodyCheck, Kind, Proofs, Proved};
 
 /// The compiled guard.
 pub struct Identity {

@@ -12,10 +12,7 @@ use super::{
     flaw::Flaw,
     mac::{self, MacVerifier, Pending},
     mtls::{self, MtlsVerifier},
-    signature::{
-        SIGNATURE, SIGNATURE_INPUT, SignatureVerifier,
-        digest::Expected,
-    },
+    signature::{SIGNATURE, SIGNATURE_INPUT, SignatureVerifier, digest::Expected},
 };
 use crate::body::HeldBody;
 

@@ -361,14 +361,34 @@ fn wrong_settings_say_where_and_what_to_do() {
     let jwt = || json!({ "accept": [{ "jwt": { "issuers": ["corp"] } }] });
     for (config, spec, expected) in [
         (
-            json!({ "accept": ["jwt", "mtls"] }),
+            json!({ "accept": ["jwt", { "mtls": { "ca": "file:html" } }] }),
             good(),
-            "accept[1]|error: `mtls` as a credential is not available in this version",
+            "accept[1].mtls.ca|error: `file:html` holds no certificate",
         ),
         (
             json!({ "accept": [{ "dpop": { "bound": true } }] }),
             good(),
-            "accept[0]|error: `dpop` as a credential is not available",
+            "`dpop` proves a token: write `jwt` here",
+        ),
+        (
+            json!({ "accept": [{ "mtls": { "crl": "file:html" } }] }),
+            good(),
+            "accept[0].mtls.crl|error: a revocation list is verified by its authority",
+        ),
+        (
+            json!({ "accept": [{ "signature": { "components": ["Content-Digest"] } }] }),
+            good(),
+            "accept[0].signature.components[0]|error: `Content-Digest` is not a component",
+        ),
+        (
+            json!({ "accept": [{ "hmac": { "preset": "stripe", "secret": "file:short" } }] }),
+            good(),
+            "accept[0].hmac.secret|error: `file:short` is too short",
+        ),
+        (
+            json!({ "accept": ["jwt"], "dpop": { "algorithms": ["HS256"] } }),
+            good(),
+            "dpop.algorithms|error: `HS256` is not an asymmetric algorithm",
         ),
         (json!({ "accept": ["password"] }), good(), "`password` is not a kind of credential"),
         (json!({ "accept": [{ "jwt": {}, "api_key": {} }] }), good(), "`jwt` and `api_key` are in one entry"),

@@ -15,6 +15,7 @@ pub enum Part {
     Keys(Value),
     Revoked(Value),
     Introspection(Value),
+    Clients(Value),
     Policy(Value),
     Request(Box<Request>),
     Expect(Vec<Expectation>),
@@ -26,6 +27,8 @@ pub struct Request {
     pub from: IpAddr,
     pub upstream: Response,
     pub head: Head,
+    /// The file with the client's certificate.
+    pub certificate: Option<String>,
 }
 
 #[derive(Clone)]
@@ -66,6 +69,7 @@ struct Pending {
     wait: Duration,
     from: IpAddr,
     upstream: Response,
+    certificate: Option<String>,
 }
 
 impl Default for Pending {
@@ -80,6 +84,7 @@ impl Default for Pending {
                 headers: HeaderMap::from_iter([(http::header::CONTENT_TYPE, json)]),
                 body: Vec::new(),
             },
+            certificate: None,
         }
     }
 }
@@ -112,13 +117,17 @@ impl Case {
                 "introspection" => {
                     Ok(Some(Part::Introspection(yaml(&block).map_err(|e| format!("line {number}: {e}"))?)))
                 }
+                "clients" => {
+                    Ok(Some(Part::Clients(yaml(&block).map_err(|e| format!("line {number}: {e}"))?)))
+                }
                 "upstream" => response(&block).map(|response| {
                     pending.upstream = response;
                     None
                 }),
                 "http" => head(&block).map(|head| {
-                    let Pending { repeat, wait, from, upstream } = std::mem::take(&mut pending);
-                    Some(Part::Request(Box::new(Request { repeat, wait, from, upstream, head })))
+                    let Pending { repeat, wait, from, upstream, certificate } = std::mem::take(&mut pending);
+                    let request = Request { repeat, wait, from, upstream, head, certificate };
+                    Some(Part::Request(Box::new(request)))
                 }),
                 "expect" => {
                     block.lines().map(expectation).collect::<Result<_, _>>().map(|e| Some(Part::Expect(e)))
@@ -143,6 +152,8 @@ fn prose(line: &str, pending: &mut Pending) -> Result<(), String> {
         pending.repeat = count.parse().map_err(|_| format!("`{count}` is not a count"))?;
     } else if let Some(time) = line.strip_prefix("wait: ") {
         pending.wait = time.parse::<Period>()?.0;
+    } else if let Some(file) = line.strip_prefix("certificate: ") {
+        pending.certificate = Some(file.to_owned());
     } else if let Some(address) = line.strip_prefix("from: ") {
         pending.from = address.parse().map_err(|_| format!("`{address}` is not an address"))?;
     }

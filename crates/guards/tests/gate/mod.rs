@@ -10,24 +10,28 @@ use std::{
 
 use bartizan_guards::{
     Clearance, Guards, HeldBody, Sections,
-    identity::federation::{self, Mapping},
+    identity::{
+        certificate::{self, CLIENT_CERT, CLIENT_CERT_CHAIN},
+        federation::{self, Mapping},
+    },
     rate_limit::table::LimitTable,
 };
 use bartizan_model::{
-    Clock, CompileContext, Diagnostics, Finding, Guard, Mode, Mounted, Period, Phase, Principal, Profile,
-    Redacted, ResponseHead, Services, Stop, Timestamp, Transaction, Verdict,
+    ClientCertificate, Clock, CompileContext, Diagnostics, Finding, Guard, Mode, Mounted, Period, Phase,
+    Principal, Profile, Redacted, ResponseHead, Services, Stop, Timestamp, Transaction, Verdict, Witness,
     compile::{IssuerSpec, KeySource, TokenProfile},
     introspection::{self, Endpoint, Unavailable},
     revocation::{Revocation, Revoked},
-    services::{ApiKeyRecord, BoxFuture, Introspection, KeyLimit, Revocations},
+    services::{ApiKeyRecord, BoxFuture, ClientKeyRecord, Introspection, KeyLimit, Revocations},
 };
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Map, Value};
 
 use crate::{
     case::{Head, Response},
-    support::{self, FixedFactors, FixedKeys, Sequence, StillClock, TestFiles},
+    support::{self, FixedClients, FixedFactors, FixedKeys, Sequence, StillClock, TestFiles},
 };
 
 /// One API with its operations.
@@ -43,6 +47,7 @@ pub struct World {
     pub keys: Value,
     pub revoked: Value,
     pub answers: Value,
+    pub clients: Value,
 }
 
 /// A fixed deny-list.
@@ -65,6 +70,36 @@ impl Revocations for Listed {
     }
 
     fn note_retired(&self, _: &str, _: &str, _: &str, _: bool, _: Timestamp) {}
+}
+
+/// The certificates of a PEM file, as a handshake brings them.
+pub fn certificate(file: &Path) -> Arc<ClientCertificate> {
+    let pem = std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let all: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(&pem).map(Result::unwrap).collect();
+    let all: Vec<&[u8]> = all.iter().map(AsRef::as_ref).collect();
+    let (leaf, chain) = all.split_first().unwrap();
+    Arc::new(certificate::read(leaf, chain, Witness::Handshake).unwrap())
+}
+
+/// Enrolled clients.
+fn clients(list: &Value) -> FixedClients {
+    let mut clients = FixedClients::default();
+    for entry in list.as_array().into_iter().flatten() {
+        let text = |field: &str| entry[field].as_str().unwrap_or_default();
+        let moment = |field: &str| entry[field].as_u64().map(Timestamp::from_seconds);
+        let record = ClientKeyRecord {
+            id: text("id").into(),
+            client: text("client").into(),
+            algorithm: text("algorithm").into(),
+            public_key: text("public_key").into(),
+            created: Timestamp::from_seconds(1),
+            expires: moment("expires"),
+            revoked: moment("revoked"),
+            successor: None,
+        };
+        clients.0.insert(text("id").to_owned(), Arc::new(record));
+    }
+    clients
 }
 
 fn revocations(list: &Value) -> Result<Vec<Revocation>, String> {
@@ -140,6 +175,7 @@ impl Gate {
             factors: Arc::new(FixedFactors::new(factors(&world.keys))),
             revocations: Arc::new(Listed(revocations(&world.revoked)?)),
             introspection: Arc::new(Answers(world.answers.clone())),
+            client_keys: Arc::new(clients(&world.clients)),
             ..support::services(Arc::clone(&clock), limits, api_keys(&world.keys))
         };
         let api = document.pointer("/apis/0").ok_or("the excerpt has no `apis:`")?;
@@ -173,8 +209,15 @@ impl Gate {
         self.clock.advance(time);
     }
 
-    pub fn exchange(&self, head: &Head, from: IpAddr, upstream: &Response) -> Ended {
+    pub fn exchange(
+        &self,
+        head: &Head,
+        from: IpAddr,
+        upstream: &Response,
+        certificate: Option<&Arc<ClientCertificate>>,
+    ) -> Ended {
         let mut transaction = support::transaction();
+        transaction.certificate = certificate.cloned();
         transaction.started = self.clock.now();
         transaction.ticks = self.clock.monotonic();
         transaction.client.ip = from;
@@ -188,6 +231,12 @@ impl Gate {
         request.query = head.query.clone();
         request.headers = head.headers.clone();
         request.content_length = Some(head.content_length);
+        // Nobody here is a trusted proxy.
+        for name in [CLIENT_CERT, CLIENT_CERT_CHAIN] {
+            if let Some(value) = request.headers.remove(&name) {
+                request.removed.push((name, value));
+            }
+        }
 
         let label = format!("{} {}", head.method, head.path);
         let found = self.operations.iter().find(|(name, _)| *name == label);

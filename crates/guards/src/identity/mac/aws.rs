@@ -36,14 +36,16 @@ struct Authorization<'t> {
 }
 
 pub(super) fn read(verifier: &MacVerifier, transaction: &Transaction) -> Result<Option<Claim>, Flaw> {
-    let ours = |value: &http::HeaderValue| value.as_bytes().trim_ascii_start().starts_with(ALGORITHM.as_bytes());
+    let ours =
+        |value: &http::HeaderValue| value.as_bytes().trim_ascii_start().starts_with(ALGORITHM.as_bytes());
     if !transaction.request.headers.get_all(AUTHORIZATION).iter().any(ours) {
         return Ok(None);
     }
     let field = only(transaction, &AUTHORIZATION)?.ok_or(Flaw::SignatureMalformed)?;
     let parsed = parse(field)?;
     let key = verifier.key(parsed.key)?;
-    let other = |wanted: &Option<String>, found: &str| wanted.as_deref().is_some_and(|wanted| wanted != found);
+    let other =
+        |wanted: &Option<String>, found: &str| wanted.as_deref().is_some_and(|wanted| wanted != found);
     if other(&verifier.region, parsed.region) || other(&verifier.service, parsed.service) {
         return Err(Flaw::SignatureTag);
     }
@@ -84,7 +86,11 @@ pub(super) fn read(verifier: &MacVerifier, transaction: &Transaction) -> Result<
     }
     let canonical = format!("{canonical}{payload}");
     let message = format!("{to_sign}{}", hex(&sha256(&[canonical.as_bytes()])));
-    if any_holds(&keys, message.as_bytes(), &[parsed.tag]) { Ok(Some(claim)) } else { Err(Flaw::SignatureMismatch) }
+    if any_holds(&keys, message.as_bytes(), &[parsed.tag]) {
+        Ok(Some(claim))
+    } else {
+        Err(Flaw::SignatureMismatch)
+    }
 }
 
 fn parse(field: &str) -> Result<Authorization<'_>, Flaw> {

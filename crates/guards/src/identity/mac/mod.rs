@@ -156,18 +156,21 @@ impl MacVerifier {
         };
         let name = preset.name();
         if wanted.0 {
-            problems.push(
-                Diagnostic::error(&at, format!("`{name}` needs `{}`", wanted.1)).help(if preset.is_keyed() {
+            problems.push(Diagnostic::error(&at, format!("`{name}` needs `{}`", wanted.1)).help(
+                if preset.is_keyed() {
                     "write `keys: [{ id: .., secret: env:NAME }]`"
                 } else {
                     "write `secret: env:NAME`"
-                }),
-            );
+                },
+            ));
         }
         if unwanted.0 {
             problems.push(
-                Diagnostic::error(format!("{at}.{}", unwanted.1), format!("`{name}` has no `{}`", unwanted.1))
-                    .help(format!("write `{}`", wanted.1)),
+                Diagnostic::error(
+                    format!("{at}.{}", unwanted.1),
+                    format!("`{name}` has no `{}`", unwanted.1),
+                )
+                .help(format!("write `{}`", wanted.1)),
             );
         }
         problems.or(MacVerifier {
@@ -223,7 +226,8 @@ impl MacVerifier {
 
     /// A claim that the body decides. What is used up is the signature itself: it covers all that matters.
     fn claim(&self, key: &KnownKey, form: Form, presented: Vec<Vec<u8>>, until: Timestamp) -> Claim {
-        let keys = key.secrets.iter().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose())).collect();
+        let keys =
+            key.secrets.iter().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose())).collect();
         let first = presented.first().map(Vec::as_slice).unwrap_or_default();
         let once = Some((replay::key(self.preset.name(), key.id.as_bytes(), first), until));
         Claim {
@@ -246,7 +250,9 @@ fn only<'t>(transaction: &'t Transaction, name: &HeaderName) -> Result<Option<&'
     let mut values = transaction.request.headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => value.to_str().map(|text| Some(text.trim())).map_err(|_| Flaw::SignatureMalformed),
+        (Some(value), None) => {
+            value.to_str().map(|text| Some(text.trim())).map_err(|_| Flaw::SignatureMalformed)
+        }
         (Some(_), Some(_)) => Err(Flaw::SignatureMalformed),
     }
 }
@@ -285,9 +291,9 @@ fn secret(
     let bytes = match preset {
         Preset::StandardWebhooks => {
             let encoded = text.expose().strip_prefix("whsec_").unwrap_or(text.expose());
-            STANDARD
-                .decode(encoded)
-                .map_err(|_| format!("`{reference}` is not a secret of Standard Webhooks: `whsec_` and base64"))?
+            STANDARD.decode(encoded).map_err(|_| {
+                format!("`{reference}` is not a secret of Standard Webhooks: `whsec_` and base64")
+            })?
         }
         _ => text.expose().as_bytes().to_vec(),
     };

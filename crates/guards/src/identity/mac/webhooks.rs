@@ -1,7 +1,7 @@
 //! The forms of webhooks, and Bartizan's own.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bartizan_model::{Timestamp, Transaction};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http::HeaderName;
 use sfv::{BareItem, Dictionary, Item, ListEntry, Parser};
 
@@ -108,7 +108,9 @@ pub(super) fn bartizan(verifier: &MacVerifier, transaction: &Transaction) -> Res
         _ => Err(Flaw::SignatureParameter(name)),
     };
     let (keyid, nonce) = (text("keyid")?, text("nonce")?);
-    let BareItem::Integer(created) = member("created")? else { return Err(Flaw::SignatureParameter("created")) };
+    let BareItem::Integer(created) = member("created")? else {
+        return Err(Flaw::SignatureParameter("created"));
+    };
     let created = u64::try_from(i64::from(*created)).map_err(|_| Flaw::SignatureParameter("created"))?;
     let BareItem::ByteSequence(tag) = member("signature")? else {
         return Err(Flaw::SignatureParameter("signature"));

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bartizan_model::Transaction;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use sfv::{
@@ -79,9 +79,9 @@ impl<'m> Message<'m> {
             None => (Cow::Borrowed(&*request.path), request.query.as_deref().map(Cow::Borrowed)),
             Some(sent) => {
                 // The absolute form has the authority before the path.
-                let rest = sent.split_once("://").map_or(&**sent, |(_, rest)| {
-                    rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
-                });
+                let rest = sent
+                    .split_once("://")
+                    .map_or(&**sent, |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"));
                 match rest.split_once('?') {
                     Some((path, query)) => (Cow::Borrowed(path), Some(Cow::Borrowed(query))),
                     None => (Cow::Borrowed(rest), None),
@@ -230,7 +230,8 @@ impl Component {
             return Err(NoBase::Absent);
         }
         if self.bytes {
-            let each: Vec<String> = values.iter().map(|value| format!(":{}:", STANDARD.encode(value))).collect();
+            let each: Vec<String> =
+                values.iter().map(|value| format!(":{}:", STANDARD.encode(value))).collect();
             return Ok(each.join(", "));
         }
         let joined = values.join(&b", "[..]);
@@ -259,7 +260,9 @@ pub fn components(input: &InnerList) -> Result<Vec<Component>, NoBase> {
     let mut all: Vec<Component> = Vec::with_capacity(input.items.len());
     for item in &input.items {
         let component = Component::read(item)?;
-        if component.name == "@signature-params" || all.iter().any(|known| known.identity == component.identity) {
+        if component.name == "@signature-params"
+            || all.iter().any(|known| known.identity == component.identity)
+        {
             return Err(NoBase::Malformed);
         }
         all.push(component);

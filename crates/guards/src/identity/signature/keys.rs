@@ -1,8 +1,6 @@
 //! Keys that sign requests, and the algorithms of RFC 9421 section 3.3.
 
-
-
-use bartizan_model::{Files, FileReference, SecretReference, services::ClientKeyRecord};
+use bartizan_model::{FileReference, Files, SecretReference, services::ClientKeyRecord};
 
 use super::super::{
     jwks::{KeySet, Symmetric},
@@ -167,9 +165,6 @@ pub fn natural(text: &[u8]) -> Option<Algorithm> {
     let fits = |algorithm: Algorithm| set.keys().iter().any(|key| key.fits(algorithm.jws()));
     Algorithm::ALL.into_iter().find(|algorithm| *algorithm != Algorithm::Hmac && fits(*algorithm))
 }
-
-
-
 
 #[cfg(test)]
 impl SigningKey {

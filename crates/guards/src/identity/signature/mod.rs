@@ -156,7 +156,9 @@ impl SignatureVerifier {
         if self.nonce == Presence::Required {
             wanted.push_str(";nonce");
         }
-        if let Some(tag) = self.tag.as_ref().filter(|tag| tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')) {
+        if let Some(tag) =
+            self.tag.as_ref().filter(|tag| tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+        {
             wanted.push_str(&format!(";tag=\"{tag}\""));
         }
         wanted
@@ -187,19 +189,19 @@ impl SignatureVerifier {
                 continue;
             };
             let signature = match signatures.iter().find(|(name, _)| *name == label) {
-                Some((_, ListEntry::Item(Item { bare_item: BareItem::ByteSequence(signature), .. }))) => signature,
+                Some((_, ListEntry::Item(Item { bare_item: BareItem::ByteSequence(signature), .. }))) => {
+                    signature
+                }
                 _ => return Err(Flaw::SignatureMalformed),
             };
             // A hop's signature by a key that is not known here is not ours to judge.
-            let Some(outcome) =
-                self.by_key(keyid, transaction.started, |key, principal| {
-                    self.judge(transaction, input, &parameters, signature, key).map(|digests| Signed {
-                        principal,
-                        digests,
-                        max_body: self.max_body,
-                    })
+            let Some(outcome) = self.by_key(keyid, transaction.started, |key, principal| {
+                self.judge(transaction, input, &parameters, signature, key).map(|digests| Signed {
+                    principal,
+                    digests,
+                    max_body: self.max_body,
                 })
-            else {
+            }) else {
                 nearest = Some(Flaw::SignatureKey);
                 continue;
             };
@@ -386,7 +388,11 @@ fn known(key: &Key, context: &CompileContext<'_>) -> Result<Known, String> {
     let texts = |list: &[String]| list.iter().map(|text| Arc::from(text.as_str())).collect();
     let subject = key.subject.as_deref().unwrap_or(&key.id);
     let principal = Principal {
-        strength: if key.algorithm == Algorithm::Hmac { Strength::Bearer } else { Strength::ProofOfPossession },
+        strength: if key.algorithm == Algorithm::Hmac {
+            Strength::Bearer
+        } else {
+            Strength::ProofOfPossession
+        },
         scopes: texts(&key.scopes),
         roles: texts(&key.roles),
         tenant: key.tenant.as_deref().map(Arc::from),

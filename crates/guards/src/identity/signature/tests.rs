@@ -135,9 +135,11 @@ fn b_2_4_signs_a_response() {
     ]);
     let answered = test_request();
     let answered = request("example.com", &answered);
-    let message = Message { status: Some(200), headers: &headers, request: Some(&answered), ..answered.clone() };
+    let message =
+        Message { status: Some(200), headers: &headers, request: Some(&answered), ..answered.clone() };
     let input = r#"("@status" "content-type" "content-digest" "content-length");created=1618884473;keyid="test-key-ecc-p256""#;
-    let signature = "wNmSUAhwb5LxtOtOpNa6W5xj067m5hFrj0XQ4fvpaCLx0NKocgPquLgyahnzDnDAUy5eCdlYUEkLIj+32oiasw==";
+    let signature =
+        "wNmSUAhwb5LxtOtOpNa6W5xj067m5hFrj0XQ4fvpaCLx0NKocgPquLgyahnzDnDAUy5eCdlYUEkLIj+32oiasw==";
     assert!(verifies(&message, input, &public(Algorithm::EcdsaP256, ECC_P256), signature));
     for expected in digest::read(&headers, &digest::CONTENT_DIGEST).unwrap() {
         assert!(expected.holds(br#"{"message": "good dog"}"#) && !expected.holds(b"bad dog"));
@@ -154,7 +156,8 @@ fn b_2_5_and_b_2_6_hmac_and_ed25519() {
     let signature = "pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=";
     assert!(verifies(&message, input, &shared(), signature));
     let input = r#"("date" "@method" "@path" "@authority" "content-type" "content-length");created=1618884473;keyid="test-key-ed25519""#;
-    let signature = "wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw==";
+    let signature =
+        "wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw==";
     let key = public(Algorithm::Ed25519, ED25519);
     assert!(verifies(&message, input, &key, signature));
     let other = Message { method: "PUT", ..message.clone() };
@@ -167,7 +170,8 @@ fn b_3_a_proxy_passes_a_certificate_on() {
     headers.insert("client-cert", CERT.parse().unwrap());
     let message = request("service.internal.example", &headers);
     let input = r#"("@path" "@query" "@method" "@authority" "client-cert");created=1618884473;keyid="test-key-ecc-p256""#;
-    let signature = "xVMHVpawaAC/0SbHrKRs9i8I3eOs5RtTMGCWXm/9nvZzoHsIg6Mce9315T6xoklyy0yzhD9ah4JHRwMLOgmizw==";
+    let signature =
+        "xVMHVpawaAC/0SbHrKRs9i8I3eOs5RtTMGCWXm/9nvZzoHsIg6Mce9315T6xoklyy0yzhD9ah4JHRwMLOgmizw==";
     assert!(verifies(&message, input, &public(Algorithm::EcdsaP256, ECC_P256), signature));
     let certificate = super::super::certificate::from_fields(&headers).unwrap().unwrap();
     assert_eq!(&*certificate.subject, "CN=BC");
@@ -177,9 +181,14 @@ fn b_3_a_proxy_passes_a_certificate_on() {
 #[test]
 fn b_4_some_changes_on_the_way_keep_a_signature_and_others_do_not() {
     let input = r#"("@method" "@path" "@authority" "accept");created=1618884473;keyid="test-key-ed25519""#;
-    let signature = "ZT1kooQsEHpZ0I1IjCqtQppOmIqlJPeo7DHR3SoMn0s5JZ1eRGS0A+vyYP9t/LXlh5QMFFQ6cpLt2m0pmj3NDA==";
+    let signature =
+        "ZT1kooQsEHpZ0I1IjCqtQppOmIqlJPeo7DHR3SoMn0s5JZ1eRGS0A+vyYP9t/LXlh5QMFFQ6cpLt2m0pmj3NDA==";
     let key = public(Algorithm::Ed25519, ED25519);
-    let sent = fields(&[("date", "Fri, 15 Jul 2022 14:24:55 GMT"), ("accept", "application/json"), ("accept", "*/*")]);
+    let sent = fields(&[
+        ("date", "Fri, 15 Jul 2022 14:24:55 GMT"),
+        ("accept", "application/json"),
+        ("accept", "*/*"),
+    ]);
     let original = Message {
         method: "GET",
         path: "/demo".into(),
@@ -189,7 +198,8 @@ fn b_4_some_changes_on_the_way_keep_a_signature_and_others_do_not() {
     assert!(verifies(&original, input, &key, signature));
     let longer = Message { query: Some("name1=Value1&Name2=value2&param=added".into()), ..original.clone() };
     assert!(verifies(&longer, input, &key, signature));
-    let joined = fields(&[("accept", "application/json, */*"), ("referer", "https://developer.example.org/demo")]);
+    let joined =
+        fields(&[("accept", "application/json, */*"), ("referer", "https://developer.example.org/demo")]);
     assert!(verifies(&Message { headers: &joined, ..original.clone() }, input, &key, signature));
     let turned = fields(&[("accept", "*/*"), ("accept", "application/json")]);
     assert!(!verifies(&Message { headers: &turned, ..original.clone() }, input, &key, signature));
@@ -266,7 +276,11 @@ fn every_component_has_the_value_of_section_2() {
         assert_eq!(value(malformed), Err(NoBase::Malformed), "{malformed}");
     }
     let bare = Message { query: None, ..message.clone() };
-    assert!(base_of(&bare, r#"("@query" "@target-uri")"#).unwrap().contains("\"@query\": ?\n\"@target-uri\": https://www.example.com/path\n"));
+    assert!(
+        base_of(&bare, r#"("@query" "@target-uri")"#)
+            .unwrap()
+            .contains("\"@query\": ?\n\"@target-uri\": https://www.example.com/path\n")
+    );
 }
 
 #[test]
