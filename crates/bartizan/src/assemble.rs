@@ -34,6 +34,7 @@ pub fn services(
         replay: Arc::new(ReplayTable::default()),
         revocations: Arc::<bartizan_store::DenyList>::clone(state.store.deny_list()),
         introspection: Arc::new(bartizan_model::introspection::NobodyAsked),
+        usage: Arc::new(bartizan_model::services::NoUsage),
         random: Arc::new(SystemRandom),
         tokens: state.tokens.clone(),
     }

@@ -100,6 +100,8 @@ pub async fn decide(
     let identity = guards.identity.begin(transaction).await?;
     let session = guards.session.request_headers(transaction).await?;
     let step_up = guards.step_up.request_headers(transaction).await?;
+    // 3 authorize
+    let access = guards.access.begin(transaction).await?;
     // 4 throttle
     let rate_limit = guards.rate_limit.open(transaction).await?;
     let security_headers = guards.security_headers.request_headers(transaction).await?;
@@ -125,14 +127,17 @@ pub async fn decide(
     };
 
     // --- the request body, only if a guard asked for it ---
-    let needed =
-        [identity.needs_body(), rate_limit.needs_body(), waf.needs_body()].into_iter().flatten().max();
+    let needed = [identity.needs_body(), access.needs_body(), rate_limit.needs_body(), waf.needs_body()]
+        .into_iter()
+        .flatten()
+        .max();
     let held = body.hold(record, &onward, needed).await;
     let transaction = &mut record.transaction;
     let held = held.map_err(|denial| fail(transaction, denial))?;
     // 7 body checks
     let identity =
         guards.identity.finish(identity, transaction, |identity, of| identity.request_body(of, &held))?;
+    let access = guards.access.finish(access, transaction, |access, of| access.request_body(of, &held))?;
     let rate_limit = guards
         .rate_limit
         .request_body(rate_limit, transaction, |limits, of| limits.request_body(of, &held))?;
@@ -145,6 +150,7 @@ pub async fn decide(
         identity,
         session,
         step_up,
+        access,
         rate_limit,
         security_headers,
         waf,
@@ -199,6 +205,7 @@ pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts
             principal: None,
             hello: connection.tls.as_ref().and_then(|tls| tls.hello),
             risk: 0,
+            allowed_by: Vec::new(),
             findings: Vec::new(),
             findings_dropped: 0,
             response_headers: HeaderMap::new(),

@@ -188,6 +188,7 @@ impl Record {
                 issuer: Arc::clone(&p.issuer),
                 credential: p.kind,
             }),
+            allowed_by: std::mem::take(&mut transaction.allowed_by),
             findings: std::mem::take(&mut transaction.findings),
             findings_dropped: transaction.findings_dropped,
             // What simply passed has nothing to explain, unless somebody asked to see it all.

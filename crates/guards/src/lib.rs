@@ -4,6 +4,7 @@
 //! `reason.rs` (every refusal with its stable code). [`registry`] is the one table that the pipeline, the policy
 //! compiler and the documents are derived from.
 
+pub mod access;
 pub mod body;
 mod client_print;
 pub mod cors;

@@ -10,6 +10,7 @@ use bartizan_model::{
 use schemars::Schema;
 
 use crate::{
+    access::Access,
     cors::Cors,
     identity::Identity,
     ip_access::IpAccess,
@@ -38,6 +39,8 @@ pub struct Guards {
     pub session: Mounted<Session>,
     /// What it has to show beyond a credential.
     pub step_up: Mounted<StepUp>,
+    /// What the caller may do.
+    pub access: Mounted<Access>,
     /// How much a principal or a header value may ask.
     pub rate_limit: Mounted<RateLimits>,
     /// What browsers are told.
@@ -47,7 +50,7 @@ pub struct Guards {
 }
 
 /// The places of the pipeline, as one operation has them.
-pub type Parts = [Part; 10];
+pub type Parts = [Part; 11];
 
 /// The proof that every guard was evaluated under its mode: forwarding takes it by value.
 pub struct Clearance {
@@ -65,6 +68,8 @@ pub struct Clearance {
     pub session: Cleared<Session>,
     /// What it has to show beyond a credential.
     pub step_up: Cleared<StepUp>,
+    /// What the caller may do.
+    pub access: Cleared<Access>,
     /// How much a principal or a header value may ask.
     pub rate_limit: Cleared<RateLimits>,
     /// What browsers are told.
@@ -91,6 +96,7 @@ impl Guards {
             identity: sections.mount(),
             session: sections.mount(),
             step_up: sections.mount(),
+            access: sections.mount(),
             rate_limit: sections.mount(),
             security_headers: sections.mount(),
             waf: sections.mount(),
@@ -106,6 +112,7 @@ impl Guards {
         self.identity.response_headers(transaction, response);
         self.session.response_headers(transaction, response);
         self.step_up.response_headers(transaction, response);
+        self.access.response_headers(transaction, response);
         self.rate_limit.response_headers(transaction, response);
         self.security_headers.response_headers(transaction, response);
         self.waf.response_headers(transaction, response);
@@ -120,6 +127,7 @@ impl Guards {
         self.identity.settle(transaction);
         self.session.settle(transaction);
         self.step_up.settle(transaction);
+        self.access.settle(transaction);
         self.rate_limit.settle(transaction);
         self.security_headers.settle(transaction);
         self.waf.settle(transaction);
@@ -136,6 +144,7 @@ impl Guards {
             identity,
             session,
             step_up,
+            access,
             rate_limit,
             security_headers,
             waf,
@@ -148,6 +157,7 @@ impl Guards {
             identity.part(),
             session.part(),
             step_up.part(),
+            access.part(),
             rate_limit.part(),
             security_headers.part(),
             waf.part(),
@@ -172,6 +182,7 @@ impl Guards {
             identity,
             session,
             step_up,
+            access,
             rate_limit,
             security_headers,
             waf,
@@ -184,6 +195,7 @@ impl Guards {
             offer(identity, now, &wanted),
             offer(session, now, &wanted),
             offer(step_up, now, &wanted),
+            offer(access, now, &wanted),
             offer(rate_limit, now, &wanted),
             offer(security_headers, now, &wanted),
             offer(waf, now, &wanted),
@@ -193,7 +205,7 @@ impl Guards {
 
     /// Each guard's id and mode, in the order of the pipeline.
     #[must_use]
-    pub fn modes(&self) -> [(&'static str, Mode); 9] {
+    pub fn modes(&self) -> [(&'static str, Mode); 10] {
         [
             (IpAccess::ID, self.ip_access.mode()),
             (RequestLimits::ID, self.request_limits.mode()),
@@ -201,6 +213,7 @@ impl Guards {
             (Identity::ID, self.identity.mode()),
             (Session::ID, self.session.mode()),
             (StepUp::ID, self.step_up.mode()),
+            (Access::ID, self.access.mode()),
             (RateLimits::ID, self.rate_limit.mode()),
             (SecurityHeaders::ID, self.security_headers.mode()),
             (Waf::ID, self.waf.mode()),
@@ -253,6 +266,7 @@ pub const REGISTRY: &[GuardInfo] = &[
     GuardInfo::of::<Identity>(include_str!("identity/mod.rs")),
     GuardInfo::of::<Session>(include_str!("session/mod.rs")),
     GuardInfo::of::<StepUp>(include_str!("step_up/mod.rs")),
+    GuardInfo::of::<Access>(include_str!("access/mod.rs")),
     GuardInfo::of::<RateLimits>(include_str!("rate_limit/mod.rs")),
     GuardInfo::of::<SecurityHeaders>(include_str!("security_headers/mod.rs")),
     GuardInfo::of::<Waf>(include_str!("waf/mod.rs")),

@@ -50,19 +50,20 @@ fn every_example_compiles_and_can_be_probed() {
     };
     let issuers = BTreeMap::from([(Arc::from("corp"), Arc::new(corp))]);
     let scope = |_: &str| "api:shop".to_owned();
-    // The rule set of the example of `waf`.
-    let files = TestFiles { directory: Some(root().join("tests/cases/waf")), ..TestFiles::default() };
-    let context = CompileContext {
-        spec: &bartizan_model::compile::UNKNOWN_API,
-        api: "shop",
-        operation: None,
-        profile: Profile::Strict,
-        issuers: &issuers,
-        services: &services,
-        files: &files,
-        scope: &scope,
-    };
     for info in REGISTRY {
+        // The files that an example names stand among the cases of its guard.
+        let directory = root().join("tests/cases").join(info.id);
+        let files = TestFiles { directory: Some(directory), ..TestFiles::default() };
+        let context = CompileContext {
+            spec: &bartizan_model::compile::UNKNOWN_API,
+            api: "shop",
+            operation: None,
+            profile: Profile::Strict,
+            issuers: &issuers,
+            services: &services,
+            files: &files,
+            scope: &scope,
+        };
         let example = docs::example(info.source).unwrap_or_else(|| panic!("`{}` has no example", info.id));
         let mut value: Value =
             serde_saphyr::from_str(&example).unwrap_or_else(|error| panic!("{}: {error}", info.id));

@@ -107,6 +107,9 @@ pub struct Exchange {
     /// The verified caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<EventPrincipal>,
+    /// Who permitted it: roles and policies with their places.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_by: Vec<Arc<str>>,
     /// What guards noticed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,

@@ -43,6 +43,8 @@ pub struct Services {
     pub revocations: Arc<dyn Revocations>,
     /// Who asks issuers about opaque tokens.
     pub introspection: Arc<dyn Introspection>,
+    /// What is counted of roles, scopes and keys.
+    pub usage: Arc<dyn AccessUsage>,
     /// Random bytes.
     pub random: Arc<dyn Random>,
     /// Turns secrets into tokens for findings.
@@ -363,6 +365,43 @@ pub trait Replay: Send + Sync {
     ///
     /// `key` is a 128-bit hash over the kind, the key and the value: collisions are negligible, and no value is kept.
     fn take(&self, key: u128, until: Timestamp, now: Timestamp) -> Use;
+}
+
+/// What was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UseOf {
+    /// A role of a caller.
+    Role,
+    /// A scope of a credential.
+    Scope,
+    /// An API key, by its public id.
+    Key,
+}
+
+impl UseOf {
+    /// Its name in tables and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            UseOf::Role => "role",
+            UseOf::Scope => "scope",
+            UseOf::Key => "key",
+        }
+    }
+}
+
+/// What roles, scopes and keys are used for, so that what is never used can be taken away.
+pub trait AccessUsage: Send + Sync {
+    /// Notes one use; cheap and bounded, written later.
+    fn used(&self, of: UseOf, name: &str, api: &str, operation: &str, at: Timestamp);
+}
+
+/// Notes nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoUsage;
+
+impl AccessUsage for NoUsage {
+    fn used(&self, _: UseOf, _: &str, _: &str, _: &str, _: Timestamp) {}
 }
 
 /// Where recent events are kept for `why`: the newest ones, up to a cap of the implementation.

@@ -5,7 +5,9 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use serde::Serialize;
 
-use crate::{Client, ClientCertificate, EventId, Finding, Memory, Mode, Phase, Principal, Timestamp, probe::Scratch};
+use crate::{
+    Client, ClientCertificate, EventId, Finding, Memory, Mode, Phase, Principal, Timestamp, probe::Scratch,
+};
 
 /// Findings kept per transaction; more are counted, not kept (a hostile request must not grow memory).
 pub const MAX_FINDINGS: usize = 64;
@@ -145,6 +147,8 @@ pub struct Transaction {
     pub hello: Option<u64>,
     /// How likely it is that somebody else uses the caller's credential, from 0 to 100; guards only raise it.
     pub risk: u8,
+    /// Who permitted it: roles and policies with their places, where the policy asks for such.
+    pub allowed_by: Vec<Arc<str>>,
     /// What guards noticed, in order, at most [`MAX_FINDINGS`].
     pub findings: Vec<Finding>,
     /// Findings beyond the cap.

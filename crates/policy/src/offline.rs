@@ -31,6 +31,7 @@ pub fn services() -> Services {
         replay: offline.clone(),
         revocations: Arc::new(NothingRevoked),
         introspection: Arc::new(NobodyAsked),
+        usage: Arc::new(bartizan_model::services::NoUsage),
         random: offline.clone(),
         tokens: TokenKey::new(offline),
     }

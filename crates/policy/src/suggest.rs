@@ -2,7 +2,6 @@
 
 /// Settings of features that this version does not have.
 const TO_COME: &[&str] = &[
-    "access",
     "acme",
     "alerts",
     "anomaly",
@@ -17,7 +16,6 @@ const TO_COME: &[&str] = &[
     "feed",
     "feeds",
     "fleet",
-    "geo",
     "graphql",
     "grpc",
     "http3",

@@ -56,6 +56,7 @@ fn exchange(api: &str, operation: &str, path: &str) -> Exchange {
             issuer: "corp".into(),
             credential: CredentialKind::Jwt,
         }),
+        allowed_by: Vec::new(),
         findings: vec![Finding {
             guard: "ip_access",
             code: "ip_access.denied",

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 use bartizan_model::{Diagnostic, Diagnostics, compile::FieldKind, diagnostic::Place};
 use cedar_policy::{
     ActionConstraint, Authorizer, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet,
-    Schema, ValidationMode, Validator,
+    PrincipalConstraint, Schema, ValidationMode, Validator,
 };
 use hashbrown::HashMap;
 use miette::Diagnostic as _;
@@ -133,6 +133,10 @@ fn parse<'t>(files: &[PolicyText<'t>], report: &mut Diagnostics) -> Vec<Parsed<'
                 forbids: forbids(policy.effect()),
                 description: policy.annotation("description").map(Arc::from),
                 conditional: policy.has_non_scope_constraint(),
+                bound: matches!(
+                    policy.principal_constraint(),
+                    PrincipalConstraint::In(_) | PrincipalConstraint::Eq(_) | PrincipalConstraint::IsIn(..)
+                ),
                 id: Arc::clone(&id),
                 place,
                 told,

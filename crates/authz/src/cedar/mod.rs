@@ -42,6 +42,8 @@ pub struct PolicyInfo {
     pub description: Option<Arc<str>>,
     /// Whether it has conditions beyond principal, action and resource.
     pub conditional: bool,
+    /// Whether it is bound to a role or to one caller by its scope.
+    pub bound: bool,
 }
 
 /// The policies of an API.
@@ -104,6 +106,12 @@ impl Policies {
     #[must_use]
     pub fn needs_body(&self, action: ActionId) -> bool {
         self.bucket(action).is_some_and(|bucket| bucket.needs.body)
+    }
+
+    /// Whether some policy may permit something to a caller without a role that it names.
+    #[must_use]
+    pub fn may_permit_strangers(&self) -> bool {
+        self.list.iter().any(|info| !info.forbids && !info.bound)
     }
 
     /// What the policies say of a request.

@@ -72,6 +72,11 @@ pub(super) enum Benign {
     Unanswered,
 }
 
+/// Whether a code is the one that is named, or one of those that `guard.*` stands for.
+pub(super) fn is_code(named: &str, code: &str) -> bool {
+    named == code || named.strip_suffix('*').is_some_and(|prefix| code.starts_with(prefix))
+}
+
 /// Judges a benign probe. `unmet` are the guards, with their reasons, whose demands no probe can meet.
 pub(super) fn benign(
     unmet: &[(&'static str, &'static str)],
@@ -81,7 +86,8 @@ pub(super) fn benign(
     let Some(observed) = answer.observed.as_ref().filter(|_| answer.status != 0) else {
         return Benign::Unanswered;
     };
-    let expected = |guard: &str, code: &str| unmet.iter().any(|(who, why)| *who == guard && *why == code);
+    let expected =
+        |guard: &str, code: &str| unmet.iter().any(|(who, why)| *who == guard && is_code(why, code));
     if !answer.echoed {
         let (by, reason) = answer.ended().unwrap_or(("the gateway", None));
         let reason = reason.unwrap_or("no reason");

@@ -296,16 +296,20 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
     let identity = guards.identity.begin(transaction).await?;
     let session = guards.session.request_headers(transaction).await?;
     let step_up = guards.step_up.request_headers(transaction).await?;
+    let access = guards.access.begin(transaction).await?;
     let rate_limit = guards.rate_limit.open(transaction).await?;
     let security_headers = guards.security_headers.request_headers(transaction).await?;
     let waf = guards.waf.open(transaction).await?;
-    let needed =
-        [identity.needs_body(), rate_limit.needs_body(), waf.needs_body()].into_iter().flatten().max();
+    let needed = [identity.needs_body(), access.needs_body(), rate_limit.needs_body(), waf.needs_body()]
+        .into_iter()
+        .flatten()
+        .max();
     let limit = needed.unwrap_or(usize::MAX);
     let held = HeldBody::new(body.slice(..body.len().min(limit)), body.len() <= limit);
     let held = held.described(&transaction.request.headers);
     let identity =
         guards.identity.finish(identity, transaction, |identity, of| identity.request_body(of, &held))?;
+    let access = guards.access.finish(access, transaction, |access, of| access.request_body(of, &held))?;
     let rate_limit = guards
         .rate_limit
         .request_body(rate_limit, transaction, |limits, of| limits.request_body(of, &held))?;
@@ -318,6 +322,7 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
         identity,
         session,
         step_up,
+        access,
         rate_limit,
         security_headers,
         waf,

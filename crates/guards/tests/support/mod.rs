@@ -204,6 +204,7 @@ pub fn services(clock: Arc<StillClock>, limits: Arc<dyn LimitStore>, keys: Fixed
         replay: Arc::new(UsedOnce::default()),
         revocations: Arc::new(NothingRevoked),
         introspection: Arc::new(NobodyAsked),
+        usage: Arc::new(bartizan_model::services::NoUsage),
         random: Arc::new(Sequence::new()),
         tokens: TokenKey::new(Arc::new(Fold)),
     }
@@ -334,6 +335,7 @@ pub fn transaction() -> Transaction {
         principal: None,
         hello: None,
         risk: 0,
+        allowed_by: Vec::new(),
         findings: Vec::new(),
         findings_dropped: 0,
         response_headers: HeaderMap::new(),

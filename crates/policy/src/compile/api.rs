@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use bartizan_contract::{Contract, tree::Node, yaml::Budget};
 use bartizan_model::{
-    ByteSize, FileReference, Level, Mode,
+    ByteSize, FileReference, Mode,
     compile::{ApiSpec, IssuerSpec, OperationSpec},
 };
 use bartizan_pattern::{
@@ -46,12 +46,12 @@ fn slip(method: &Method) -> Option<(&Method, String)> {
 }
 
 /// A block as the document has it.
-struct WrittenBlock {
-    block: Block,
+pub(super) struct WrittenBlock {
+    pub(super) block: Block,
     sections: SectionSet,
     mode: Option<Mode>,
     inherit: bool,
-    path: String,
+    pub(super) path: String,
 }
 
 impl Compiler<'_> {
@@ -126,7 +126,9 @@ impl Compiler<'_> {
             unknown_operations,
             &mut told,
         );
+        let spec = std::mem::take(&mut guards.spec);
         self.warn_of_logins(&told, &blocks, contract.as_ref(), path);
+        self.warn_of_sensitive(&told, &spec, &blocks, path);
 
         let upstream = upstream?;
         let effective = EffectiveApi {
@@ -376,44 +378,6 @@ impl Compiler<'_> {
             }
         }
     }
-
-    /// Operations that take guesses need a limit.
-    fn warn_of_logins(
-        &mut self,
-        told: &[EffectiveOperation],
-        blocks: &[(u32, WrittenBlock)],
-        contract: Option<&Contract>,
-        path: &str,
-    ) {
-        let mut said: Vec<&str> = Vec::new();
-        for operation in told.iter().filter(|operation| operation.known && takes_guesses(&operation.label)) {
-            let limited = operation
-                .guards
-                .iter()
-                .any(|guard| guard.guard == "rate_limit" && guard.mode != Mode::Off.as_str());
-            if limited || said.contains(&operation.label.as_str()) {
-                continue;
-            }
-            said.push(&operation.label);
-            let block = blocks.iter().find(|(_, written)| written.block.label == operation.label);
-            let at = match (block, contract) {
-                (Some((_, written)), _) => format!("{}.match", written.path),
-                (None, Some(_)) => format!("{path}.contract"),
-                _ => path.to_owned(),
-            };
-            let label = &operation.label;
-            self.report.push({
-                let mut diagnostic = bartizan_model::Diagnostic::warning(
-                    at.clone(),
-                    format!("`{label}` takes credentials and has no limit: they can be guessed"),
-                )
-                .help("add `guards: { rate_limit: [{ name: guesses, key: ip, rate: 10/m }] }` to its block");
-                diagnostic.place = self.sources.place(self.tree.locate(&at));
-                diagnostic.level = Level::Warning;
-                diagnostic
-            });
-        }
-    }
 }
 
 /// What guards are told of the API: the operations of the contract, then those that blocks name.
@@ -440,34 +404,6 @@ fn largest_body(base: &SectionSet, blocks: &[(u32, WrittenBlock)]) -> u64 {
     let all =
         std::iter::once(stated(base)).chain(blocks.iter().map(|(_, written)| stated(&written.sections)));
     all.flatten().fold(MAX_BODY, u64::max)
-}
-
-/// Whether an operation's name says that credentials are tried there.
-fn takes_guesses(label: &str) -> bool {
-    const WORDS: [&str; 13] = [
-        "login",
-        "log-in",
-        "signin",
-        "sign-in",
-        "logon",
-        "token",
-        "password",
-        "passwords",
-        "otp",
-        "mfa",
-        "2fa",
-        "authenticate",
-        "verify-otp",
-    ];
-    let Some((method, path)) = label.split_once(' ') else { return false };
-    if !matches!(method, "POST" | "PUT" | "*") {
-        return false;
-    }
-    let last = path.rsplit('/').find(|segment| !segment.is_empty() && !segment.starts_with('{'));
-    last.is_some_and(|segment| {
-        let segment = segment.to_ascii_lowercase();
-        WORDS.contains(&segment.as_str()) || segment.starts_with("login") || segment.ends_with("password")
-    })
 }
 
 /// What the operations of an API are made of.

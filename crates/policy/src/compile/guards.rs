@@ -21,6 +21,9 @@ use crate::{decode::decode, effective::EffectiveGuard, overlay::lay, suggest};
 /// honest client sends.
 const ALWAYS: [&str; 2] = ["request_limits", "security_headers"];
 
+/// The guard that a contract's `security` mounts by itself.
+const ACCESS: &str = "access";
+
 /// The key under which the items of a guard that is written as a list stand, once it has a `mode`.
 const ITEMS: &str = "limits";
 
@@ -176,6 +179,12 @@ impl<'c, 'a> GuardCompiler<'c, 'a> {
         (compiled, mounting.told)
     }
 
+    /// Whether the contract demands a caller somewhere.
+    fn is_secured(&self) -> bool {
+        let demands = |alternatives: &Vec<_>| !alternatives.is_empty() && !alternatives.iter().any(Vec::is_empty);
+        self.spec.operations.iter().any(|operation| operation.security.as_ref().is_some_and(demands))
+    }
+
     fn label(&self, origin: u32) -> Option<&str> {
         self.labels.iter().find(|(_, number)| *number == origin).map(|(label, _)| label.as_str())
     }
@@ -261,7 +270,9 @@ impl Sections for Mounting<'_, '_, '_> {
     fn mount<G: Guard>(&mut self) -> Mounted<G> {
         let section = self.sections.0.get(G::ID).cloned().or_else(|| {
             let node = Node { span: Span::default(), origin: 0, value: Value::Map(Vec::new()) };
-            ALWAYS.contains(&G::ID).then(|| Section { node, path: G::ID.to_owned() })
+            let demanded = G::ID == ACCESS && self.sections.contains("identity") && self.guards.is_secured();
+            let mounted = demanded || ALWAYS.contains(&G::ID);
+            mounted.then(|| Section { node, path: G::ID.to_owned() })
         });
         let Some(Section { mut node, path }) = section else { return Mounted::absent() };
         let compiler = &mut *self.guards.compiler;

@@ -1,0 +1,189 @@
+//! Decides who may do what: by roles, by Cedar policies, and by the scopes that the contract demands.
+//!
+//! # What it does
+//! Once `roles` or `policies` are written, everything is refused that neither permits. A role has operations, by method and
+//! path, pattern or tag; a policy decides by caller, operation, path, query, header and body fields, address, country, network,
+//! time, strength of the credential and risk. A policy that forbids wins over everything that permits. Policies are validated
+//! against the API's operations when they are loaded: a wrong name is an error at its line.
+//!
+//! The contract's `security` needs no setting: where an API has a contract and `identity`, an operation that demands a
+//! caller or scopes gets them. `require_scopes` and `require_roles` narrow further, for an API or for operations.
+//!
+//! Each decision names what made it: the role or policy, its file and line, in findings, events, `why` and `explain`.
+//!
+//! # Why
+//! OWASP API5:2023 (broken function level authorization), API1:2023 and API3:2023 as far as they are decided by what the
+//! request says: the first causes of breaches of APIs.
+//!
+//! # Example
+//! ```yaml
+//! roles: file:roles.yaml
+//! policies: file:bank.cedar
+//! require_scopes: [bank]
+//! ```
+//! ```yaml
+//! # roles.yaml
+//! roles:
+//!   customer: [GET /accounts/**, POST /transfers]
+//!   teller: { inherits: [customer], allow: ["read /reports/*"] }
+//! ```
+//! ```cedar
+//! @id("large-transfers")
+//! forbid (principal, action == Action::"POST /transfers", resource)
+//! when { context.body.amount > 10000 && principal.strength == "bearer" };
+//! ```
+//!
+//! # When it refuses
+//! 401 where there is no caller and the operation is not for everybody; 403 where the caller lacks a scope (RFC 6750
+//! section 3.1), a role, or a permission, where a policy forbids, and where a policy that forbids cannot be evaluated. The
+//! table below has the codes.
+//!
+//! # Limits
+//! It sees the request only: whose object comes back is for `ownership`. A value that is missing, has another type, stands
+//! there twice, or lies beyond `max_body` is not there: a policy that permits by it does not permit, one that forbids by it
+//! refuses, unless it asks with `has`. Policies are looked up by operation; those that name none are evaluated for all.
+//! Summer time is not followed by `zone`.
+//!
+//! # References
+//! - The Cedar policy language, docs.cedarpolicy.com
+//! - OpenAPI 3.1, Security Requirement Object
+//! - RFC 6750 section 3.1, `insufficient_scope`
+//! - OWASP API Security Top 10 2023, API5
+
+mod compile;
+mod config;
+mod decide;
+mod probes;
+mod reason;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bartizan_authz::{Actions, Geo, Policies, RoleTable, Zone};
+use bartizan_model::{
+    CompileContext, Diagnostics, Guard, Outcome, Timestamp, Transaction, compile::SecurityAlternative,
+    probe::Probes, services::AccessUsage,
+};
+use bartizan_pattern::body::{Content, Reading};
+
+pub use config::{Config, FileList, GeoFiles, Offset, Security};
+pub use reason::Why;
+pub use report::{Line, Report};
+
+use crate::body::HeldBody;
+
+/// The compiled guard.
+pub struct Access {
+    api: Arc<str>,
+    actions: Actions,
+    /// What the contract demands of each action.
+    security: Vec<Option<Vec<SecurityAlternative>>>,
+    require_scopes: Vec<Arc<str>>,
+    require_roles: Vec<Arc<str>>,
+    role_claims: Vec<Arc<str>>,
+    roles: Option<RoleTable>,
+    roles_file: Option<Arc<str>>,
+    policies: Option<Policies>,
+    geo: Option<Geo>,
+    zone: Zone,
+    max_body: usize,
+    usage: Arc<dyn AccessUsage>,
+}
+
+impl Guard for Access {
+    const ID: &'static str = "access";
+    type Config = Config;
+    type Reason = Why;
+
+    fn compile(config: Config, context: &CompileContext<'_>) -> Result<Self, Diagnostics> {
+        compile::compile(config, context)
+    }
+
+    async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Why> {
+        let action = self.actions.find(&transaction.operation, &transaction.request.method);
+        let principal = transaction.principal.clone();
+        let caller = self.caller(principal.as_deref());
+        let demanded = self.demands(action, &caller);
+        let waits = demanded.is_ok() && self.waits(action);
+        if transaction.probe && transaction.trace.is_some() && !waits {
+            let report = self.report(action, &caller, transaction, None);
+            transaction.memory.keep(Self::ID, Box::new(report));
+        }
+        if waits {
+            return Outcome::Continue;
+        }
+        let result = demanded.and_then(|()| {
+            if self.is_closed() {
+                self.grants(action, &caller, transaction, None)
+            } else {
+                Ok(decide::Permitted::new())
+            }
+        });
+        self.settle_with(action, result, transaction)
+    }
+
+    fn needs_body(&self, transaction: &Transaction) -> Option<usize> {
+        let action = self.actions.find(&transaction.operation, &transaction.request.method);
+        self.waits(action).then_some(self.max_body)
+    }
+
+    fn probes(&self, _: Timestamp) -> Probes {
+        probes::offer(self)
+    }
+}
+
+impl Access {
+    /// Whether the decision about an action waits for the body.
+    fn waits(&self, action: bartizan_authz::ActionId) -> bool {
+        self.policies.as_ref().is_some_and(|policies| policies.needs_body(action))
+    }
+
+    /// Decides with the body, where some policy reads it; also where there is none.
+    pub fn request_body(&self, transaction: &mut Transaction, body: &HeldBody) -> Outcome<Why> {
+        let action = self.actions.find(&transaction.operation, &transaction.request.method);
+        if !self.waits(action) {
+            return Outcome::Continue;
+        }
+        let principal = transaction.principal.clone();
+        let caller = self.caller(principal.as_deref());
+        let content = content(body);
+        if transaction.probe && transaction.trace.is_some() {
+            let report = self.report(action, &caller, transaction, content);
+            transaction.memory.keep(Self::ID, Box::new(report));
+        }
+        let result =
+            self.demands(action, &caller).and_then(|()| self.grants(action, &caller, transaction, content));
+        self.settle_with(action, result, transaction)
+    }
+
+    /// The operations that it decides about.
+    #[must_use]
+    pub fn actions(&self) -> &Actions {
+        &self.actions
+    }
+
+    /// The roles, where the block has some.
+    #[must_use]
+    pub fn roles(&self) -> Option<&RoleTable> {
+        self.roles.as_ref()
+    }
+
+    /// The policies, where the block has some.
+    #[must_use]
+    pub fn policies(&self) -> Option<&Policies> {
+        self.policies.as_ref()
+    }
+}
+
+/// What can be read of a body; nothing of one that is not whole.
+fn content(body: &HeldBody) -> Option<Content<'_>> {
+    if !body.whole {
+        return None;
+    }
+    match body.reading() {
+        Reading::Parsed(parsed) => Some(parsed.content),
+        Reading::Unreadable(_) => None,
+    }
+}

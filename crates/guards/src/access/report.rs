@@ -1,0 +1,90 @@
+//! What was looked at for one decision, line by line, for whoever asks `explain`.
+
+use bartizan_authz::ActionId;
+use bartizan_model::Transaction;
+use bartizan_pattern::{body::Content, path::folded};
+use serde::Serialize;
+
+use super::{Access, decide::Caller};
+
+/// Everything that a decision looked at.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// The action.
+    pub action: String,
+    /// The caller's roles, inherited ones included.
+    pub roles: Vec<String>,
+    /// What was looked at, in order.
+    pub lines: Vec<Line>,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    /// `security`, `require`, `role` or `policy`.
+    pub check: &'static str,
+    /// `holds`, `fails`, `permits`, `forbids`, `does not apply` or `error`.
+    pub says: &'static str,
+    /// What it is, with its place where it has one.
+    pub what: String,
+}
+
+impl Access {
+    /// What a decision about the exchange looks at.
+    pub(super) fn report(
+        &self,
+        id: ActionId,
+        caller: &Caller<'_>,
+        transaction: &Transaction,
+        body: Option<Content<'_>>,
+    ) -> Report {
+        let Some(action) = self.actions.get(id) else { return Report::default() };
+        let lineage = self.lineage(caller);
+        let mut report = Report {
+            action: action.name.to_string(),
+            roles: lineage.iter().map(ToString::to_string).collect(),
+            lines: Vec::new(),
+        };
+        let mut add = |check, says, what: String| report.lines.push(Line { check, says, what });
+        if self.security.get(id.index()).is_some_and(Option::is_some) || !self.is_closed() {
+            match self.demands(id, caller) {
+                Ok(()) => add(
+                    "require",
+                    "holds",
+                    "the contract's `security`, scopes and roles that are demanded".to_owned(),
+                ),
+                Err(why) => add("require", "fails", bartizan_model::Reason::detail(&why).into_owned()),
+            }
+        }
+        let path = self.actions.below(&transaction.request.path);
+        if let Some(table) = &self.roles {
+            match table.decide(&self.actions, id, &caller.ids, || folded(path)) {
+                Some(grant) => add("role", "permits", grant.to_string()),
+                None => {
+                    let file = self.roles_file.as_deref().unwrap_or_default();
+                    add(
+                        "role",
+                        "does not apply",
+                        format!("no role of the caller has `{}` in `{file}`", action.name),
+                    );
+                }
+            }
+        }
+        if let Some(policies) = &self.policies {
+            let facts = self.facts(action, path, caller, &lineage, transaction, body);
+            for (number, judged) in policies.explain(id, &facts) {
+                let Some(info) = policies.get(number) else { continue };
+                let says =
+                    match (&judged.errors.first(), judged.permits.is_empty(), judged.forbids.is_empty()) {
+                        (Some(_), ..) => "error",
+                        (None, false, _) => "permits",
+                        (None, true, false) => "forbids",
+                        (None, true, true) => "does not apply",
+                    };
+                let why = judged.errors.first().map(|(_, why)| format!(": {why}")).unwrap_or_default();
+                add("policy", says, format!("{}{why}", info.told));
+            }
+        }
+        report
+    }
+}
