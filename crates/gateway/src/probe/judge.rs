@@ -222,6 +222,7 @@ mod tests {
             principal: None,
             hello: None,
             risk: 0,
+            allowed_by: Vec::new(),
             findings: Vec::new(),
             findings_dropped: 0,
             response_headers: HeaderMap::new(),

@@ -429,6 +429,7 @@ pub mod tests {
                 bytes_in: 0,
                 bytes_out: 0,
                 principal: None,
+                allowed_by: Vec::new(),
                 findings: Vec::new(),
                 findings_dropped: 0,
                 trace: Vec::new(),
