@@ -110,7 +110,7 @@ mod tests {
         query: &str,
         now: u64,
         detects: bool,
-    ) -> (Vec<u64>, Option<u64>, Option<u64>) {
+    ) -> Told {
         let files = MemoryFiles::default();
         let mut loader = Loader::new(&files);
         loader.text("test.conf", RULES);
