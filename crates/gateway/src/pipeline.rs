@@ -212,6 +212,8 @@ pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts
             consumed_headers: Vec::new(),
             memory: Memory::default(),
             monitor_all: gateway.break_glass_at(started),
+            guard_mode: Mode::Enforce,
+            score: None,
             probe: connection.mark().is_some(),
             scratch: connection.mark().map(|mark| mark.scratch()),
             trace: Some(Vec::with_capacity(STEPS)),

@@ -191,6 +191,7 @@ impl Record {
             allowed_by: std::mem::take(&mut transaction.allowed_by),
             findings: std::mem::take(&mut transaction.findings),
             findings_dropped: transaction.findings_dropped,
+            score: transaction.score.take(),
             // What simply passed has nothing to explain, unless somebody asked to see it all.
             trace: transaction.trace.take().filter(|_| explained).unwrap_or_default(),
             mode,

@@ -5,7 +5,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use serde::{Serialize, Serializer};
 
 use crate::{
-    CredentialKind, EventId, Finding, Mode, Scheme, Timestamp, TokenKey, Verdict, transaction::TraceLine,
+    CredentialKind, EventId, Finding, Mode, Scheme, Timestamp, TokenKey, Verdict,
+    transaction::{Score, TraceLine},
 };
 
 /// What the event records.
@@ -116,6 +117,9 @@ pub struct Exchange {
     /// Findings beyond the cap.
     #[serde(skip_serializing_if = "is_zero")]
     pub findings_dropped: u32,
+    /// What rules that add up to a score made of it, where any matched.
+    #[serde(skip_serializing_if = "has_no_rules")]
+    pub score: Option<Box<Score>>,
     /// Each guard's decision.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trace: Vec<TraceLine>,
@@ -140,6 +144,11 @@ fn as_some_micros<S: Serializer>(duration: &Option<Duration>, serializer: S) -> 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde demands this signature")]
 fn is_zero(n: &u32) -> bool {
     *n == 0
+}
+
+#[expect(clippy::ref_option, reason = "serde demands this signature")]
+fn has_no_rules(score: &Option<Box<Score>>) -> bool {
+    score.as_ref().is_none_or(|score| score.rules.is_empty())
 }
 
 /// Segments of a path kept in events; the rest is counted.

@@ -71,6 +71,12 @@ pub trait Guard: Sized + Send + Sync + 'static {
     /// the guard's own block, such as `deny[3]`.
     fn compile(config: Self::Config, context: &CompileContext<'_>) -> Result<Self, Diagnostics>;
 
+    /// What is doubtful about settings that compiled. Paths are relative to the guard's own block.
+    fn warnings(&self, now: Timestamp) -> Diagnostics {
+        let _ = now;
+        Diagnostics::new()
+    }
+
     /// Looks at the request head.
     fn request_headers(
         &self,
@@ -213,6 +219,7 @@ impl<G: Guard> Mounted<G> {
             transaction.step(G::ID, Phase::RequestHeaders, self.mode, Step::Skipped);
             return Ok(Cleared(PhantomData));
         };
+        transaction.guard_mode = self.mode_of(transaction);
         let outcome = guard.request_headers(transaction).await;
         if matches!(outcome, Outcome::Continue) {
             transaction.step(G::ID, Phase::RequestHeaders, self.mode, Step::Continued);
@@ -232,6 +239,7 @@ impl<G: Guard> Mounted<G> {
             return Ok(Open { needs_body: None, guard: PhantomData });
         };
         let before = transaction.findings.len();
+        transaction.guard_mode = self.mode_of(transaction);
         let outcome = guard.request_headers(transaction).await;
         self.told_in_mode(transaction, before);
         self.judge(transaction, Phase::RequestHeaders, outcome)?;
@@ -291,6 +299,7 @@ impl<G: Guard> Mounted<G> {
         let Open { .. } = open;
         let Some(guard) = self.active() else { return Ok(Cleared(PhantomData)) };
         let before = transaction.findings.len();
+        transaction.guard_mode = self.mode_of(transaction);
         let outcome = look(guard, transaction);
         self.told_in_mode(transaction, before);
         if matches!(outcome, Outcome::Continue) {
@@ -312,14 +321,20 @@ impl<G: Guard> Mounted<G> {
     ) -> Result<(), Stop> {
         let Some(guard) = self.active() else { return Ok(()) };
         let before = transaction.findings.len();
+        transaction.guard_mode = self.mode_of(transaction);
         let outcome = look(guard, transaction);
         self.told_in_mode(transaction, before);
         self.judge(transaction, phase, outcome)
     }
 
+    /// The mode for this exchange.
+    fn mode_of(&self, transaction: &Transaction) -> Mode {
+        if transaction.monitor_all { Mode::Monitor } else { self.mode }
+    }
+
     /// A guard that tells findings of its own, from the place `before` on, does not know its mode.
     fn told_in_mode(&self, transaction: &mut Transaction, before: usize) {
-        let mode = if transaction.monitor_all { Mode::Monitor } else { self.mode };
+        let mode = self.mode_of(transaction);
         transaction.findings.iter_mut().skip(before).for_each(|finding| finding.mode = mode);
     }
 
@@ -337,7 +352,7 @@ impl<G: Guard> Mounted<G> {
                 Err(Stop::Answer { guard: G::ID, answer: Box::new(answer) })
             }
             Outcome::Challenge(reason) | Outcome::Deny(reason) => {
-                let enforced = if transaction.monitor_all { Mode::Monitor } else { self.mode };
+                let enforced = self.mode_of(transaction);
                 let denial = Denial::of(G::ID, &reason);
                 transaction.find(denial.finding(phase, enforced));
                 if enforced == Mode::Monitor {
@@ -365,6 +380,7 @@ impl<G: Guard> Mounted<G> {
     pub fn settle(&self, transaction: &mut Transaction) {
         if let Some(guard) = self.active() {
             let before = transaction.findings.len();
+            transaction.guard_mode = self.mode_of(transaction);
             guard.settle(transaction);
             self.told_in_mode(transaction, before);
         }

@@ -120,6 +120,34 @@ pub struct TraceLine {
     pub step: Step,
 }
 
+/// Rules that one exchange names in its score; more only add to it.
+pub const MAX_SCORED_RULES: usize = 64;
+
+/// What rules that add up to a score made of an exchange.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Score {
+    /// What the request came to.
+    pub inbound: u32,
+    /// From where on a request is refused; 0 where nothing says so.
+    pub inbound_threshold: u32,
+    /// What the response came to.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub outbound: u32,
+    /// From where on a response is withheld; 0 where nothing says so, or it was not looked at.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub outbound_threshold: u32,
+    /// It was let through, and one grave rule more would have refused it.
+    pub near_miss: bool,
+    /// The numbers of the rules that matched, each once, at most [`MAX_SCORED_RULES`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde demands this signature")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
 /// One exchange: created when its head is complete, ended by exactly one verdict.
 #[derive(Debug)]
 pub struct Transaction {
@@ -161,6 +189,10 @@ pub struct Transaction {
     pub memory: Memory,
     /// Break-glass: every refusal of a guard is a finding only.
     pub monitor_all: bool,
+    /// The mode that the guard runs under which is asked now; `monitor` under break-glass.
+    pub guard_mode: Mode,
+    /// What rules that add up to a score made of the exchange.
+    pub score: Option<Box<Score>>,
     /// A probe, or a question of `explain`: counts in no ban, limit or baseline.
     pub probe: bool,
     /// Where a probe of the live path counts, and looks keys up, instead of where callers do. Set from the in-process mark

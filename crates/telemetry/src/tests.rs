@@ -67,6 +67,7 @@ fn exchange(api: &str, operation: &str, path: &str) -> Exchange {
             remedy: Some("remove 203.0.113.0/24 from `deny`".into()),
         }],
         findings_dropped: 0,
+        score: None,
         trace: vec![
             TraceLine {
                 guard: "ip_access",

@@ -229,6 +229,8 @@ mod tests {
             consumed_headers: Vec::new(),
             memory: bartizan_model::Memory::default(),
             monitor_all,
+            guard_mode: Mode::Enforce,
+            score: None,
             probe: true,
             scratch: None,
             trace: Some(Vec::new()),

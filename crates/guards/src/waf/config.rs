@@ -1,6 +1,8 @@
 //! The settings of `waf`.
 
-use bartizan_model::{ByteSize, FileReference};
+use std::collections::BTreeMap;
+
+use bartizan_model::{ByteSize, FileReference, Mode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -38,6 +40,10 @@ pub struct Config {
     pub responses: bool,
     /// Bytes of a response that rules look at; what is longer is looked at up to here. Default: `512KiB`.
     pub max_response: ByteSize,
+    /// What single rules may do: `enforce`, `monitor` (they are told, but add to no score and refuse nothing) or `off`. By
+    /// number (`942100`), by range (`942000-942999`) or by tag (`attack-sqli`); a number decides over a range, and a range
+    /// over a tag. In monitor mode all of them only watch, whatever stands here.
+    pub modes: BTreeMap<String, Mode>,
     /// Rules that are narrowed or left out, each with its reason.
     pub exclusions: Vec<Exclusion>,
 }
@@ -117,8 +123,9 @@ pub struct Exclusion {
     pub rule: Option<u64>,
     /// All rules with this tag, such as `attack-sqli`.
     pub tag: Option<String>,
-    /// The variable that they no longer look at, as a finding names it: `ARGS:text`, `REQUEST_HEADERS:User-Agent`. Without
-    /// it the rules do not run at all.
+    /// What they no longer look at: a variable as a finding names it (`ARGS:text`, `REQUEST_HEADERS:User-Agent`), or a place
+    /// in the request (`request.body.text`, `request.body.items[].note`, `query.q`, `header.user-agent`, `cookie.session`).
+    /// Without it the rules do not run at all.
     pub parameter: Option<String>,
     /// Why this is safe, for whoever reads the policy next.
     pub reason: String,
@@ -140,6 +147,7 @@ impl Default for Config {
             unreadable: Unreadable::default(),
             responses: false,
             max_response: ByteSize(512 << 10),
+            modes: BTreeMap::new(),
             exclusions: Vec::new(),
         }
     }

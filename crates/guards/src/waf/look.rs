@@ -3,13 +3,22 @@
 use std::{cell::RefCell, net::SocketAddr, sync::Arc};
 
 use bartizan_model::{Denial, Guard as _, Mode, Outcome, Phase, ResponseHead, TokenKey, Transaction};
-use bartizan_waf::engine::{Context, Inspection, Program, RequestHead, Worker};
+use bartizan_pattern::body::{
+    UnreadableReason,
+    decode::{self, DecodeLimits},
+};
+use bartizan_waf::{
+    engine::{Context, Inspection, Program, RequestHead, Worker},
+    lang::EngineMode,
+    variables::Collections,
+};
 use http::{HeaderMap, StatusCode, Version, header};
 
 use super::{
     Config, OverLimit, Unreadable, Waf,
     reason::Why,
-    tell::{self, Told},
+    score,
+    tell::{self, Seen, Told},
 };
 use crate::body::HeldBody;
 
@@ -18,34 +27,56 @@ thread_local! {
     static WORKER: RefCell<Worker> = RefCell::new(Worker::new());
 }
 
+/// What inspections of one mount are made of.
+pub(super) struct Ground<'w> {
+    pub(super) program: &'w Arc<Program>,
+    pub(super) tokens: &'w TokenKey,
+    pub(super) collections: &'w Arc<dyn Collections>,
+}
+
 /// An inspection between two phases.
 pub(super) struct Looking {
     program: Arc<Program>,
     inspection: Inspection,
     /// Findings that were told.
     told: Told,
+    /// Nothing is refused, so all of the exchange is looked at.
+    watching: bool,
     /// The exchange was refused, by rules or for its body: rules say nothing more of it.
     over: bool,
-    /// The response is compressed.
-    encoded: bool,
+    /// What would have refused the request, or did, was told; and the response.
+    refused: [bool; 2],
+    /// All of the request was looked at.
+    whole: bool,
+    /// The response is in a coding that nobody here can undo.
+    sealed: bool,
     tokens: TokenKey,
 }
 
 impl Looking {
-    pub(super) fn begin(program: &Arc<Program>, tokens: &TokenKey, transaction: &Transaction) -> Self {
+    pub(super) fn begin(ground: &Ground<'_>, transaction: &Transaction) -> Self {
+        // A question and a probe count nowhere.
+        let collections = (!transaction.probe).then(|| Arc::clone(ground.collections));
         let context = Context {
             unique_id: transaction.id.to_string().into(),
-            now: transaction.started.0,
-            collections: None,
+            now: transaction.started.millis(),
+            collections,
         };
-        let inspection = Inspection::new(Arc::clone(program), context);
+        let mut inspection = Inspection::new(Arc::clone(ground.program), context);
+        let watching = transaction.guard_mode == Mode::Monitor;
+        if watching {
+            inspection.only_detect();
+        }
         Looking {
-            program: Arc::clone(program),
+            program: Arc::clone(ground.program),
             inspection,
             told: Told::default(),
+            watching,
             over: false,
-            encoded: false,
-            tokens: tokens.clone(),
+            refused: [false; 2],
+            whole: false,
+            sealed: false,
+            tokens: ground.tokens.clone(),
         }
     }
 
@@ -54,7 +85,7 @@ impl Looking {
     }
 
     pub(super) fn wants_response_body(&self) -> bool {
-        !self.over && !self.encoded && self.inspection.wants_response_body()
+        !self.over && !self.sealed && self.inspection.wants_response_body()
     }
 
     pub(super) fn request_head(&mut self, transaction: &mut Transaction) -> Outcome<Why> {
@@ -100,8 +131,13 @@ impl Looking {
             if bytes.is_empty() {
                 unseen(transaction, Phase::RequestBody, "a stream that is not held was not looked into");
             } else if settings.over_limit == OverLimit::Deny {
-                self.over = true;
-                return Outcome::Deny(Why::BodyTooLong { limit: settings.max_body.0 });
+                let why = Why::BodyTooLong { limit: settings.max_body.0 };
+                if !self.watching {
+                    self.over = true;
+                    return Outcome::Deny(why);
+                }
+                // It is told, and its beginning looked at all the same.
+                transaction.find(Denial::of(Waf::ID, &why).finding(Phase::RequestBody, Mode::Monitor));
             } else {
                 unseen(transaction, Phase::RequestBody, "the body beyond `waf.max_body` was not looked at");
             }
@@ -116,13 +152,20 @@ impl Looking {
             };
             stopped.is_some()
         });
+        self.whole = true;
         let outcome = self.outcome(transaction, Phase::RequestBody);
         match self.inspection.body_error() {
             // A body that is cut off cannot be whole JSON; that it is cut was said.
             Some(why) if !self.over && !cut => match settings.unreadable {
                 Unreadable::Deny => {
-                    self.over = true;
-                    Outcome::Deny(Why::Unreadable { why: why.to_owned() })
+                    let why = Why::Unreadable { why: why.to_owned() };
+                    if let Outcome::Deny(_) = outcome {
+                        transaction
+                            .find(Denial::of(Waf::ID, &why).finding(Phase::RequestBody, Mode::Monitor));
+                        return outcome;
+                    }
+                    self.over = !self.watching;
+                    Outcome::Deny(why)
                 }
                 Unreadable::Allow => {
                     unseen(transaction, Phase::RequestBody, "the body cannot be read as what it says it is");
@@ -146,36 +189,46 @@ impl Looking {
         WORKER.with_borrow_mut(|worker| {
             self.inspection.response_head(head.status.as_u16(), version, &headers, worker).is_some()
         });
-        let coding = head.headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
-        self.encoded = coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
-        if self.encoded && self.inspection.wants_response_body() {
-            unseen(
-                transaction,
-                Phase::ResponseHeaders,
-                "the response is compressed, and its body was not looked at",
-            );
+        let mut codings = head.headers.get_all(header::CONTENT_ENCODING).iter();
+        self.sealed =
+            codings.any(|value| decode::codings(value.as_bytes(), &DecodeLimits::default()).is_err());
+        if self.sealed && self.inspection.wants_response_body() {
+            let what = "the response is in a coding that is not known here, and its body was not looked at";
+            unseen(transaction, Phase::ResponseHeaders, what);
         }
         self.outcome(transaction, Phase::ResponseHeaders)
     }
 
-    pub(super) fn response_body(&mut self, transaction: &mut Transaction, body: &HeldBody) -> Outcome<Why> {
+    pub(super) fn response_body(
+        &mut self,
+        transaction: &mut Transaction,
+        body: &HeldBody,
+        settings: &Config,
+    ) -> Outcome<Why> {
         if self.over {
             return Outcome::Continue;
         }
-        if !body.whole {
+        let reading = body.reading();
+        let most = usize::try_from(settings.max_response.0).unwrap_or(usize::MAX);
+        let bytes = reading.bytes();
+        let bytes = bytes.get(..most).unwrap_or(bytes);
+        let undone = !matches!(reading.reason(), Some(UnreadableReason::Decode(_)));
+        let whole = body.whole && undone && bytes.len() == reading.bytes().len();
+        let phase = Phase::ResponseBody;
+        if body.whole && !undone {
             unseen(
                 transaction,
-                Phase::ResponseBody,
-                "the response beyond `waf.max_response` was not looked at",
+                phase,
+                "the response cannot be decoded to its end, and was looked at up to there",
             );
+        } else if !whole {
+            unseen(transaction, phase, "the response beyond `waf.max_response` was not looked at");
         }
-        WORKER.with_borrow_mut(|worker| {
-            self.inspection.response_body(&body.bytes, !body.whole, worker).is_some()
-        });
-        self.outcome(transaction, Phase::ResponseBody)
+        WORKER.with_borrow_mut(|worker| self.inspection.response_body(bytes, !whole, worker).is_some());
+        self.outcome(transaction, phase)
     }
 
-    /// Runs the rules that only log, once the exchange is over.
+    /// Runs the rules that only log, once the exchange is over, and tells what it came to.
     pub(super) fn finish(&mut self, transaction: &mut Transaction) {
         // An exchange may end while its thread does: then there is nothing left to run rules with.
         let ran = WORKER.try_with(|worker| {
@@ -184,33 +237,49 @@ impl Looking {
             }
         });
         if ran.is_ok() {
-            self.told.findings(
-                self.program.rules(),
-                &self.inspection,
+            let Looking { program, inspection, tokens, told, .. } = self;
+            told.findings(
+                &Seen { rules: program.rules(), inspection, tokens },
                 transaction,
                 Phase::Logging,
-                &self.tokens,
+                None,
             );
+        }
+        // A request that was refused half-way has no score yet.
+        if self.whole || self.over {
+            let refused = self.refused.iter().any(|refused| *refused);
+            transaction.score = Some(Box::new(score::of(&self.inspection, refused)));
         }
     }
 
     /// Tells what is new, and what follows from it.
     fn outcome(&mut self, transaction: &mut Transaction, phase: Phase) -> Outcome<Why> {
-        self.told.findings(self.program.rules(), &self.inspection, transaction, phase, &self.tokens);
-        let Some(interruption) = self.inspection.interruption() else { return Outcome::Continue };
-        if self.over {
-            return Outcome::Continue;
+        let answer = matches!(phase, Phase::ResponseHeaders | Phase::ResponseBody);
+        let stop = if self.watching {
+            // Rules that say themselves that they only detect would refuse nothing in any mode.
+            let would = self.inspection.take_would_interrupt();
+            would.filter(|_| self.program.rules().settings.engine == EngineMode::On)
+        } else {
+            self.inspection.interruption().cloned()
+        };
+        let known = self.refused.get(usize::from(answer)) == Some(&true);
+        let stop = stop.filter(|_| !self.over && !known);
+        let seen = Seen { rules: self.program.rules(), inspection: &self.inspection, tokens: &self.tokens };
+        self.told.findings(&seen, transaction, phase, stop.as_ref());
+        let Some(stop) = stop else { return Outcome::Continue };
+        self.over = !self.watching;
+        if let Some(refused) = self.refused.get_mut(usize::from(answer)) {
+            *refused = true;
         }
-        self.over = true;
-        let status = StatusCode::from_u16(interruption.status)
+        let status = StatusCode::from_u16(stop.status)
             .ok()
             .filter(|status| status.is_client_error() || status.is_server_error())
             .unwrap_or(StatusCode::FORBIDDEN);
-        let (detail, remedy) =
-            tell::refusal(self.program.rules(), &self.inspection, interruption, &self.tokens);
-        Outcome::Deny(match phase {
-            Phase::ResponseHeaders | Phase::ResponseBody => Why::Leak { status, detail, remedy },
-            _ => Why::Attack { status, detail, remedy },
+        let seen = Seen { rules: self.program.rules(), inspection: &self.inspection, tokens: &self.tokens };
+        let (detail, remedy) = tell::refusal(&seen, &stop);
+        Outcome::Deny(match answer {
+            true => Why::Leak { status, detail, remedy },
+            false => Why::Attack { status, detail, remedy },
         })
     }
 }

@@ -7,8 +7,19 @@
 //! form, JSON, multipart and XML values, header fields, cookies, names of files. Rules of the Core Rule Set add to a score, and
 //! the score refuses. With `responses`, heads and texts of responses are looked at before they are sent.
 //!
+//! Rules that keep something from one request to the next (`initcol`, `setsid`, `expirevar`) find it again, after a reload
+//! too: up to 65,536 collections and 32 MiB, the ones that were used longest ago forgotten first.
+//!
 //! Each rule that matched is a finding with its number, file and line, the variable, what was undone before it matched, its
-//! score, and a token of the matched bytes; the bytes themselves are not told.
+//! score, and a token of the matched bytes; the bytes themselves are not told. Each exchange tells what it came to: an
+//! exchange that was let through, though one grave rule more would have refused it, is a near miss, and counted as one
+//! (`bartizan_waf_near_misses_total`; `bartizan_waf_score` has all scores, `bartizan_waf_rule_matches_total` the rules).
+//! Requests without any match are no near misses, whatever the threshold.
+//!
+//! In monitor mode nothing ends at the first rule that would refuse: all of request and response is looked at. Single rules
+//! are watched, or left out, by `modes`.
+//!
+//! Blocks with the same rule files share them in memory, whatever else they set, and a reload reads only what changed.
 //!
 //! # Why
 //! Injection into databases, shells, templates, paths and pages (OWASP A03:2021), server-side request forgery (API7:2023), and
@@ -19,8 +30,9 @@
 //! rules: [crs]
 //! crs: file:crs
 //! paranoia: 1
+//! modes: { 942110: monitor }
 //! exclusions:
-//!   - { rule: 942100, parameter: "ARGS:json.text", reason: free text, expires: 2100-01-31 }
+//!   - { rule: 942100, parameter: request.body.text, reason: free text, expires: 2100-01-31 }
 //! ```
 //!
 //! # When it refuses
@@ -29,11 +41,11 @@
 //! findings that refuse nothing by themselves.
 //!
 //! # Limits
-//! gRPC streams over HTTP/2 and the frames of WebSockets are not looked into: their heads are, and `waf.unseen` says so. A
-//! response that is compressed is looked at by its head only. Collections that outlive an exchange (`IP`, `SESSION`, ..) are
-//! empty. Rules see the target as the client sent it; the upstream gets its canonical form.
-//! Rules end where one of them refuses, in monitor mode too: a response behind that is not looked at.
-//! Each block with settings of its own loads the rules again: tens of megabytes with the Core Rule Set.
+//! gRPC over HTTP/2 and the frames of WebSockets are not looked into: their heads are, and `waf.unseen` says so; a call may
+//! be a stream whose other end waits, and its messages have no names without a descriptor. Responses in a content coding
+//! other than gzip, deflate, br and zstd are looked at by their heads only. Rules see the target as the client sent it; the
+//! upstream gets its canonical form. Phase 5 of the language, which only logs, runs when the exchange ends. Stored
+//! collections are this process's own. Text of XML is excluded as a whole, by `XML:/*`.
 //!
 //! # References
 //! - OWASP Core Rule Set 4 and 3.3, coreruleset.org
@@ -41,10 +53,12 @@
 //! - OWASP Top 10 2021, A03; OWASP API Security Top 10 2023, API7 and API8
 
 mod config;
+mod exclusions;
 mod look;
 mod probes;
 mod reason;
 mod rules;
+mod score;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -55,10 +69,13 @@ use bartizan_model::{
     CompileContext, Diagnostics, Guard, Outcome, ResponseHead, Timestamp, TokenKey, Transaction,
     probe::Probes,
 };
-use bartizan_waf::engine::Program;
+use bartizan_waf::{
+    engine::Program,
+    variables::{Collections, MemoryCollections},
+};
 
 pub use config::{Config, Exclusion, OverLimit, RuleSource, Unreadable};
-use look::Looking;
+use look::{Ground, Looking};
 pub use reason::Why;
 pub use rules::{DEBIAN, DEBIAN_SETUP, Origin, is_setting};
 
@@ -66,9 +83,26 @@ use crate::body::HeldBody;
 
 /// The compiled guard.
 pub struct Waf {
+    /// The rules as their files have them, shared with every block that names the same files.
+    base: Arc<Program>,
+    /// The same as this block has them.
     program: Arc<Program>,
     settings: Config,
     tokens: TokenKey,
+    collections: Arc<dyn Collections>,
+}
+
+/// Stored collections (`IP`, `SESSION`, `USER`, `GLOBAL`, `RESOURCE`) of all rules: they outlive exchanges and policies.
+struct Stored(Arc<MemoryCollections>);
+
+/// Collections that are kept, and bytes of them.
+const COLLECTIONS: usize = 65_536;
+const COLLECTION_BYTES: usize = 32 << 20;
+
+impl Default for Stored {
+    fn default() -> Self {
+        Stored(Arc::new(MemoryCollections::new(COLLECTIONS, COLLECTION_BYTES)))
+    }
 }
 
 impl Guard for Waf {
@@ -77,12 +111,18 @@ impl Guard for Waf {
     type Reason = Why;
 
     fn compile(config: Config, context: &CompileContext<'_>) -> Result<Self, Diagnostics> {
-        let program = rules::compile(&config, context)?;
-        Ok(Waf { program, settings: config, tokens: context.services.tokens.clone() })
+        let rules::Compiled { base, program } = rules::compile(&config, context)?;
+        let collections = Arc::clone(&context.services.kept.of::<Stored>().0);
+        Ok(Waf { base, program, settings: config, tokens: context.services.tokens.clone(), collections })
+    }
+
+    fn warnings(&self, now: Timestamp) -> Diagnostics {
+        exclusions::expired(&self.settings.exclusions, now)
     }
 
     async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Why> {
-        let mut looking = Box::new(Looking::begin(&self.program, &self.tokens, transaction));
+        let ground = Ground { program: &self.program, tokens: &self.tokens, collections: &self.collections };
+        let mut looking = Box::new(Looking::begin(&ground, transaction));
         let outcome = looking.request_head(transaction);
         transaction.memory.keep(Self::ID, looking);
         outcome
@@ -95,7 +135,7 @@ impl Guard for Waf {
     }
 
     fn probes(&self, _: Timestamp) -> Probes {
-        probes::offer(&self.settings, self.program.rules())
+        probes::offer(&self.settings, self.base.rules())
     }
 
     fn settle(&self, transaction: &mut Transaction) {
@@ -130,7 +170,9 @@ impl Waf {
 
     /// Gives the rules the body of the response, or what is held of it.
     pub fn response_body(&self, transaction: &mut Transaction, body: &HeldBody) -> Outcome<Why> {
-        self.look(transaction, |looking, transaction| looking.response_body(transaction, body))
+        self.look(transaction, |looking, transaction| {
+            looking.response_body(transaction, body, &self.settings)
+        })
     }
 
     /// Goes on with what began with the head; nothing where nothing began, as behind an answer of another guard.

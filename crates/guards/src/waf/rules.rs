@@ -1,18 +1,25 @@
-//! From settings to rules: the files, what the policy sets on top of them, and the exclusions.
+//! From settings to rules: the files, read once for all blocks that name the same.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{Arc, Weak},
+};
 
-use bartizan_model::{CompileContext, Diagnostic, Diagnostics, FileReference, Timestamp};
+use ahash::RandomState;
+use bartizan_model::{CompileContext, Diagnostic, Diagnostics, FileReference};
 use bartizan_waf::{
-    engine::Program,
+    engine::{Program, Tuning},
     files::{Files, matches},
     lang::{Loader, RuleSet},
 };
-use time::{Date, macros::format_description};
+use parking_lot::Mutex;
 
 use super::{
     Waf,
     config::{Config, Exclusion, RuleSource},
+    exclusions,
 };
 
 /// Where Debian's package `modsecurity-crs` puts the Core Rule Set.
@@ -27,9 +34,6 @@ pub const DEBIAN_SETUP: &str = "/etc/modsecurity/crs/crs-setup.conf";
 /// What an API may be asked with. The rule set's own default knows web pages only: no `PUT`, `PATCH` or `DELETE`.
 const API_DEFAULTS: &str = "SecAction \"id:1000001,phase:1,pass,nolog,\
     setvar:'tx.allowed_methods=GET HEAD POST OPTIONS PUT PATCH DELETE QUERY'\"\n";
-
-/// Numbers of the rules that stand for settings: below what rule sets use.
-const FIRST_ID: u64 = 1_000_010;
 
 /// Where some of a block's rules were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +61,12 @@ impl Waf {
     #[must_use]
     pub fn rules(&self) -> &RuleSet {
         self.program.rules()
+    }
+
+    /// The rules as this block runs them.
+    #[must_use]
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
     }
 
     /// What the policy leaves out of the rules.
@@ -100,21 +110,106 @@ pub fn is_setting(file: &str) -> bool {
     file.starts_with(SETTING)
 }
 
+/// Rule sets that policies use, by what their files say: blocks and reloads with the same files share one.
+#[derive(Default)]
+pub(super) struct Shelf(Mutex<Vec<Shelved>>);
+
+/// A pattern of file names, and what it named.
+type Listed = (String, Result<Vec<String>, String>);
+
+/// Rule sets that are remembered at a time: those that nobody uses any more are forgotten before.
+const SHELVED: usize = 64;
+
+/// One set, as long as somebody uses it.
+struct Shelved {
+    /// Which rules in which order.
+    sources: String,
+    /// What was read, and the digest of what it said; none of what could not be read.
+    reads: Vec<(String, Option<u128>)>,
+    /// The files that patterns named.
+    lists: Vec<Listed>,
+    program: Weak<Program>,
+}
+
+/// The rules of a block: as their files have them, and as the block wants them.
+pub(super) struct Compiled {
+    pub(super) base: Arc<Program>,
+    pub(super) program: Arc<Program>,
+}
+
 /// Compiles the rules of a block.
-pub(super) fn compile(config: &Config, context: &CompileContext<'_>) -> Result<Arc<Program>, Diagnostics> {
+pub(super) fn compile(config: &Config, context: &CompileContext<'_>) -> Result<Compiled, Diagnostics> {
     check(config)?;
-    let files = RuleFiles(context.files);
+    let base = load(config, context)?;
+    let tuning = exclusions::tuning(config, base.rules(), context.services.clock.now())?;
+    Ok(Compiled { program: base.tuned(tuning), base })
+}
+
+/// The rules of the files, unless a set that was read from the same is in use.
+fn load(config: &Config, context: &CompileContext<'_>) -> Result<Arc<Program>, Diagnostics> {
+    let sources = sources(config, context)?;
+    let shelf = context.services.kept.of::<Shelf>();
+    let files = RuleFiles::new(context.files);
+    let mut shelved = shelf.0.lock();
+    shelved.retain(|one| one.program.strong_count() > 0);
+    let known = shelved.iter().filter(|one| one.sources == sources.name).find(|one| one.is_current(&files));
+    if let Some(program) = known.and_then(|one| one.program.upgrade()) {
+        return Ok(program);
+    }
+    let files = RuleFiles::new(context.files);
     let mut loader = Loader::new(&files);
-    let narrowed = exclusions(&config.exclusions, context.services.clock.now())?;
-    loader
-        .text("bartizan: engine", &engine(config))
-        .text("bartizan: methods", API_DEFAULTS)
-        .text("bartizan: exclusions that end", &narrowed.before);
+    for source in sources.list {
+        match source {
+            Text::Given(name, text) => loader.text(name, text),
+            Text::Include(path) => loader.include(&path),
+        };
+    }
+    let program = Program::new(loader.finish()?.rules);
+    if shelved.len() < SHELVED {
+        let (reads, lists) = (files.reads.into_inner(), files.lists.into_inner());
+        let program = Arc::downgrade(&program);
+        shelved.push(Shelved { sources: sources.name, reads, lists, program });
+    }
+    Ok(program)
+}
+
+impl Shelved {
+    /// Whether its files say what they said. All of them are read, so that whoever watches the policy's files sees them.
+    fn is_current(&self, files: &RuleFiles<'_>) -> bool {
+        let same =
+            |(path, then): &&(String, Option<u128>)| files.read(path).ok().map(|now| digest(&now)) == *then;
+        let read = self.reads.iter().filter(same).count() == self.reads.len();
+        read && self.lists.iter().all(|(pattern, then)| files.glob(pattern) == *then)
+    }
+}
+
+fn digest(bytes: &[u8]) -> u128 {
+    let half = |seed: u64| RandomState::with_seeds(seed, !seed, seed.rotate_left(17), 7).hash_one(bytes);
+    u128::from(half(0x243f_6a88_85a3_08d3)) << 64 | u128::from(half(0x1319_8a2e_0370_7344))
+}
+
+/// What is loaded, in order.
+struct Sources {
+    /// Tells one list from another.
+    name: String,
+    list: Vec<Text>,
+}
+
+enum Text {
+    Given(&'static str, &'static str),
+    Include(String),
+}
+
+fn sources(config: &Config, context: &CompileContext<'_>) -> Result<Sources, Diagnostics> {
+    let mut list =
+        vec![Text::Given("bartizan: engine", ENGINE), Text::Given("bartizan: methods", API_DEFAULTS)];
+    let mut name = String::new();
     let mut has_crs = false;
     for (index, source) in config.rules.iter().enumerate() {
         match source {
             RuleSource::File(FileReference(path)) => {
-                loader.include(path);
+                let _ = writeln!(name, "file {path}");
+                list.push(Text::Include(path.clone()));
             }
             RuleSource::Crs if has_crs => {
                 return Err(Diagnostic::error(format!("rules[{index}]"), "`crs` is listed twice")
@@ -124,16 +219,14 @@ pub(super) fn compile(config: &Config, context: &CompileContext<'_>) -> Result<A
             RuleSource::Crs => {
                 has_crs = true;
                 let found = find(config, context).map_err(|diagnostic| at(diagnostic, index))?;
-                loader.include(&found.setup);
-                loader.text("bartizan: settings", &settings(config));
-                loader.include(&format!("{}/rules/*.conf", found.folder));
+                let _ = writeln!(name, "crs {} {}", found.setup, found.folder);
+                list.push(Text::Include(found.setup));
+                list.push(Text::Given("bartizan: settings", SETTINGS));
+                list.push(Text::Include(format!("{}/rules/*.conf", found.folder)));
             }
         }
     }
-    loader.text("bartizan: exclusions", &narrowed.after);
-    let loaded = loader.finish()?;
-    known(&config.exclusions, &loaded.rules)?;
-    Ok(Program::new(loaded.rules))
+    Ok(Sources { name, list })
 }
 
 fn at(mut diagnostic: Diagnostic, index: usize) -> Diagnostics {
@@ -141,152 +234,36 @@ fn at(mut diagnostic: Diagnostic, index: usize) -> Diagnostics {
     diagnostic.into()
 }
 
-/// What the rules of the recommended configuration set, in the policy's terms.
-fn engine(config: &Config) -> String {
-    let responses = if config.responses { "On" } else { "Off" };
-    format!(
-        "SecRuleEngine On\nSecRequestBodyAccess On\nSecRequestBodyLimit {body}\nSecRequestBodyNoFilesLimit {body}\n\
-         SecRequestBodyLimitAction ProcessPartial\nSecResponseBodyAccess {responses}\nSecResponseBodyLimit {response}\n\
-         SecResponseBodyLimitAction ProcessPartial\n\
-         SecResponseBodyMimeType text/plain text/html text/xml application/json application/xml application/problem+json\n",
-        body = config.max_body.0.max(1),
-        response = config.max_response.0.max(1),
-    )
-}
+/// What the recommended configuration sets. Bounds of bodies are the policy's, and responses are looked at where it says so.
+const ENGINE: &str = "SecRuleEngine On\nSecRequestBodyAccess On\nSecRequestBodyLimit 1073741824\n\
+    SecRequestBodyNoFilesLimit 1073741824\nSecRequestBodyLimitAction ProcessPartial\nSecResponseBodyAccess On\n\
+    SecResponseBodyLimitAction ProcessPartial\n\
+    SecResponseBodyMimeType text/plain text/html text/xml application/json application/xml application/problem+json\n";
 
-/// What the policy sets of the Core Rule Set: both names of the paranoia level, since version 4 renamed it.
-fn settings(config: &Config) -> String {
-    let mut set = String::new();
-    let mut put = |name: &str, value: u64| {
-        let _ = write!(set, ",setvar:tx.{name}={value}");
+/// What the policy sets of the Core Rule Set, behind its own set-up: both names of the paranoia levels, since version 4
+/// renamed them. Inspections begin with the variables that are read here ([`give`]).
+const SETTINGS: &str = "SecRule &TX:bartizan_paranoia \"@eq 1\" \"id:1000002,phase:1,pass,nolog,t:none,\
+    setvar:tx.blocking_paranoia_level=%{tx.bartizan_paranoia},setvar:tx.paranoia_level=%{tx.bartizan_paranoia}\"\n\
+    SecRule &TX:bartizan_detection \"@eq 1\" \"id:1000003,phase:1,pass,nolog,t:none,\
+    setvar:tx.detection_paranoia_level=%{tx.bartizan_detection},\
+    setvar:tx.executing_paranoia_level=%{tx.bartizan_detection}\"\n\
+    SecRule &TX:bartizan_inbound \"@eq 1\" \"id:1000004,phase:1,pass,nolog,t:none,\
+    setvar:tx.inbound_anomaly_score_threshold=%{tx.bartizan_inbound}\"\n\
+    SecRule &TX:bartizan_outbound \"@eq 1\" \"id:1000005,phase:1,pass,nolog,t:none,\
+    setvar:tx.outbound_anomaly_score_threshold=%{tx.bartizan_outbound}\"\n";
+
+/// Levels and thresholds, as the variables that the rules above read.
+pub(super) fn give(config: &Config, tuning: &mut Tuning) {
+    let mut put = |name: &str, value: Option<u32>| {
+        if let Some(value) = value {
+            tuning.give(name, &value.to_string());
+        }
     };
-    if let Some(level) = config.paranoia.map(u64::from) {
-        put("blocking_paranoia_level", level);
-        put("paranoia_level", level);
-        if config.detection_paranoia.is_none() {
-            put("detection_paranoia_level", level);
-            put("executing_paranoia_level", level);
-        }
-    }
-    if let Some(level) = config.detection_paranoia.map(u64::from) {
-        put("detection_paranoia_level", level);
-        put("executing_paranoia_level", level);
-    }
-    if let Some(threshold) = config.inbound_threshold {
-        put("inbound_anomaly_score_threshold", threshold.into());
-    }
-    if let Some(threshold) = config.outbound_threshold {
-        put("outbound_anomaly_score_threshold", threshold.into());
-    }
-    if set.is_empty() { String::new() } else { format!("SecAction \"id:1000002,phase:1,pass,nolog{set}\"\n") }
-}
-
-/// What narrows rules.
-#[derive(Default)]
-struct Narrowed {
-    /// In front of all rules: what holds until a day, decided for each request.
-    before: String,
-    /// Behind all rules: what holds for good.
-    after: String,
-}
-
-fn exclusions(list: &[Exclusion], now: Timestamp) -> Result<Narrowed, Diagnostics> {
-    let mut problems = Diagnostics::new();
-    let mut narrowed = Narrowed::default();
-    for (index, exclusion) in list.iter().enumerate() {
-        let path = |key: &str| format!("exclusions[{index}].{key}");
-        let target = match &exclusion.parameter {
-            Some(parameter) if !parameter.chars().all(is_plain) => {
-                problems.push(
-                    Diagnostic::error(path("parameter"), "a parameter has no quotes, commas, bars or blanks")
-                        .help("write the variable as the finding names it, such as `ARGS:text`"),
-                );
-                continue;
-            }
-            target => target.as_deref(),
-        };
-        let (for_good, for_now) = match (exclusion.rule, &exclusion.tag, target) {
-            (Some(rule), None, None) => {
-                (format!("SecRuleRemoveById {rule}"), format!("ruleRemoveById={rule}"))
-            }
-            (Some(rule), None, Some(target)) => (
-                format!("SecRuleUpdateTargetById {rule} \"!{target}\""),
-                format!("ruleRemoveTargetById={rule};{target}"),
-            ),
-            (None, Some(tag), target) if tag.chars().all(is_plain) => match target {
-                None => (format!("SecRuleRemoveByTag \"^{tag}$\""), format!("ruleRemoveByTag={tag}")),
-                Some(target) => (
-                    format!("SecRuleUpdateTargetByTag \"^{tag}$\" \"!{target}\""),
-                    format!("ruleRemoveTargetByTag={tag};{target}"),
-                ),
-            },
-            (None, Some(_), _) => {
-                problems.push(
-                    Diagnostic::error(path("tag"), "a tag has no quotes, commas, bars or blanks")
-                        .help("write it as the rule does, such as `attack-sqli`"),
-                );
-                continue;
-            }
-            _ => {
-                problems.push(
-                    Diagnostic::error(format!("exclusions[{index}]"), "name one rule or one tag")
-                        .help("write `rule: 942100` or `tag: attack-sqli`"),
-                );
-                continue;
-            }
-        };
-        if exclusion.reason.trim().is_empty() {
-            problems.push(
-                Diagnostic::error(path("reason"), "an exclusion needs a reason")
-                    .help("say why what the rule finds is harmless here"),
-            );
-        }
-        match exclusion.expires.as_deref().map(end_of_day).transpose() {
-            Err(message) => problems
-                .push(Diagnostic::error(path("expires"), message).help("write a day, such as `2027-01-31`")),
-            Ok(Some(end)) if now.seconds() >= end => {}
-            Ok(Some(end)) => {
-                let id = FIRST_ID + index as u64;
-                let _ = writeln!(
-                    narrowed.before,
-                    "SecRule TIME_EPOCH \"@lt {end}\" \"id:{id},phase:1,pass,nolog,t:none,ctl:{for_now}\""
-                );
-            }
-            Ok(None) => {
-                let _ = writeln!(narrowed.after, "{for_good}");
-            }
-        }
-    }
-    problems.or(narrowed)
-}
-
-fn is_plain(c: char) -> bool {
-    !c.is_whitespace() && !c.is_control() && !['"', '\'', ',', '|', '!', '\\'].contains(&c)
-}
-
-/// Seconds since 1970 at the end of a day, UTC.
-fn end_of_day(day: &str) -> Result<u64, String> {
-    let date = Date::parse(day, format_description!("[year]-[month]-[day]"));
-    let next =
-        date.ok().and_then(Date::next_day).ok_or_else(|| format!("`{}` is no day", day.escape_debug()))?;
-    u64::try_from(next.midnight().assume_utc().unix_timestamp()).map_err(|_| "a day before 1970".to_owned())
-}
-
-/// An exclusion of a rule that does not exist protects nobody from anything: it is a slip of the pen.
-fn known(list: &[Exclusion], rules: &RuleSet) -> Result<(), Diagnostics> {
-    let mut problems = Diagnostics::new();
-    for (index, exclusion) in list.iter().enumerate() {
-        // A rule that was removed is not there to be found.
-        if let (Some(id), Some(_)) = (exclusion.rule, &exclusion.parameter)
-            && !rules.rules.iter().any(|rule| rule.id == id)
-        {
-            problems.push(
-                Diagnostic::error(format!("exclusions[{index}].rule"), format!("there is no rule {id}"))
-                    .help("write the number that a finding names"),
-            );
-        }
-    }
-    problems.or(())
+    let paranoia = config.paranoia.map(u32::from);
+    put("bartizan_paranoia", paranoia);
+    put("bartizan_detection", config.detection_paranoia.map(u32::from).or(paranoia));
+    put("bartizan_inbound", config.inbound_threshold);
+    put("bartizan_outbound", config.outbound_threshold);
 }
 
 /// What the types cannot say.
@@ -361,22 +338,41 @@ fn find(config: &Config, context: &CompileContext<'_>) -> Result<Found, Diagnost
     }
 }
 
-/// The files of a policy, as the rule language asks for them.
-struct RuleFiles<'a>(&'a dyn bartizan_model::Files);
+/// The files of a policy, as the rule language asks for them, and what was asked.
+struct RuleFiles<'a> {
+    files: &'a dyn bartizan_model::Files,
+    reads: RefCell<Vec<(String, Option<u128>)>>,
+    lists: RefCell<Vec<Listed>>,
+}
 
-impl Files for RuleFiles<'_> {
-    fn read(&self, path: &str) -> Result<Arc<[u8]>, String> {
-        self.0.read(&FileReference(path.to_owned()))
+impl<'a> RuleFiles<'a> {
+    fn new(files: &'a dyn bartizan_model::Files) -> Self {
+        RuleFiles { files, reads: RefCell::default(), lists: RefCell::default() }
     }
 
-    fn glob(&self, pattern: &str) -> Result<Vec<String>, String> {
+    fn list(&self, pattern: &str) -> Result<Vec<String>, String> {
         let (folder, _) = pattern.rsplit_once('/').unwrap_or((".", pattern));
-        let mut found = self.0.list(&FileReference(folder.to_owned()))?;
+        let mut found = self.files.list(&FileReference(folder.to_owned()))?;
         found.iter_mut().for_each(|name| {
             *name = if pattern.contains('/') { format!("{folder}/{name}") } else { std::mem::take(name) };
         });
         found.retain(|path| matches(pattern.as_bytes(), path.as_bytes()));
         found.sort();
         Ok(found)
+    }
+}
+
+impl Files for RuleFiles<'_> {
+    fn read(&self, path: &str) -> Result<Arc<[u8]>, String> {
+        let bytes = self.files.read(&FileReference(path.to_owned()));
+        let digest = bytes.as_ref().ok().map(|bytes| digest(bytes));
+        self.reads.borrow_mut().push((path.to_owned(), digest));
+        bytes
+    }
+
+    fn glob(&self, pattern: &str) -> Result<Vec<String>, String> {
+        let found = self.list(pattern);
+        self.lists.borrow_mut().push((pattern.to_owned(), found.clone()));
+        found
     }
 }

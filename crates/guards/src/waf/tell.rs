@@ -21,28 +21,34 @@ const MAX_RULES: usize = 5;
 /// The longest text of a rule that is told.
 const MAX_MSG: usize = 200;
 
+/// What there is to tell of.
+pub(super) struct Seen<'s> {
+    pub(super) rules: &'s RuleSet,
+    pub(super) inspection: &'s Inspection,
+    pub(super) tokens: &'s TokenKey,
+}
+
 /// How many of an inspection's findings were told.
 #[derive(Debug, Default)]
 pub(super) struct Told(usize);
 
 impl Told {
-    /// Tells the new ones.
+    /// Tells the new ones, but for the rule that refuses: that is told as the refusal.
     pub(super) fn findings(
         &mut self,
-        rules: &RuleSet,
-        inspection: &Inspection,
+        seen: &Seen<'_>,
         transaction: &mut Transaction,
         phase: Phase,
-        tokens: &TokenKey,
+        refusal: Option<&Interruption>,
     ) {
-        let all = inspection.findings();
+        let all = seen.inspection.findings();
         for finding in all.get(self.0..).unwrap_or_default() {
-            // What stops the exchange is told as its refusal; what a rule keeps quiet about is not told.
-            let refuses = inspection.interruption().is_some_and(|stop| stop.rule == finding.rule);
+            let refuses = refusal.is_some_and(|stop| stop.rule == finding.rule);
+            // What a rule keeps quiet about is not told.
             if !finding.log || (finding.stops && refuses) {
                 continue;
             }
-            let detail = describe(rules, finding, tokens);
+            let detail = describe(seen.rules, finding, seen.tokens);
             let why = Why::Match { severity: severity(finding), detail };
             transaction.find(Denial::of(Waf::ID, &why).finding(phase, Mode::Monitor));
         }
@@ -51,14 +57,13 @@ impl Told {
 }
 
 /// Detail and remedy of a refusal.
-pub(super) fn refusal(
-    rules: &RuleSet,
-    inspection: &Inspection,
-    interruption: &Interruption,
-    tokens: &TokenKey,
-) -> (String, String) {
-    let mut scored: Vec<&Finding> =
-        inspection.findings().iter().filter(|finding| finding.score > 0 && !finding.stops).collect();
+pub(super) fn refusal(seen: &Seen<'_>, interruption: &Interruption) -> (String, String) {
+    let Seen { rules, inspection, tokens } = *seen;
+    let mut scored: Vec<&Finding> = inspection
+        .findings()
+        .iter()
+        .filter(|finding| finding.score > 0 && !finding.stops && !finding.watched)
+        .collect();
     // The gravest first; of equals, the first that matched.
     scored.sort_by_key(|finding| Reverse(finding.score));
     let by = rule(rules, interruption.rule);
@@ -163,8 +168,15 @@ fn describe(rules: &RuleSet, finding: &Finding, tokens: &TokenKey) -> String {
             let _ = write!(told, ", and {more} more");
         }
     }
-    if finding.score != 0 {
-        let _ = write!(told, "; score {}", finding.score);
+    match (finding.watched, finding.score) {
+        (true, 0) => told.push_str("; it only watches"),
+        (true, score) => {
+            let _ = write!(told, "; it only watches, and would score {score}");
+        }
+        (false, 0) => {}
+        (false, score) => {
+            let _ = write!(told, "; score {score}");
+        }
     }
     told
 }

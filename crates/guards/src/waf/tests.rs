@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use bartizan_model::{CompileContext, Guard as _, Outcome, Profile, Reason as _, Transaction};
+use bartizan_model::{CompileContext, Guard as _, Mode, Outcome, Profile, Reason as _, Transaction};
 use serde_json::{Value, json};
 
 use super::Waf;
@@ -137,4 +137,174 @@ fn a_body_beyond_the_limit_has_a_verdict_either_way() {
     let (transaction, why) = ask(&waf, "", &held);
     assert!(why.is_none());
     assert_eq!(transaction.findings[0].code, "waf.unseen");
+}
+
+#[test]
+fn an_exclusion_ends_with_its_day() {
+    let with = |day: &str| json!({ "rules": ["file:own.conf"], "exclusions": [{ "rule": 100, "reason": "x", "expires": day }] });
+    let whole = HeldBody::new(Default::default(), true);
+    for (day, refused) in [("2100-01-31", false), ("2001-01-31", true)] {
+        let waf = compile(with(day)).unwrap();
+        assert_eq!(ask(&waf, "q=union", &whole).1.is_some(), refused, "{day}");
+        let warnings = waf.warnings(support::transaction().started).0;
+        assert_eq!(warnings.len(), usize::from(refused), "{day}: {warnings:?}");
+    }
+}
+
+#[test]
+fn rules_know_the_time() {
+    let files = "SecRule TIME_YEAR \"@eq 2023\" \"id:1,phase:1,deny,status:403\"\n";
+    let waf = compile_rules(files, json!({}));
+    let mut transaction = support::transaction();
+    transaction.started = bartizan_model::Timestamp::from_seconds(1_700_000_000);
+    let outcome = support::now(waf.request_headers(&mut transaction));
+    assert!(matches!(outcome, Outcome::Deny(_)), "{:?}", transaction.findings);
+}
+
+/// A guard with these rules, and what else is set.
+fn compile_rules(rules: &str, mut config: Value) -> Waf {
+    let mut files = TestFiles::default();
+    files.given.insert("own.conf".to_owned(), rules.into());
+    config["rules"] = json!(["file:own.conf"]);
+    support::compile(config, &support::idle_services(), &files)
+        .unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+const SCORES: &str = "SecRule ARGS:a \"@streq x\" \"id:10,phase:2,pass,log,tag:group/a,setvar:tx.blocking_inbound_anomaly_score=+3\"\n\
+    SecRule ARGS:b \"@streq x\" \"id:11,phase:2,pass,log,tag:group/b,setvar:tx.blocking_inbound_anomaly_score=+5\"\n\
+    SecRule ARGS:c \"@streq x\" \"id:12,phase:2,deny,log,tag:group/b\"\n\
+    SecRule TX:blocking_inbound_anomaly_score \"@ge 5\" \"id:20,phase:2,deny,log\"\n\
+    SecRule ARGS:d \"@streq x\" \"id:21,phase:2,pass,log\"\n\
+    SecAction \"id:1,phase:1,pass,nolog,setvar:tx.inbound_anomaly_score_threshold=5\"\n";
+
+fn numbers(transaction: &Transaction) -> Vec<u64> {
+    transaction.score.as_ref().map(|score| score.rules.clone()).unwrap_or_default()
+}
+
+#[test]
+fn near_misses_are_one_rule_from_a_refusal() {
+    let waf = compile_rules(SCORES, json!({}));
+    let body = HeldBody::new(Default::default(), true);
+    for (query, inbound, near, refused) in
+        [("a=y", 0, false, false), ("a=x", 3, true, false), ("b=x", 5, false, true), ("d=x", 0, false, false)]
+    {
+        let (mut transaction, why) = ask(&waf, query, &body);
+        waf.settle(&mut transaction);
+        let score = transaction.score.unwrap();
+        assert_eq!(
+            (score.inbound, score.near_miss, why.is_some(), score.inbound_threshold),
+            (inbound, near, refused, 5),
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn in_monitor_mode_all_of_an_exchange_is_looked_at() {
+    let waf = compile_rules(SCORES, json!({ "over_limit": "deny", "max_body": "8B" }));
+    let body = HeldBody::new("a=x&long=".into(), false);
+    for mode in [Mode::Enforce, Mode::Monitor] {
+        let mut transaction = support::transaction();
+        transaction.guard_mode = mode;
+        transaction.request.query = Some("b=x&d=x".to_owned());
+        let head = support::now(waf.request_headers(&mut transaction));
+        assert!(matches!(head, Outcome::Continue));
+        let why = match waf.request_body(&mut transaction, &body) {
+            Outcome::Deny(why) => why,
+            other => panic!("{other:?}"),
+        };
+        waf.settle(&mut transaction);
+        let codes: Vec<_> = transaction.findings.iter().map(|finding| finding.code).collect();
+        match mode {
+            Mode::Monitor => {
+                assert_eq!(why.info().code, "waf.attack");
+                assert_eq!(codes, ["waf.body_too_long", "waf.match", "waf.match"]);
+                assert_eq!(numbers(&transaction), [11, 20, 21], "rules behind the one that would refuse");
+            }
+            _ => {
+                assert_eq!(why.info().code, "waf.body_too_long");
+                assert_eq!(codes, [] as [&str; 0]);
+            }
+        }
+    }
+}
+
+#[test]
+fn modes_are_of_rules_ranges_and_tags_the_narrowest_first() {
+    let body = HeldBody::new(Default::default(), true);
+    for (modes, query, refused, matched) in [
+        (json!({}), "b=x", true, vec![11, 20]),
+        (json!({ "11": "off" }), "b=x", false, vec![]),
+        (json!({ "11": "monitor" }), "b=x", false, vec![11]),
+        (json!({ "group/b": "monitor" }), "b=x&c=x", false, vec![11, 12]),
+        (json!({ "group/b": "monitor", "12": "enforce" }), "b=x&c=x", true, vec![11, 12]),
+        (json!({ "10-12": "off", "group/b": "monitor" }), "b=x&c=x", false, vec![]),
+        (json!({ "10-12": "off", "11": "enforce" }), "b=x&c=x", true, vec![11, 20]),
+    ] {
+        let waf = compile_rules(SCORES, json!({ "modes": modes }));
+        let (mut transaction, why) = ask(&waf, query, &body);
+        waf.settle(&mut transaction);
+        assert_eq!((why.is_some(), numbers(&transaction)), (refused, matched), "{modes} {query}");
+    }
+}
+
+#[test]
+fn what_is_watched_says_what_it_would_score() {
+    let waf = compile_rules(SCORES, json!({ "modes": { "11": "monitor" } }));
+    let (transaction, _) = ask(&waf, "b=x", &HeldBody::new(Default::default(), true));
+    let told = &transaction.findings[0].detail;
+    assert!(told.contains("it only watches, and would score 5"), "{told}");
+}
+
+#[test]
+fn blocks_with_the_same_files_share_rules_until_they_change() {
+    let services = support::idle_services();
+    let mut files = TestFiles::default();
+    files.given.insert("own.conf".to_owned(), SCORES.into());
+    let with = |files: &TestFiles, config: Value| {
+        let mut config = config;
+        config["rules"] = json!(["file:own.conf"]);
+        support::compile::<Waf>(config, &services, files).unwrap_or_else(|problems| panic!("{problems}"))
+    };
+    let first = with(&files, json!({}));
+    let second = with(
+        &files,
+        json!({
+            "paranoia": 3, "inbound_threshold": 9, "max_body": "1KiB", "responses": true, "modes": { "10": "off" },
+            "exclusions": [{ "rule": 11, "parameter": "query.b", "reason": "x", "expires": "2100-01-01" }],
+        }),
+    );
+    assert!(first.program().shares_rules(second.program()));
+    files.given.insert("own.conf".to_owned(), format!("{SCORES}# more\n").into());
+    let third = with(&files, json!({}));
+    assert!(!first.program().shares_rules(third.program()), "the file says something else now");
+    drop((first, second));
+    assert!(third.program().shares_rules(with(&files, json!({ "paranoia": 2 })).program()));
+}
+
+#[test]
+fn stored_collections_outlive_exchanges_and_policies() {
+    let services = support::idle_services();
+    let mut files = TestFiles::default();
+    let rules = "SecAction \"id:1,phase:1,pass,nolog,initcol:ip=%{REMOTE_ADDR},setvar:ip.hits=+1,expirevar:ip.hits=60\"\n\
+        SecRule IP:hits \"@gt 2\" \"id:2,phase:1,deny,status:403\"\n";
+    files.given.insert("own.conf".to_owned(), rules.into());
+    let make = || {
+        support::compile::<Waf>(json!({ "rules": ["file:own.conf"] }), &services, &files)
+            .unwrap_or_else(|problems| panic!("{problems}"))
+    };
+    let waf = make();
+    let refused = |waf: &Waf, seconds: u64, probe: bool| {
+        let mut transaction = support::transaction();
+        transaction.started = bartizan_model::Timestamp::from_seconds(1_700_000_000 + seconds);
+        transaction.probe = probe;
+        matches!(support::now(waf.request_headers(&mut transaction)), Outcome::Deny(_))
+    };
+    assert!(!refused(&waf, 0, false) && !refused(&waf, 1, false));
+    for _ in 0..5 {
+        assert!(!refused(&waf, 1, true), "a probe counts nowhere");
+    }
+    let reloaded = make();
+    assert!(refused(&reloaded, 2, false), "the third of an address");
+    assert!(!refused(&reloaded, 100, false), "what was counted has expired");
 }

@@ -342,6 +342,8 @@ pub fn transaction() -> Transaction {
         consumed_headers: Vec::new(),
         memory: bartizan_model::Memory::default(),
         monitor_all: false,
+        guard_mode: bartizan_model::Mode::Enforce,
+        score: None,
         probe: false,
         scratch: None,
         trace: None,

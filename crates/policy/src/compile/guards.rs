@@ -10,7 +10,7 @@ use std::{
 use bartizan_contract::tree::{Entry, Node, Span, Value};
 use bartizan_guards::{Guards, REGISTRY, Sections};
 use bartizan_model::{
-    CompileContext, Diagnostic, Guard, Level, Mode, Mounted,
+    CompileContext, Diagnostic, Diagnostics, Guard, Level, Mode, Mounted,
     compile::{ApiSpec, IssuerSpec},
 };
 
@@ -226,7 +226,10 @@ impl<'c, 'a> GuardCompiler<'c, 'a> {
             scope: &scope,
         };
         match G::compile(config, &context) {
-            Ok(guard) if !broken => Some(Arc::new(guard)),
+            Ok(guard) if !broken => {
+                self.doubt(guard.warnings(context.services.clock.now()), &body, path);
+                Some(Arc::new(guard))
+            }
             Ok(_) => None,
             Err(mut diagnostics) => {
                 // A guard that does not exist must never pass for one that does.
@@ -253,6 +256,21 @@ impl<'c, 'a> GuardCompiler<'c, 'a> {
                     self.compiler.report.push(diagnostic);
                 }
                 None
+            }
+        }
+    }
+}
+
+impl GuardCompiler<'_, '_> {
+    /// Tells what is doubtful about a block that compiled, once for all operations that have it.
+    fn doubt(&mut self, warnings: Diagnostics, body: &Node, path: &str) {
+        for mut warning in warnings.0 {
+            warning.level = Level::Warning;
+            warning.place = self.compiler.sources.place(body.locate(&warning.path));
+            warning.path = format!("{path}.{}", warning.path);
+            let known = |said: &Diagnostic| said.place == warning.place && said.message == warning.message;
+            if !self.compiler.report.iter().any(known) {
+                self.compiler.report.push(warning);
             }
         }
     }

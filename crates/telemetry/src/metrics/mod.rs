@@ -1,5 +1,6 @@
 //! Prometheus metrics with bounded labels: names from the policy and the code, never a value that a client chose.
 
+mod scores;
 mod series;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use scores::Scores;
 use series::{Handles, RequestKeyRef, RequestSeries};
 
 /// Distinct (API, operation, method) triples that get series of their own: beyond that all share the series
@@ -35,6 +37,7 @@ pub struct Metrics {
     series: Handles<RequestKey, Arc<RequestSeries>>,
     findings: Family<FindingLabels, Counter>,
     finding_handles: Handles<FindingLabels, Counter>,
+    scores: Scores,
     refusals: Family<RefusalLabels, Counter>,
     refusal_handles: Handles<RefusalLabels, Counter>,
     bytes_in: Counter,
@@ -135,6 +138,7 @@ impl Metrics {
             series: Handles::new(MAX_SERIES),
             findings: Family::default(),
             finding_handles: Handles::new(MAX_CODES),
+            scores: Scores::new(),
             refusals: Family::default(),
             refusal_handles: Handles::new(MAX_CODES),
             bytes_in: Counter::default(),
@@ -186,6 +190,7 @@ impl Metrics {
             self.upstream_durations.clone(),
         );
         r.register("findings", "What guards noticed, in which mode", self.findings.clone());
+        self.scores.register(r);
         r.register(
             "refusals",
             "Exchanges that did not reach or pass the upstream, by reason",
@@ -229,6 +234,9 @@ impl Metrics {
             let labels =
                 FindingLabels { guard: finding.guard, code: finding.code, mode: finding.mode.as_str() };
             self.finding_handles.get(&labels, |_| (labels, self.findings.get_or_create_owned(&labels))).inc();
+        }
+        if let Some(score) = &exchange.score {
+            self.scores.count(exchange, score);
         }
         if let Some(reason) = exchange.reason {
             let guard = exchange.by.unwrap_or("none");

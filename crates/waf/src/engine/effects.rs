@@ -9,6 +9,8 @@ use crate::{
 
 /// How many collections one inspection may open: rules name a handful.
 const MAX_OPENED: usize = 64;
+/// The longest key of a collection, bytes: addresses, sessions and names of users are shorter.
+const MAX_KEY: usize = 1024;
 
 pub(super) fn apply(effect: &Effect, exchange: &Exchange, live: &mut Live, rules: &RuleSet) {
     match effect {
@@ -109,7 +111,8 @@ fn set_stored(live: &Live, kind: Variable, name: &[u8], change: &StoredChange) {
 }
 
 fn open(live: &mut Live, rules: &RuleSet, kind: Variable, key: Vec<u8>) {
-    let key = CollectionKey { kind, key: key.into() };
+    // What is longer is told apart by its beginning.
+    let key = CollectionKey { kind, key: key.get(..MAX_KEY).unwrap_or(&key).into() };
     if key.key.is_empty() || live.opened.len() >= MAX_OPENED {
         return;
     }

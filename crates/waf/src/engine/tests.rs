@@ -235,7 +235,7 @@ fn stored_collections_count_over_requests() {
         "SecAction \"id:1,phase:1,pass,nolog,initcol:ip=%{REMOTE_ADDR},setvar:ip.hits=+1,expirevar:ip.hits=60\"\n\
          SecRule IP:hits \"@ge 3\" \"id:2,phase:1,deny,status:429\"",
     );
-    let store = Arc::new(MemoryCollections::new(10));
+    let store = Arc::new(MemoryCollections::new(10, 1 << 20));
     let at = |seconds: u64| Context { now: seconds * 1000, collections: Some(store.clone()), ..context() };
     for (second, stopped) in [(0, false), (1, false), (2, true), (70, false)] {
         let inspection = run_one(&rules.fast, &get("/"), at(second));

@@ -105,12 +105,7 @@ mod tests {
     type Told = (Vec<u64>, Option<u64>, Option<u64>);
 
     /// Both ways of walking, and what the walk told, must be alike.
-    fn told(
-        tune: impl Fn(&RuleSet) -> Tuning,
-        query: &str,
-        now: u64,
-        detects: bool,
-    ) -> Told {
+    fn told(tune: impl Fn(&RuleSet) -> Tuning, query: &str, now: u64, detects: bool) -> Told {
         let files = MemoryFiles::default();
         let mut loader = Loader::new(&files);
         loader.text("test.conf", RULES);

@@ -55,11 +55,17 @@ const MAX_VARIABLES: usize = 256;
 /// The longest value, bytes.
 const MAX_VALUE: usize = 4096;
 
-/// Collections in memory, bounded: when half of the bound was touched since the last time, those that were not touched
-/// in that while are forgotten.
+/// The longest name, bytes; longer ones are not kept.
+const MAX_NAME: usize = 256;
+/// What a collection and a variable cost besides their bytes, about.
+const OVERHEAD: usize = 128;
+
+/// Collections in memory, bounded in number and bytes: when half of a bound was touched since the last time, those that
+/// were not touched in that while are forgotten.
 #[derive(Debug)]
 pub struct MemoryCollections {
     half: usize,
+    half_bytes: usize,
     generations: Mutex<Generations>,
 }
 
@@ -67,6 +73,8 @@ pub struct MemoryCollections {
 struct Generations {
     young: AHashMap<CollectionKey, Collection>,
     old: AHashMap<CollectionKey, Collection>,
+    /// What the young take.
+    bytes: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -86,10 +94,14 @@ struct Stored {
 }
 
 impl MemoryCollections {
-    /// At most `limit` collections.
+    /// At most `limit` collections, and about `bytes` of names and values.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
-        MemoryCollections { half: (limit / 2).max(1), generations: Mutex::default() }
+    pub fn new(limit: usize, bytes: usize) -> Self {
+        MemoryCollections {
+            half: (limit / 2).max(1),
+            half_bytes: (bytes / 2).max(1),
+            generations: Mutex::default(),
+        }
     }
 }
 
@@ -97,17 +109,33 @@ impl Generations {
     /// The collection, young again; `None` where it does not exist or ended.
     fn touch(&mut self, key: &CollectionKey, now: u64) -> Option<&mut Collection> {
         if let Some(collection) = self.old.remove(key) {
+            self.bytes += collection.bytes(key);
             self.young.entry(key.clone()).or_insert(collection);
         }
         if self.young.get(key).is_some_and(|found| found.timeout > 0 && found.updated + found.timeout <= now)
+            && let Some(ended) = self.young.remove(key)
         {
-            self.young.remove(key);
+            self.bytes = self.bytes.saturating_sub(ended.bytes(key));
         }
         self.young.get_mut(key)
+    }
+
+    /// Forgets what was not touched for long, where a bound is reached.
+    fn age(&mut self, half: usize, half_bytes: usize) {
+        if self.young.len() >= half || self.bytes >= half_bytes {
+            self.old = std::mem::take(&mut self.young);
+            self.bytes = 0;
+        }
     }
 }
 
 impl Collection {
+    fn bytes(&self, key: &CollectionKey) -> usize {
+        let variables =
+            self.variables.iter().map(|(name, stored)| name.len() + stored.value.len() + OVERHEAD);
+        variables.sum::<usize>() + key.key.len() + OVERHEAD
+    }
+
     fn forget(&mut self, now: u64) {
         self.variables.retain(|_, stored| stored.expires.is_none_or(|at| at > now));
     }
@@ -138,17 +166,29 @@ impl Collections for MemoryCollections {
     fn open(&self, collection: &CollectionKey, timeout: u64, now: u64) {
         let mut generations = self.generations.lock();
         if generations.touch(collection, now).is_none() {
-            if generations.young.len() >= self.half {
-                generations.old = std::mem::take(&mut generations.young);
-            }
+            generations.age(self.half, self.half_bytes);
             let new = Collection { created: now, updated: now, timeout, ..Collection::default() };
+            generations.bytes += new.bytes(collection);
             generations.young.insert(collection.clone(), new);
         }
     }
 
     fn change(&self, collection: &CollectionKey, name: &[u8], change: &StoredChange, now: u64) {
         let mut generations = self.generations.lock();
-        let Some(found) = generations.touch(collection, now) else { return };
+        let Some(found) = generations.touch(collection, now).filter(|_| name.len() <= MAX_NAME) else {
+            return;
+        };
+        let before = found.bytes(collection);
+        found.change(name, change, now);
+        let after = found.bytes(collection);
+        generations.bytes = (generations.bytes + after).saturating_sub(before);
+        generations.age(self.half + 1, self.half_bytes);
+    }
+}
+
+impl Collection {
+    fn change(&mut self, name: &[u8], change: &StoredChange, now: u64) {
+        let found = self;
         found.forget(now);
         let name: Box<[u8]> = name.to_ascii_lowercase().into();
         let full = found.variables.len() >= MAX_VARIABLES;
@@ -204,7 +244,7 @@ mod tests {
 
     #[test]
     fn variables_count_fade_and_end() {
-        let store = MemoryCollections::new(100);
+        let store = MemoryCollections::new(100, 1 << 20);
         store.change(&key("a"), b"x", &StoredChange::Add(1), 0);
         assert_eq!(value(&store, "x", 0), None, "a collection is opened first");
         store.open(&key("a"), 3600, 10);
@@ -223,7 +263,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_what_is_used_stays() {
-        let store = MemoryCollections::new(100);
+        let store = MemoryCollections::new(100, 1 << 20);
         store.open(&key("a"), 3600, 0);
         for number in 0..10_000 {
             store.open(&key(&format!("other{number}")), 3600, 0);
@@ -232,5 +272,23 @@ mod tests {
         assert_eq!(value(&store, "hits", 0).as_deref(), Some("10000"));
         let generations = store.generations.lock();
         assert!(generations.young.len() + generations.old.len() <= 101);
+    }
+
+    #[test]
+    fn bytes_are_bounded_whatever_is_stored() {
+        let store = MemoryCollections::new(1 << 20, 64 << 10);
+        let all = |part: &AHashMap<CollectionKey, Collection>| -> usize {
+            part.iter().map(|(key, collection)| collection.bytes(key)).sum()
+        };
+        for number in 0..1000 {
+            let key = key(&format!("k{number}"));
+            store.open(&key, 3600, 0);
+            store.change(&key, b"v", &StoredChange::Set(vec![b'x'; 2000]), 0);
+            let generations = store.generations.lock();
+            assert_eq!(generations.bytes, all(&generations.young));
+            assert!(generations.bytes + all(&generations.old) <= (64 << 10) + 4096);
+        }
+        store.change(&key("k999"), &[b'n'; 300], &StoredChange::Add(1), 0);
+        assert_eq!(store.read(&key("k999"), 0).len(), 8, "a name that is too long is not kept");
     }
 }

@@ -432,6 +432,7 @@ pub mod tests {
                 allowed_by: Vec::new(),
                 findings: Vec::new(),
                 findings_dropped: 0,
+                score: None,
                 trace: Vec::new(),
                 mode: Mode::Enforce,
             })),
