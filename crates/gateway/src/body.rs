@@ -422,6 +422,12 @@ impl Download {
         Ok((bytes, whole && ended))
     }
 
+    /// Sends these bytes in place of a body that is held whole.
+    pub fn replace(&mut self, bytes: Bytes) {
+        self.held.clear();
+        self.held.extend((!bytes.is_empty()).then(|| Frame::data(bytes)));
+    }
+
     /// A response whose body is known to be empty: the lease can go back at once.
     fn is_empty(&self) -> bool {
         self.is_over()

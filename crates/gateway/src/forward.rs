@@ -3,8 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bartizan_guards::{Clearance, HeldBody};
-use bartizan_model::{CanonicalRequest, Denial, Phase, ResponseHead, Stop, Verdict, address::canonical};
+use bartizan_guards::{
+    Clearance, HeldBody,
+    ownership::{self, Instead, Ownership},
+};
+use bartizan_model::{
+    CanonicalRequest, Denial, Guard as _, Mounted, Phase, ResponseHead, Stop, Transaction, Verdict,
+    address::canonical,
+};
 use bartizan_policy::snapshot::{Api, Operation, UpstreamHost};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
@@ -463,7 +469,7 @@ async fn pass(
         (!streams).then_some(deadline),
     );
     // 9 inspect
-    if let Err(stop) = inspect(&mut record, &head, &mut download, streams).await {
+    if let Err(stop) = inspect(&mut record, &mut head, &mut download, streams).await {
         return respond::stop(record, stop);
     }
     respond::dress(&record, &mut head);
@@ -478,7 +484,7 @@ async fn pass(
 /// Streams are not waited for.
 async fn inspect(
     record: &mut Record,
-    head: &ResponseHead,
+    head: &mut ResponseHead,
     download: &mut Download,
     streams: bool,
 ) -> Result<(), Stop> {
@@ -488,29 +494,66 @@ async fn inspect(
         let told = &mut record.transaction;
         operation.guards.session.response(told, Phase::ResponseHeaders, |s, of| s.response_head(of, head))?;
     }
-    let looked_at = |operation: &&Arc<Operation>| operation.guards.waf.active().is_some();
-    let Some(operation) = record.operation.as_ref().filter(looked_at).cloned() else { return Ok(()) };
-    let waf = &operation.guards.waf;
-    let transaction = &mut record.transaction;
-    waf.response(transaction, Phase::ResponseHeaders, |waf, of| waf.response_head(of, head))?;
-    let wanted = waf.active().and_then(|waf| waf.needs_response_body(transaction));
-    let Some(limit) = wanted.filter(|_| !streams && transaction.request.method != Method::HEAD) else {
-        return Ok(());
+    let looked_at = |operation: &&Arc<Operation>| {
+        operation.guards.waf.active().is_some() || operation.guards.ownership.active().is_some()
     };
+    let Some(operation) = record.operation.as_ref().filter(looked_at).cloned() else { return Ok(()) };
+    let (waf, ownership) = (&operation.guards.waf, &operation.guards.ownership);
+    let transaction = &mut record.transaction;
+    ownership.response(transaction, Phase::ResponseHeaders, |owner, of| owner.response_head(of, head))?;
+    instead(ownership, transaction, head, download)?;
+    waf.response(transaction, Phase::ResponseHeaders, |waf, of| waf.response_head(of, head))?;
+    let readable = !streams && transaction.request.method != Method::HEAD;
+    let owned = ownership.active().and_then(|ownership| ownership.needs_response_body(transaction));
+    let ruled = waf.active().and_then(|waf| waf.needs_response_body(transaction));
+    let (owned, ruled) = (owned.filter(|_| readable), ruled.filter(|_| readable));
+    let Some(limit) = owned.max(ruled) else { return Ok(()) };
     let held = download.hold(limit, record.gateway.held.share(), record.deadline()).await;
     let transaction = &mut record.transaction;
-    match held {
-        Ok((bytes, whole)) => {
-            let held = HeldBody::new(bytes, whole).described(&head.headers);
-            waf.response(transaction, Phase::ResponseBody, |waf, of| waf.response_body(of, &held))
-        }
+    let (bytes, whole) = match held {
+        Ok(held) => held,
         Err(HoldError::Budget) => {
             let why = "the memory for bodies that guards look at is used up";
             let status = StatusCode::SERVICE_UNAVAILABLE;
             let denial = own_denial("upstream", "upstream.body_budget", status, Verdict::Error, why);
-            Err(Stop::Denial(denial))
+            return Err(Stop::Denial(denial));
         }
-        Err(HoldError::Body(_)) => Err(Stop::Denial(upstream_denial(UpstreamFailure::Broken))),
+        Err(HoldError::Body(_)) => return Err(Stop::Denial(upstream_denial(UpstreamFailure::Broken))),
+    };
+    let held = HeldBody::new(bytes, whole).described(&head.headers);
+    // One body is read once, however much of it each of them sees.
+    let shown = |limit: usize| match held.bytes.len() > limit {
+        true => HeldBody::new(held.bytes.slice(..limit), false).described(&head.headers),
+        false => held.clone(),
+    };
+    if let Some(limit) = owned {
+        let held = shown(limit);
+        ownership
+            .response(transaction, Phase::ResponseBody, |owner, of| owner.response_body(of, head, &held))?;
+    }
+    if let Some(limit) = ruled {
+        let held = shown(limit);
+        waf.response(transaction, Phase::ResponseBody, |waf, of| waf.response_body(of, &held))?;
+    }
+    instead(ownership, transaction, head, download)
+}
+
+/// Sends something else, where whose objects these are demands it.
+fn instead(
+    mounted: &Mounted<Ownership>,
+    transaction: &mut Transaction,
+    head: &mut ResponseHead,
+    download: &mut Download,
+) -> Result<(), Stop> {
+    let Some(guard) = mounted.active().filter(|_| mounted.enforces(transaction)) else { return Ok(()) };
+    match guard.instead(transaction) {
+        None => Ok(()),
+        Some(Instead::Answer(answer)) => Err(Stop::Answer { guard: Ownership::ID, answer }),
+        Some(Instead::Body(bytes)) => {
+            ownership::describe(&mut head.headers, &bytes);
+            download.replace(bytes);
+            Ok(())
+        }
     }
 }
 

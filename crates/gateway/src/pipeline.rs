@@ -100,8 +100,9 @@ pub async fn decide(
     let identity = guards.identity.begin(transaction).await?;
     let session = guards.session.request_headers(transaction).await?;
     let step_up = guards.step_up.request_headers(transaction).await?;
-    // 3 authorize
+    // 3 authorize: what the caller may do, and whose object is asked for, as far as the request tells
     let access = guards.access.begin(transaction).await?;
+    let ownership = guards.ownership.open(transaction).await?;
     // 4 throttle
     let rate_limit = guards.rate_limit.open(transaction).await?;
     let security_headers = guards.security_headers.request_headers(transaction).await?;
@@ -127,10 +128,14 @@ pub async fn decide(
     };
 
     // --- the request body, only if a guard asked for it ---
-    let needed = [identity.needs_body(), access.needs_body(), rate_limit.needs_body(), waf.needs_body()]
-        .into_iter()
-        .flatten()
-        .max();
+    let needed = [
+        identity.needs_body(),
+        access.needs_body(),
+        ownership.needs_body(),
+        rate_limit.needs_body(),
+        waf.needs_body(),
+    ];
+    let needed = needed.into_iter().flatten().max();
     let held = body.hold(record, &onward, needed).await;
     let transaction = &mut record.transaction;
     let held = held.map_err(|denial| fail(transaction, denial))?;
@@ -138,10 +143,16 @@ pub async fn decide(
     let identity =
         guards.identity.finish(identity, transaction, |identity, of| identity.request_body(of, &held))?;
     let access = guards.access.finish(access, transaction, |access, of| access.request_body(of, &held))?;
+    let ownership = guards
+        .ownership
+        .request_body(ownership, transaction, |ownership, of| ownership.request_body(of, &held))?;
     let rate_limit = guards
         .rate_limit
         .request_body(rate_limit, transaction, |limits, of| limits.request_body(of, &held))?;
     let waf = guards.waf.request_body(waf, transaction, |waf, of| waf.request_body(of, &held))?;
+    if let Some(ownership) = guards.ownership.active().filter(|_| guards.ownership.enforces(transaction)) {
+        ownership.whole_answer(transaction);
+    }
     let clearance = Clearance {
         ip_access,
         address_limits,
@@ -151,6 +162,7 @@ pub async fn decide(
         session,
         step_up,
         access,
+        ownership,
         rate_limit,
         security_headers,
         waf,

@@ -10,7 +10,7 @@ use std::{
 
 use bartizan_model::{
     Denial, Event, EventKind, Mode, Severity, Transaction, Verdict,
-    event::{EventPrincipal, Exchange, redact_path_of},
+    event::{EventPrincipal, Exchange, ObservedValues, redact_path_of},
 };
 use bartizan_policy::snapshot::{Api, Operation};
 use http::{Method, Version};
@@ -192,6 +192,11 @@ impl Record {
             findings: std::mem::take(&mut transaction.findings),
             findings_dropped: transaction.findings_dropped,
             score: transaction.score.take(),
+            observed: transaction
+                .memory
+                .take::<ObservedValues>(ObservedValues::ID)
+                .map(|values| values.0)
+                .unwrap_or_default(),
             // What simply passed has nothing to explain, unless somebody asked to see it all.
             trace: transaction.trace.take().filter(|_| explained).unwrap_or_default(),
             mode,

@@ -108,10 +108,14 @@ fn refuse(record: Box<Record>, denial: &Denial) -> Response<ReplyBody> {
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     // Which check a credential failed is told to operators only: the challenge says what the client may know.
-    let code = if denial.guard == "identity" && denial.info.verdict == Verdict::Challenge {
-        "identity.challenge"
-    } else {
-        denial.info.code
+    // Whose an object is, and whether it exists, is told by no code either.
+    let code = match denial.info.code {
+        _ if denial.guard == "identity" && denial.info.verdict == Verdict::Challenge => "identity.challenge",
+        "ownership.enumeration" => "rate_limit.exceeded",
+        "ownership.parameter_conflict" => denial.info.code,
+        _ if denial.guard == "ownership" && denial.info.status == StatusCode::NOT_FOUND => "not_found",
+        _ if denial.guard == "ownership" => "forbidden",
+        code => code,
     };
     let problem = Problem::new(code, denial.info.public, denial.info.status, transaction.id);
     let body = if transaction.request.method == Method::HEAD { String::new() } else { problem.to_json() };

@@ -12,6 +12,7 @@ mod digest;
 pub mod docs;
 pub mod identity;
 pub mod ip_access;
+pub mod ownership;
 pub mod rate_limit;
 pub mod registry;
 mod remembered;

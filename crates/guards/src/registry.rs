@@ -14,6 +14,7 @@ use crate::{
     cors::Cors,
     identity::Identity,
     ip_access::IpAccess,
+    ownership::Ownership,
     rate_limit::{AddressLimits, RateLimits},
     request_limits::RequestLimits,
     security_headers::SecurityHeaders,
@@ -41,6 +42,8 @@ pub struct Guards {
     pub step_up: Mounted<StepUp>,
     /// What the caller may do.
     pub access: Mounted<Access>,
+    /// Whose objects leave.
+    pub ownership: Mounted<Ownership>,
     /// How much a principal or a header value may ask.
     pub rate_limit: Mounted<RateLimits>,
     /// What browsers are told.
@@ -50,7 +53,7 @@ pub struct Guards {
 }
 
 /// The places of the pipeline, as one operation has them.
-pub type Parts = [Part; 11];
+pub type Parts = [Part; 12];
 
 /// The proof that every guard was evaluated under its mode: forwarding takes it by value.
 pub struct Clearance {
@@ -70,6 +73,8 @@ pub struct Clearance {
     pub step_up: Cleared<StepUp>,
     /// What the caller may do.
     pub access: Cleared<Access>,
+    /// Whose objects leave.
+    pub ownership: Cleared<Ownership>,
     /// How much a principal or a header value may ask.
     pub rate_limit: Cleared<RateLimits>,
     /// What browsers are told.
@@ -97,6 +102,7 @@ impl Guards {
             session: sections.mount(),
             step_up: sections.mount(),
             access: sections.mount(),
+            ownership: sections.mount(),
             rate_limit: sections.mount(),
             security_headers: sections.mount(),
             waf: sections.mount(),
@@ -113,6 +119,7 @@ impl Guards {
         self.session.response_headers(transaction, response);
         self.step_up.response_headers(transaction, response);
         self.access.response_headers(transaction, response);
+        self.ownership.response_headers(transaction, response);
         self.rate_limit.response_headers(transaction, response);
         self.security_headers.response_headers(transaction, response);
         self.waf.response_headers(transaction, response);
@@ -128,6 +135,7 @@ impl Guards {
         self.session.settle(transaction);
         self.step_up.settle(transaction);
         self.access.settle(transaction);
+        self.ownership.settle(transaction);
         self.rate_limit.settle(transaction);
         self.security_headers.settle(transaction);
         self.waf.settle(transaction);
@@ -145,6 +153,7 @@ impl Guards {
             session,
             step_up,
             access,
+            ownership,
             rate_limit,
             security_headers,
             waf,
@@ -158,6 +167,7 @@ impl Guards {
             session.part(),
             step_up.part(),
             access.part(),
+            ownership.part(),
             rate_limit.part(),
             security_headers.part(),
             waf.part(),
@@ -183,6 +193,7 @@ impl Guards {
             session,
             step_up,
             access,
+            ownership,
             rate_limit,
             security_headers,
             waf,
@@ -196,6 +207,7 @@ impl Guards {
             offer(session, now, &wanted),
             offer(step_up, now, &wanted),
             offer(access, now, &wanted),
+            offer(ownership, now, &wanted),
             offer(rate_limit, now, &wanted),
             offer(security_headers, now, &wanted),
             offer(waf, now, &wanted),
@@ -205,7 +217,7 @@ impl Guards {
 
     /// Each guard's id and mode, in the order of the pipeline.
     #[must_use]
-    pub fn modes(&self) -> [(&'static str, Mode); 10] {
+    pub fn modes(&self) -> [(&'static str, Mode); 11] {
         [
             (IpAccess::ID, self.ip_access.mode()),
             (RequestLimits::ID, self.request_limits.mode()),
@@ -214,6 +226,7 @@ impl Guards {
             (Session::ID, self.session.mode()),
             (StepUp::ID, self.step_up.mode()),
             (Access::ID, self.access.mode()),
+            (Ownership::ID, self.ownership.mode()),
             (RateLimits::ID, self.rate_limit.mode()),
             (SecurityHeaders::ID, self.security_headers.mode()),
             (Waf::ID, self.waf.mode()),
@@ -267,6 +280,7 @@ pub const REGISTRY: &[GuardInfo] = &[
     GuardInfo::of::<Session>(include_str!("session/mod.rs")),
     GuardInfo::of::<StepUp>(include_str!("step_up/mod.rs")),
     GuardInfo::of::<Access>(include_str!("access/mod.rs")),
+    GuardInfo::of::<Ownership>(include_str!("ownership/mod.rs")),
     GuardInfo::of::<RateLimits>(include_str!("rate_limit/mod.rs")),
     GuardInfo::of::<SecurityHeaders>(include_str!("security_headers/mod.rs")),
     GuardInfo::of::<Waf>(include_str!("waf/mod.rs")),

@@ -146,6 +146,9 @@ fn holds(expectation: &Expectation, end: &Ended) -> Result<(), String> {
             },
         },
         Expectation::Principal(subject) => same("principal", subject, end.principal.clone()),
+        Expectation::Body(text) => {
+            same("body", text, Some(String::from_utf8_lossy(&end.body).trim_end().to_owned()))
+        }
         Expectation::NoPrincipal => match &end.principal {
             None => Ok(()),
             Some(found) => Err(format!("expected no principal, found `{found}`")),

@@ -61,6 +61,24 @@ pub struct EventPrincipal {
     pub credential: CredentialKind,
 }
 
+/// A value of an exchange by its name and token, so that equal ones can be found. Only where the policy asks for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Observed {
+    /// Where it stands, as a policy names it: `path.id`, `principal.sub`, `response.items[].ownerId`.
+    pub name: Arc<str>,
+    /// Equal for equal values.
+    pub token: Arc<str>,
+}
+
+/// What is kept of an exchange until its event is made.
+#[derive(Clone, Debug, Default)]
+pub struct ObservedValues(pub Vec<Observed>);
+
+impl ObservedValues {
+    /// Under which it is kept.
+    pub const ID: &'static str = "observed";
+}
+
 /// The exchange's part of an event. No header value, query value, body or raw path is in it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Exchange {
@@ -120,6 +138,9 @@ pub struct Exchange {
     /// What rules that add up to a score made of it, where any matched.
     #[serde(skip_serializing_if = "has_no_rules")]
     pub score: Option<Box<Score>>,
+    /// Tokens of values, to learn which of them are equal.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<Observed>,
     /// Each guard's decision.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trace: Vec<TraceLine>,

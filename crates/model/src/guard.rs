@@ -186,6 +186,12 @@ impl<G: Guard> Mounted<G> {
         self.mode
     }
 
+    /// Whether its refusals stop this exchange.
+    #[must_use]
+    pub fn enforces(&self, transaction: &Transaction) -> bool {
+        self.mode == Mode::Enforce && !transaction.monitor_all
+    }
+
     /// The compiled guard, unless absent or off.
     #[must_use]
     pub fn active(&self) -> Option<&G> {

@@ -68,6 +68,7 @@ fn exchange(api: &str, operation: &str, path: &str) -> Exchange {
         }],
         findings_dropped: 0,
         score: None,
+        observed: Vec::new(),
         trace: vec![
             TraceLine {
                 guard: "ip_access",

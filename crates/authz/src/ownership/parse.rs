@@ -63,6 +63,19 @@ pub(super) fn parse(text: &str) -> Result<Predicate, PredicateError> {
     Ok(Predicate { text: text.into(), expr, records })
 }
 
+/// A path and nothing else.
+pub(super) fn path(text: &str) -> Result<ValuePath, PredicateError> {
+    let mut parser = Parser { tokens: tokens(text)?, at: 0, text, depth: 0 };
+    let path = parser.path()?;
+    match parser.peek() {
+        Token::End => Ok(path),
+        other => {
+            let message = format!("{} is not expected here", other.shown());
+            Err(parser.error(message, "name one value, such as `path.id`".to_owned()))
+        }
+    }
+}
+
 /// The one chain of lists whose items are judged.
 fn records(paths: &[&ValuePath]) -> Result<Vec<Vec<Step>>, PredicateError> {
     let chain = |path: &ValuePath| -> Vec<Vec<Step>> {

@@ -101,3 +101,12 @@ impl fmt::Display for ValuePath {
         f.write_str(&self.text)
     }
 }
+
+impl std::str::FromStr for ValuePath {
+    type Err = super::PredicateError;
+
+    /// Reads a path alone: `path.id`, `request.body.accountId`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        super::parse::path(text)
+    }
+}

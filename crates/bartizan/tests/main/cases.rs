@@ -17,7 +17,9 @@ const CLOCKED: &[&str] = &["ratelimit", "x-ratelimit", "retry-after", "strict-tr
 fn cases_hold_over_the_wire() {
     let mut wrong = Vec::new();
     let mut checked = 0;
-    for guard in ["cors", "identity", "ip_access", "request_limits", "security_headers", "session", "step_up", "waf"] {
+    let guards =
+        ["cors", "identity", "ip_access", "ownership", "request_limits", "security_headers", "session", "step_up", "waf"];
+    for guard in guards {
         let folder = workspace_root().join("tests/cases").join(guard);
         let mut files: Vec<_> = fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path()).collect();
         files.sort();
@@ -152,6 +154,10 @@ fn check(expectation: &str, reply: &Reply, upstream: &RawUpstream, checked: &mut
     if let Some(status) = expectation.strip_prefix("status: ") {
         *checked += 1;
         return (reply.status.to_string() != status).then(|| format!("{}: {}", reply.status, reply.text()));
+    }
+    if let Some(text) = expectation.strip_prefix("body: ") {
+        *checked += 1;
+        return (reply.text().trim_end() != text).then(|| reply.text().into_owned());
     }
     if let Some(name) = expectation.strip_prefix("no upstream header ") {
         *checked += 1;

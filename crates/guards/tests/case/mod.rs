@@ -61,6 +61,7 @@ pub enum Expectation {
     NoUpstreamHeader(String),
     Principal(String),
     NoPrincipal,
+    Body(String),
 }
 
 /// What stands between blocks and belongs to the next request.
@@ -242,6 +243,7 @@ fn expectation(line: &str) -> Result<Expectation, String> {
         "reason" => Expectation::Reason(value),
         "finding" => Expectation::Finding(value),
         "principal" => Expectation::Principal(value),
+        "body" => Expectation::Body(value),
         _ => return Err(wrong()),
     })
 }

@@ -14,6 +14,7 @@ use bartizan_guards::{
         certificate::{self, CLIENT_CERT, CLIENT_CERT_CHAIN},
         federation::{self, Mapping},
     },
+    ownership::{self, Instead, Ownership},
     rate_limit::table::LimitTable,
 };
 use bartizan_model::{
@@ -152,6 +153,7 @@ pub struct Ended {
     pub headers: HeaderMap,
     pub forwarded: Option<HeaderMap>,
     pub principal: Option<String>,
+    pub body: Vec<u8>,
 }
 
 impl Ended {
@@ -242,7 +244,14 @@ impl Gate {
         let found = self.operations.iter().find(|(name, _)| *name == label);
         let guards = found.map_or(&self.api, |(_, guards)| guards);
         let stop = support::now(clear(guards, &mut transaction, head.body.clone().into())).err();
-        let stop = stop.or_else(|| inspect(guards, &mut transaction, upstream).err());
+        let mut body = upstream.body.clone();
+        let stop = stop.or_else(|| match inspect(guards, &mut transaction, upstream) {
+            Ok(other) => {
+                body = other.map_or_else(|| body.clone(), |bytes| bytes.to_vec());
+                None
+            }
+            Err(stop) => Some(stop),
+        });
 
         let mut forwarded = None;
         let (mut response, verdict, reason) = match stop {
@@ -252,16 +261,21 @@ impl Gate {
                     headers.remove(name);
                 }
                 forwarded = Some(headers);
-                let Response { status, headers, .. } = upstream.clone();
+                let Response { status, mut headers, .. } = upstream.clone();
+                if body != upstream.body {
+                    ownership::describe(&mut headers, &body);
+                }
                 (ResponseHead { status, headers, from_upstream: true }, Verdict::Allow, None)
             }
             Some(Stop::Answer { answer, .. }) => {
                 let answer = *answer;
+                body = answer.body.to_vec();
                 let head =
                     ResponseHead { status: answer.status, headers: answer.headers, from_upstream: false };
                 (head, Verdict::Allow, None)
             }
             Some(Stop::Denial(denial)) => {
+                body.clear();
                 let mut headers = HeaderMap::new();
                 headers.insert(http::header::CONTENT_TYPE, "application/problem+json".parse().unwrap());
                 for (name, value) in denial.headers {
@@ -283,6 +297,7 @@ impl Gate {
             findings: transaction.findings,
             headers: response.headers,
             forwarded,
+            body,
             principal: transaction.principal.map(|p| p.subject.to_string()),
         }
     }
@@ -297,23 +312,34 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
     let session = guards.session.request_headers(transaction).await?;
     let step_up = guards.step_up.request_headers(transaction).await?;
     let access = guards.access.begin(transaction).await?;
+    let ownership = guards.ownership.open(transaction).await?;
     let rate_limit = guards.rate_limit.open(transaction).await?;
     let security_headers = guards.security_headers.request_headers(transaction).await?;
     let waf = guards.waf.open(transaction).await?;
-    let needed = [identity.needs_body(), access.needs_body(), rate_limit.needs_body(), waf.needs_body()]
-        .into_iter()
-        .flatten()
-        .max();
+    let needed = [
+        identity.needs_body(),
+        access.needs_body(),
+        ownership.needs_body(),
+        rate_limit.needs_body(),
+        waf.needs_body(),
+    ];
+    let needed = needed.into_iter().flatten().max();
     let limit = needed.unwrap_or(usize::MAX);
     let held = HeldBody::new(body.slice(..body.len().min(limit)), body.len() <= limit);
     let held = held.described(&transaction.request.headers);
     let identity =
         guards.identity.finish(identity, transaction, |identity, of| identity.request_body(of, &held))?;
     let access = guards.access.finish(access, transaction, |access, of| access.request_body(of, &held))?;
+    let ownership = guards
+        .ownership
+        .request_body(ownership, transaction, |ownership, of| ownership.request_body(of, &held))?;
     let rate_limit = guards
         .rate_limit
         .request_body(rate_limit, transaction, |limits, of| limits.request_body(of, &held))?;
     let waf = guards.waf.request_body(waf, transaction, |waf, of| waf.request_body(of, &held))?;
+    if let Some(guard) = guards.ownership.active().filter(|_| guards.ownership.enforces(transaction)) {
+        guard.whole_answer(transaction);
+    }
     Ok(Clearance {
         ip_access,
         address_limits,
@@ -323,23 +349,50 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
         session,
         step_up,
         access,
+        ownership,
         rate_limit,
         security_headers,
         waf,
     })
 }
 
-/// What guards say of the response.
-fn inspect(guards: &Guards, transaction: &mut Transaction, upstream: &Response) -> Result<(), Stop> {
+/// What guards say of the response, and what is sent in place of its body.
+fn inspect(
+    guards: &Guards,
+    transaction: &mut Transaction,
+    upstream: &Response,
+) -> Result<Option<Bytes>, Stop> {
     let Response { status, headers, body } = upstream.clone();
     let head = ResponseHead { status, headers, from_upstream: true };
     guards.session.response(transaction, Phase::ResponseHeaders, |s, of| s.response_head(of, &head))?;
-    guards.waf.response(transaction, Phase::ResponseHeaders, |waf, of| waf.response_head(of, &head))?;
-    let Some(limit) = guards.waf.active().and_then(|waf| waf.needs_response_body(transaction)) else {
-        return Ok(());
+    let (waf, ownership) = (&guards.waf, &guards.ownership);
+    ownership.response(transaction, Phase::ResponseHeaders, |owner, of| owner.response_head(of, &head))?;
+    instead(ownership, transaction)?;
+    waf.response(transaction, Phase::ResponseHeaders, |waf, of| waf.response_head(of, &head))?;
+    let owned = ownership.active().and_then(|ownership| ownership.needs_response_body(transaction));
+    let ruled = waf.active().and_then(|waf| waf.needs_response_body(transaction));
+    let held = |limit: usize| {
+        let bytes = Bytes::copy_from_slice(&body[..body.len().min(limit)]);
+        HeldBody::new(bytes, body.len() <= limit).described(&head.headers)
     };
-    let held = HeldBody::new(body.clone().into(), body.len() <= limit).described(&head.headers);
-    guards.waf.response(transaction, Phase::ResponseBody, |waf, of| waf.response_body(of, &held))
+    if let Some(limit) = owned {
+        let held = held(limit);
+        ownership.response(transaction, Phase::ResponseBody, |owner, of| owner.response_body(of, &head, &held))?;
+    }
+    if let Some(limit) = ruled {
+        let held = held(limit);
+        waf.response(transaction, Phase::ResponseBody, |waf, of| waf.response_body(of, &held))?;
+    }
+    instead(ownership, transaction)
+}
+
+fn instead(ownership: &Mounted<Ownership>, transaction: &mut Transaction) -> Result<Option<Bytes>, Stop> {
+    let Some(guard) = ownership.active().filter(|_| ownership.enforces(transaction)) else { return Ok(None) };
+    match guard.instead(transaction) {
+        None => Ok(None),
+        Some(Instead::Answer(answer)) => Err(Stop::Answer { guard: Ownership::ID, answer }),
+        Some(Instead::Body(bytes)) => Ok(Some(bytes)),
+    }
 }
 
 /// A guard's block, and where each entry of it was written.
@@ -517,6 +570,10 @@ fn api_keys(list: &Value) -> FixedKeys {
     for entry in list.as_array().into_iter().flatten() {
         let entry = entry.as_object().unwrap_or(&none);
         let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
+        let names = |list: Option<&Value>| -> Vec<Arc<str>> {
+            let names = list.and_then(Value::as_array).into_iter().flatten();
+            names.filter_map(|name| name.as_str().map(Into::into)).collect()
+        };
         let moment = |field: &str| entry.get(field).and_then(Value::as_u64).map(Timestamp::from_seconds);
         let scopes = entry.get("scopes").and_then(Value::as_array).into_iter().flatten();
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text("key").as_bytes());
@@ -528,6 +585,8 @@ fn api_keys(list: &Value) -> FixedKeys {
             expires: moment("expires"),
             revoked: moment("revoked"),
             successor: entry.get("successor").and_then(Value::as_str).map(Into::into),
+            roles: names(entry.get("roles")),
+            tenant: entry.get("tenant").and_then(Value::as_str).map(Into::into),
             limit: limit.map(|rate: bartizan_model::Rate| KeyLimit { rate, burst: rate.count }),
             ..ApiKeyRecord::new(text("id").into(), hash, text("owner").into(), created)
         };

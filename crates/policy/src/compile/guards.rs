@@ -90,6 +90,8 @@ fn normalize(guard: &str, node: Node) -> Node {
         }
         Value::Scalar { .. } if node.is_null() => Node { span, origin, value: Value::Map(Vec::new()) },
         Value::List(_) if is_list(guard) => wrap(ITEMS, node),
+        // A predicate alone, or a list of them.
+        Value::Scalar { .. } | Value::List(_) if guard == "ownership" => wrap("rule", node),
         _ => node,
     }
 }

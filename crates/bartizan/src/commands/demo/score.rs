@@ -433,6 +433,7 @@ pub mod tests {
                 findings: Vec::new(),
                 findings_dropped: 0,
                 score: None,
+                observed: Vec::new(),
                 trace: Vec::new(),
                 mode: Mode::Enforce,
             })),
