@@ -21,7 +21,6 @@ const TO_COME: &[&str] = &[
     "http3",
     "introspection",
     "inventory",
-    "ownership",
     "payload",
     "plugins",
     "quota",
@@ -141,6 +140,6 @@ mod tests {
 
     #[test]
     fn features_to_come_are_refused_by_name() {
-        assert_eq!(unknown_key("ownership", &["cors"]).0, "`ownership` is not available in this version");
+        assert_eq!(unknown_key("dlp", &["cors"]).0, "`dlp` is not available in this version");
     }
 }

@@ -157,7 +157,7 @@ fn check(expectation: &str, reply: &Reply, upstream: &RawUpstream, checked: &mut
     }
     if let Some(text) = expectation.strip_prefix("body: ") {
         *checked += 1;
-        return (reply.text().trim_end() != text).then(|| reply.text().into_owned());
+        return (reply.text().trim_end() != text).then(|| reply.text());
     }
     if let Some(name) = expectation.strip_prefix("no upstream header ") {
         *checked += 1;

@@ -34,13 +34,17 @@ pub(super) enum Decision {
     Caller { value: Arc<str>, anonymous: bool },
 }
 
-pub(super) const REMEDY: &str = "let the API answer as the rule expects, correct the rule, or set `undecided: allow` for this operation";
+pub(super) const REMEDY: &str =
+    "let the API answer as the rule expects, correct the rule, or set `undecided: allow` for this operation";
 
 /// Decides about an answer that is held.
 pub(super) fn decide(rule: &OperationRule, scene: Scene<'_>, held: &HeldBody, lines: bool) -> Decision {
     let undecided = |what: Cow<'static, str>, remedy| Decision::Undecided { what, remedy };
     if !held.whole {
-        return undecided("the answer is longer than `max_response`".into(), "raise `max_response` for this operation");
+        return undecided(
+            "the answer is longer than `max_response`".into(),
+            "raise `max_response` for this operation",
+        );
     }
     if held.bytes.is_empty() {
         return undecided("the answer has no body".into(), REMEDY);
@@ -126,7 +130,9 @@ fn by_line(rule: &OperationRule, scene: Scene<'_>, bytes: &[u8]) -> Decision {
     match first {
         Some(caller @ Decision::Caller { .. }) => caller,
         Some(other) if rule.on_foreign == OnForeign::Refuse || foreign == 0 => match other {
-            Decision::Foreign { predicate, .. } => Decision::Foreign { predicate, records: Some((foreign, all)) },
+            Decision::Foreign { predicate, .. } => {
+                Decision::Foreign { predicate, records: Some((foreign, all)) }
+            }
             other => other,
         },
         _ if foreign > 0 => Decision::Filtered { left, records: (foreign, all) },
@@ -261,7 +267,8 @@ fn without(tape: Tape<'_>, foreign: &[(u32, u32)]) -> Vec<u8> {
     let mut cuts: Vec<Range<usize>> = Vec::with_capacity(foreign.len());
     for group in foreign.chunk_by(|a, b| a.0 == b.0) {
         let Some(array) = group.first().and_then(|(array, _)| tape.value(*array)) else { continue };
-        let is_foreign = |item: &Value<'_>| group.binary_search_by_key(&item.index(), |(_, item)| *item).is_ok();
+        let is_foreign =
+            |item: &Value<'_>| group.binary_search_by_key(&item.index(), |(_, item)| *item).is_ok();
         // The end of the last item that stays, and the beginning of what is cut.
         let mut kept_end = None;
         let mut cut_from: Option<usize> = None;

@@ -44,7 +44,10 @@ pub struct Settings {
 
 /// A predicate, or several.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected a predicate such as `response.ownerId == principal.sub`, or a list of them")]
+#[serde(
+    untagged,
+    expecting = "expected a predicate such as `response.ownerId == principal.sub`, or a list of them"
+)]
 pub enum Rule {
     /// One.
     One(String),
@@ -54,7 +57,10 @@ pub enum Rule {
 
 /// What stands at an operation: its rule, or the rule with settings of its own.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected a predicate such as `response.ownerId == principal.sub`, a list of them, or a map with `rule`")]
+#[serde(
+    untagged,
+    expecting = "expected a predicate such as `response.ownerId == principal.sub`, a list of them, or a map with `rule`"
+)]
 pub enum Entry {
     /// A predicate.
     One(String),

@@ -144,7 +144,10 @@ impl Objects {
     /// How long this caller is still refused.
     pub(super) fn refused(&self, caller: u128, now: Duration) -> Option<Duration> {
         let shard = self.shard(caller)?.lock();
-        shard.get(&caller).and_then(|known| known.refused_until.checked_sub(now)).filter(|left| !left.is_zero())
+        shard
+            .get(&caller)
+            .and_then(|known| known.refused_until.checked_sub(now))
+            .filter(|left| !left.is_zero())
     }
 
     /// Counts a look; what it tells, when it tells something new.
@@ -167,7 +170,8 @@ impl Objects {
         }
         caller.looks = caller.looks.saturating_add(1);
         let counts = caller.looks <= PER_CALLER;
-        let own = (caller.misses.min(PER_CALLER), caller.looks.saturating_sub(caller.misses + 1).min(PER_CALLER));
+        let own =
+            (caller.misses.min(PER_CALLER), caller.looks.saturating_sub(caller.misses + 1).min(PER_CALLER));
         caller.count(look, usual.without(own.0, own.1));
         let alarm = caller.alarm(look, settings);
         drop(shard);
@@ -246,7 +250,8 @@ impl Caller {
         self.evidence = (self.evidence + ratio.ln()).max(0.0);
         match look.number {
             Some(number) => {
-                let near = self.operation == look.operation && (1..=STRIDE).contains(&self.number.abs_diff(number));
+                let near =
+                    self.operation == look.operation && (1..=STRIDE).contains(&self.number.abs_diff(number));
                 // The first of a run has nothing before it.
                 self.run = match (missed, near) {
                     (false, _) => 0,
@@ -277,7 +282,10 @@ impl Caller {
         let shared = if look.shared { SHARED } else { 1.0 };
         let doubt = f64::from(settings.confidence.max(1)).ln() * shared * f64::from(scale);
         if settings.confidence > 0 && self.evidence >= doubt {
-            signs.push(format!("{} of {} objects missing or refused, unlike other callers", self.misses, self.looks));
+            signs.push(format!(
+                "{} of {} objects missing or refused, unlike other callers",
+                self.misses, self.looks
+            ));
         }
         if signs.is_empty() {
             return None;
@@ -298,7 +306,15 @@ mod tests {
 
     fn look(caller: u128, id: u64, seen: Seen) -> Look {
         let object = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Look { caller, shared: false, operation: 1, object, number: Some(id), seen, now: Duration::from_secs(1) }
+        Look {
+            caller,
+            shared: false,
+            operation: 1,
+            object,
+            number: Some(id),
+            seen,
+            now: Duration::from_secs(1),
+        }
     }
 
     /// The number of the look that told something, from 1.
@@ -337,7 +353,10 @@ mod tests {
         for caller in 10..200 {
             for id in 1..=6_u64 {
                 let seen = if id % 3 == 0 { Seen::Missing } else { Seen::Own };
-                assert_eq!(objects.note(&look(caller, random(id * caller as u64), seen), &Enumeration::default()), None);
+                assert_eq!(
+                    objects.note(&look(caller, random(id * caller as u64), seen), &Enumeration::default()),
+                    None
+                );
             }
         }
         let among = first_of(&objects, 1).unwrap();

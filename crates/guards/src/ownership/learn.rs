@@ -43,7 +43,10 @@ impl Values {
                 values.add("principal.roles".to_owned(), role);
             }
             for (name, value) in &principal.attributes {
-                if !matches!(&**name, "roles" | "tenant" | "tid" | "acr" | "amr" | "auth_time" | "azp" | "sid" | "client_id") {
+                if !matches!(
+                    &**name,
+                    "roles" | "tenant" | "tid" | "acr" | "amr" | "auth_time" | "azp" | "sid" | "client_id"
+                ) {
                     values.claim(&claim(name), value);
                 }
             }

@@ -66,11 +66,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use ahash::RandomState;
 use bartizan_authz::ownership::Missing;
 use bartizan_model::{
-    Answer, CompileContext, Denial, Diagnostics, Guard, Mode, Outcome, Phase, Problem, ResponseHead, Timestamp,
-    TokenKey, Transaction,
-    address::limiting_key,
-    event::ObservedValues,
-    probe::Probes,
+    Answer, CompileContext, Denial, Diagnostics, Guard, Mode, Outcome, Phase, Problem, ResponseHead,
+    Timestamp, TokenKey, Transaction, address::limiting_key, event::ObservedValues, probe::Probes,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -229,7 +226,8 @@ impl Guard for Ownership {
 
     /// What was decided for one caller is for no cache that others share.
     fn response_headers(&self, transaction: &Transaction, response: &mut ResponseHead) {
-        let by_rule = transaction.memory.get::<Looking>(Self::ID).is_some_and(|looking| looking.rule.is_some());
+        let by_rule =
+            transaction.memory.get::<Looking>(Self::ID).is_some_and(|looking| looking.rule.is_some());
         if by_rule && response.from_upstream {
             keep_private(&mut response.headers);
         }
@@ -245,7 +243,9 @@ impl Guard for Ownership {
 impl Ownership {
     /// Judges with the request's body, or without one.
     pub fn request_body(&self, transaction: &mut Transaction, held: &HeldBody) -> Outcome<Why> {
-        let Some(mut looking) = transaction.memory.take::<Looking>(Self::ID) else { return Outcome::Continue };
+        let Some(mut looking) = transaction.memory.take::<Looking>(Self::ID) else {
+            return Outcome::Continue;
+        };
         let outcome = if looking.state == State::Told {
             Outcome::Continue
         } else {
@@ -258,7 +258,8 @@ impl Ownership {
     /// Takes conditions and ranges out of a request whose answer decides, so that the whole object comes. Called where the
     /// guard enforces, before the request is forwarded.
     pub fn whole_answer(&self, transaction: &mut Transaction) {
-        let open = transaction.memory.get::<Looking>(Self::ID).is_some_and(|looking| looking.state == State::Open);
+        let open =
+            transaction.memory.get::<Looking>(Self::ID).is_some_and(|looking| looking.state == State::Open);
         if open {
             transaction.consumed_headers.extend(CONDITIONS);
         }
@@ -266,7 +267,9 @@ impl Ownership {
 
     /// Judges by the head of the answer, as far as it goes.
     pub fn response_head(&self, transaction: &mut Transaction, head: &ResponseHead) -> Outcome<Why> {
-        let Some(mut looking) = transaction.memory.take::<Looking>(Self::ID) else { return Outcome::Continue };
+        let Some(mut looking) = transaction.memory.take::<Looking>(Self::ID) else {
+            return Outcome::Continue;
+        };
         let outcome = self.head(transaction, &mut looking, head);
         transaction.memory.keep(Self::ID, looking);
         outcome
@@ -285,7 +288,9 @@ impl Ownership {
         head: &ResponseHead,
         held: &HeldBody,
     ) -> Outcome<Why> {
-        let Some(mut looking) = transaction.memory.take::<Looking>(Self::ID) else { return Outcome::Continue };
+        let Some(mut looking) = transaction.memory.take::<Looking>(Self::ID) else {
+            return Outcome::Continue;
+        };
         let outcome = self.body(transaction, &mut looking, head, held);
         transaction.memory.keep(Self::ID, looking);
         outcome
@@ -315,7 +320,8 @@ impl Ownership {
         let number = parameters.values().next_back().and_then(|value| value.parse().ok());
         let ids = parameters.iter().map(|(name, value)| (&**name, value.as_str()));
         let query = values::pairs(request.query.as_deref().unwrap_or_default());
-        let query: Vec<(String, String)> = query.filter(|(name, _)| parameters::is_id(name)).take(8).collect();
+        let query: Vec<(String, String)> =
+            query.filter(|(name, _)| parameters::is_id(name)).take(8).collect();
         let query = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let object = self.hasher.hash_one(ids.chain(query).collect::<Vec<_>>());
         let values = (self.learn && !transaction.probe)
@@ -336,7 +342,12 @@ impl Ownership {
     }
 
     /// Judges as far as the request goes: its head, then its body.
-    fn request(&self, transaction: &mut Transaction, looking: &mut Looking, body: Option<&HeldBody>) -> Outcome<Why> {
+    fn request(
+        &self,
+        transaction: &mut Transaction,
+        looking: &mut Looking,
+        body: Option<&HeldBody>,
+    ) -> Outcome<Why> {
         let mut scene = Scene::of(transaction, &looking.parameters);
         if let Some(held) = body {
             scene.body = Body::Held(held);
@@ -392,7 +403,10 @@ impl Ownership {
         }
         if body.is_some() {
             looking.body_seen = true;
-            if open && rule.asks_body && let Some(held) = body {
+            if open
+                && rule.asks_body
+                && let Some(held) = body
+            {
                 looking.kept = values::kept(&rule.predicates, held);
             }
         }
@@ -416,7 +430,12 @@ impl Ownership {
         }
     }
 
-    fn head(&self, transaction: &mut Transaction, looking: &mut Looking, head: &ResponseHead) -> Outcome<Why> {
+    fn head(
+        &self,
+        transaction: &mut Transaction,
+        looking: &mut Looking,
+        head: &ResponseHead,
+    ) -> Outcome<Why> {
         looking.wants = None;
         let status = head.status;
         let gone = matches!(status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE);
@@ -448,7 +467,9 @@ impl Ownership {
             () if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) => {
                 Some("the answer has no body")
             }
-            () if status == StatusCode::NOT_MODIFIED => Some("the answer says that nothing changed, and has no body"),
+            () if status == StatusCode::NOT_MODIFIED => {
+                Some("the answer says that nothing changed, and has no body")
+            }
             () if !status.is_success() => Some("the answer leads elsewhere"),
             () if is_stream(&head.headers) => Some("the answer is a stream"),
             () => None,
@@ -463,7 +484,12 @@ impl Ownership {
     }
 
     /// An error of the API says nothing of an owner, and may say everything else: its status stays, its body does not.
-    fn error(&self, transaction: &mut Transaction, looking: &mut Looking, head: &ResponseHead) -> Outcome<Why> {
+    fn error(
+        &self,
+        transaction: &mut Transaction,
+        looking: &mut Looking,
+        head: &ResponseHead,
+    ) -> Outcome<Why> {
         let Some(rule) = self.rule(looking) else { return Outcome::Continue };
         let what = format!("the API answered with an error, {}", head.status.as_u16());
         let denied = rule.undecided == Undecided::Deny;
@@ -589,7 +615,8 @@ fn undecided_by(rule: &OperationRule, what: std::borrow::Cow<'static, str>, reme
 
 fn is_websocket(transaction: &Transaction) -> bool {
     let asked = |name: &HeaderName, value: &HeaderValue| {
-        *name == header::UPGRADE && value.as_bytes().to_ascii_lowercase().windows(9).any(|word| word == b"websocket")
+        *name == header::UPGRADE
+            && value.as_bytes().to_ascii_lowercase().windows(9).any(|word| word == b"websocket")
     };
     transaction.request.removed.iter().any(|(name, value)| asked(name, value))
         || transaction.request.headers.iter().any(|(name, value)| asked(name, value))
@@ -604,14 +631,19 @@ fn media_type(headers: &HeaderMap) -> String {
 
 fn is_stream(headers: &HeaderMap) -> bool {
     let essence = media_type(headers);
-    essence == "text/event-stream" || essence == "application/grpc" || essence.starts_with("application/grpc+")
+    essence == "text/event-stream"
+        || essence == "application/grpc"
+        || essence.starts_with("application/grpc+")
 }
 
 /// One JSON document a line.
 fn is_lines(headers: &HeaderMap) -> bool {
     let essence = media_type(headers);
-    let known = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
-    known.contains(&essence.as_str()) || essence == "application/json-lines" || essence == "application/jsonlines"
+    let known =
+        ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
+    known.contains(&essence.as_str())
+        || essence == "application/json-lines"
+        || essence == "application/jsonlines"
 }
 
 /// Lets shared caches keep nothing of it (RFC 9111 section 5.2.2.7).
@@ -629,8 +661,10 @@ fn keep_private(headers: &mut HeaderMap) {
     if values.iter().any(|one| is(one, "no-store") || one.eq_ignore_ascii_case("private")) {
         return;
     }
-    let mut kept: Vec<String> =
-        values.into_iter().filter(|one| !is(one, "public") && !is(one, "s-maxage") && !is(one, "private")).collect();
+    let mut kept: Vec<String> = values
+        .into_iter()
+        .filter(|one| !is(one, "public") && !is(one, "s-maxage") && !is(one, "private"))
+        .collect();
     kept.push("private".to_owned());
     if let Ok(value) = HeaderValue::from_str(&kept.join(", ")) {
         headers.insert(header::CACHE_CONTROL, value);
@@ -668,6 +702,7 @@ fn problem(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     let head_only = transaction.request.method == Method::HEAD;
-    let body = if head_only { String::new() } else { Problem::new(code, title, status, transaction.id).to_json() };
+    let body =
+        if head_only { String::new() } else { Problem::new(code, title, status, transaction.id).to_json() };
     Answer { status, headers, body: body.into() }
 }

@@ -36,7 +36,8 @@ pub(super) fn offer(guard: &Ownership) -> Probes {
             doubts.push(Doubt {
                 code: "too_late",
                 weight: Weight::Note,
-                what: format!("the rule of `{}` asks for the answer, when the change is made", rule.label).into(),
+                what: format!("the rule of `{}` asks for the answer, when the change is made", rule.label)
+                    .into(),
                 remedy: "ask for the path or the body in its rule, or check with `access`".into(),
             });
         }

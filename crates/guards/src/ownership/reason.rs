@@ -73,11 +73,9 @@ const FOREIGN: ReasonInfo = ReasonInfo {
     verdict: Verdict::Deny,
     public: "Not Found",
 };
-const UNDECIDED: ReasonInfo =
-    ReasonInfo { code: "ownership.undecided", severity: Severity::Low, ..FOREIGN };
+const UNDECIDED: ReasonInfo = ReasonInfo { code: "ownership.undecided", severity: Severity::Low, ..FOREIGN };
 const CALLER: ReasonInfo = ReasonInfo { code: "ownership.caller", severity: Severity::Medium, ..FOREIGN };
-const FILTERED: ReasonInfo =
-    ReasonInfo { code: "ownership.filtered", severity: Severity::Medium, ..FOREIGN };
+const FILTERED: ReasonInfo = ReasonInfo { code: "ownership.filtered", severity: Severity::Medium, ..FOREIGN };
 const CONFLICT: ReasonInfo = ReasonInfo {
     code: "ownership.parameter_conflict",
     status: StatusCode::BAD_REQUEST,
@@ -130,7 +128,9 @@ impl Reason for Why {
                 format!("{foreign} of {all} records were taken out by the rule of `{rule}`")
             }
             Why::Conflict { places } => format!("{places} have different values"),
-            Why::Enumeration { signs, .. } => format!("the caller asks for one object after the other: {signs}"),
+            Why::Enumeration { signs, .. } => {
+                format!("the caller asks for one object after the other: {signs}")
+            }
         })
     }
 
@@ -171,7 +171,9 @@ pub(super) fn told(value: &str, why: Missing) -> Cow<'static, str> {
         Missing::Anonymous => format!("`{value}` needs a caller"),
         Missing::Absent => format!("`{value}` is not there, or null"),
         Missing::Twice => format!("`{value}` is there twice"),
-        Missing::Shape => format!("`{value}` is a list or an object where one value is asked for, or the reverse"),
+        Missing::Shape => {
+            format!("`{value}` is a list or an object where one value is asked for, or the reverse")
+        }
         Missing::Kind => format!("`{value}` is of a kind that cannot be compared with the other value"),
         Missing::Unreadable => format!("what `{value}` is in cannot be read"),
     })

@@ -98,7 +98,11 @@ impl Rules {
         let mut patterns = Vec::new();
         for (key, entry) in &config.operations {
             let own = Own::from(entry.clone());
-            let below = if matches!(entry, super::config::Entry::Own(_)) { format!("{key}.rule") } else { key.clone() };
+            let below = if matches!(entry, super::config::Entry::Own(_)) {
+                format!("{key}.rule")
+            } else {
+                key.clone()
+            };
             let Some((method, pattern)) = operation(key, &mut problems) else { continue };
             check_operation(key, &method, context, &mut problems);
             for (_, other) in patterns.iter().filter(|(other, at): &&(PathPattern, usize)| {
@@ -112,7 +116,8 @@ impl Rules {
             }
             let template: Arc<str> = pattern.as_str().into();
             let spec = spec_of(key, context);
-            let rule = Written { label: key.as_str().into(), template: Some(template), method, path: &below, spec };
+            let rule =
+                Written { label: key.as_str().into(), template: Some(template), method, path: &below, spec };
             all.extend(rule.compile(&own, &config.shared, &mut problems));
             patterns.push((pattern, all.len().saturating_sub(1)));
         }
@@ -120,20 +125,32 @@ impl Rules {
         if let Some(rule) = &config.shared.rule {
             let label = context.operation.unwrap_or("every operation");
             let (method, template) = match label.split_once(' ') {
-                Some((method, path)) if path.starts_with('/') => {
-                    (Method::from_bytes(method.as_bytes()).ok().filter(|_| method != "*"), Some(Arc::from(path)))
-                }
+                Some((method, path)) if path.starts_with('/') => (
+                    Method::from_bytes(method.as_bytes()).ok().filter(|_| method != "*"),
+                    Some(Arc::from(path)),
+                ),
                 _ => (None, None),
             };
             let spec = spec_of(label, context);
             let written = Written { label: label.into(), template, method, path: "rule", spec };
-            let entry = Own { rule: rule.clone(), undecided: None, answer: None, on_foreign: None, max_response: None };
+            let entry = Own {
+                rule: rule.clone(),
+                undecided: None,
+                answer: None,
+                on_foreign: None,
+                max_response: None,
+            };
             if let Some(rule) = written.compile(&entry, &config.shared, &mut problems) {
                 own = Some(all.len());
                 all.push(rule);
             }
         }
-        problems.or(Rules { own, named: PatternSet::new(patterns), all, base_path: context.spec.base_path.clone() })
+        problems.or(Rules {
+            own,
+            named: PatternSet::new(patterns),
+            all,
+            base_path: context.spec.base_path.clone(),
+        })
     }
 }
 
@@ -166,7 +183,8 @@ impl Written<'_> {
                     predicates.push(predicate);
                 }
                 Err(error) => problems.push(
-                    Diagnostic::error(at, format!("{} at character {}", error.message, error.column)).help(error.help),
+                    Diagnostic::error(at, format!("{} at character {}", error.message, error.column))
+                        .help(error.help),
                 ),
             }
         }
@@ -222,9 +240,13 @@ impl Written<'_> {
 
     /// The names that the contract declares at a place; none where it does not say.
     fn declared(&self, place: FieldPlace) -> Vec<Arc<str>> {
-        let fields = self.spec.filter(|spec| spec.declared).map(|spec| spec.fields.as_slice()).unwrap_or_default();
-        let mut names: Vec<Arc<str>> =
-            fields.iter().filter(|field| field.place == place).filter_map(|field| field.path.first().cloned()).collect();
+        let fields =
+            self.spec.filter(|spec| spec.declared).map(|spec| spec.fields.as_slice()).unwrap_or_default();
+        let mut names: Vec<Arc<str>> = fields
+            .iter()
+            .filter(|field| field.place == place)
+            .filter_map(|field| field.path.first().cloned())
+            .collect();
         names.dedup();
         names
     }
@@ -244,7 +266,8 @@ fn unknown_name(path: &ValuePath, name: &str, known: &[Arc<str>], label: &str, a
 /// `GET /accounts/{id}`.
 fn operation(key: &str, problems: &mut Diagnostics) -> Option<(Option<Method>, PathPattern)> {
     let wrong = |message: String| {
-        Diagnostic::error(key, message).help("write a method (or `*`) and a path, such as `GET /accounts/{id}`")
+        Diagnostic::error(key, message)
+            .help("write a method (or `*`) and a path, such as `GET /accounts/{id}`")
     };
     let Some((method, path)) = key.split_once(' ') else {
         problems.push(wrong(format!("`{key}` is no operation")));
@@ -270,7 +293,12 @@ fn operation(key: &str, problems: &mut Diagnostics) -> Option<(Option<Method>, P
 }
 
 /// An operation that the contract does not have is most often mistyped: its rule would protect nothing.
-fn check_operation(key: &str, method: &Option<Method>, context: &CompileContext<'_>, problems: &mut Diagnostics) {
+fn check_operation(
+    key: &str,
+    method: &Option<Method>,
+    context: &CompileContext<'_>,
+    problems: &mut Diagnostics,
+) {
     let operations = &context.spec.operations;
     if !operations.iter().any(|operation| operation.declared) || method.is_none() || key.contains('*') {
         return;
@@ -327,7 +355,9 @@ fn names(template: &str) -> impl Iterator<Item = &str> {
 /// The parameters of a path by its template, decoded. None where the two do not go together.
 pub(super) fn parameters(template: &str, path: &str) -> BTreeMap<Arc<str>, String> {
     let mut found = BTreeMap::new();
-    let segments = |text: &str| text.split('/').filter(|segment| !segment.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let segments = |text: &str| {
+        text.split('/').filter(|segment| !segment.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
     let (template, path) = (segments(template), segments(path));
     let open = template.last().is_some_and(|last| last == "**");
     let fixed = if open { template.len() - 1 } else { template.len() };

@@ -29,12 +29,14 @@ fn told(config: Value) -> String {
 fn answered(guard: &Ownership, path: &str, body: &str) -> (Option<&'static str>, Option<String>) {
     let mut transaction = support::transaction();
     transaction.request.path = path.to_owned();
-    transaction.principal = Some(Arc::new(Principal::new(CredentialKind::Jwt, "corp".into(), "alice".into())));
+    transaction.principal =
+        Some(Arc::new(Principal::new(CredentialKind::Jwt, "corp".into(), "alice".into())));
     let outcome = support::now(guard.request_headers(&mut transaction));
     if let Some(code) = support::code(&outcome) {
         return (Some(code), None);
     }
-    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+    let headers =
+        HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     let head = ResponseHead { status: StatusCode::OK, headers, from_upstream: true };
     let outcome = guard.response_head(&mut transaction, &head);
     assert_eq!(support::code(&outcome), None);
@@ -58,7 +60,10 @@ fn what_is_wrong_with_a_rule_is_said_at_its_place() {
     assert_eq!(problems.0[0].path, "GET /a/{id}.rule[1]");
     for (config, message) in [
         (json!({"GET /accounts/{id}": "response.ownerId = principal.sub"}), "at character 18; write `==`"),
-        (json!({"GET /accounts/{id}": "path.account == principal.sub"}), "has no `account`; its parameters are `id`"),
+        (
+            json!({"GET /accounts/{id}": "path.account == principal.sub"}),
+            "has no `account`; its parameters are `id`",
+        ),
         (json!({"GET accounts": "true"}), "does not begin with `/`"),
         (json!({"/accounts": "true"}), "is no operation"),
         (json!({"G ET /accounts": "true"}), "no"),
@@ -109,7 +114,10 @@ fn operations_are_checked_against_the_contract() {
     assert_eq!(told("POST /accounts/{id}", "request.body.owner == principal.sub"), "");
     assert!(told("GET /accounts/{id}", "true").contains("did you mean `POST /accounts/{accountId}`?"));
     assert!(told("POST /account/{id}", "true").contains("the contract has no operation"));
-    assert!(told("POST /accounts/{id}", "request.body.ownr == principal.sub").contains("the contract has `owner`"));
+    assert!(
+        told("POST /accounts/{id}", "request.body.ownr == principal.sub")
+            .contains("the contract has `owner`")
+    );
     assert!(told("POST /accounts/{id}", "query.dri == principal.sub").contains("the contract has `dry`"));
 }
 
@@ -146,8 +154,13 @@ fn missing_and_foreign_objects_look_the_same() {
     let Answer { status, headers, body } = not_there(&transaction);
     assert_eq!(status, StatusCode::NOT_FOUND);
     let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
-    assert_eq!(names, ["x-bartizan-event", "cache-control", "content-type"], "as the gateway writes a refusal");
-    let why = Why::Foreign { rule: "r".into(), predicate: "p".into(), records: None, answer: RefusedAs::NotFound };
+    assert_eq!(
+        names,
+        ["x-bartizan-event", "cache-control", "content-type"],
+        "as the gateway writes a refusal"
+    );
+    let why =
+        Why::Foreign { rule: "r".into(), predicate: "p".into(), records: None, answer: RefusedAs::NotFound };
     use bartizan_model::Reason as _;
     let problem = Problem::new("not_found", why.info().public, why.info().status, transaction.id);
     assert_eq!(body, problem.to_json());
@@ -174,7 +187,8 @@ fn caches_that_are_shared_keep_nothing() {
 
 /// Lists of records as APIs answer them, with any values, members that are missing and lists inside.
 fn document() -> impl Strategy<Value = Value> {
-    let owner = prop::sample::select(vec![json!("alice"), json!("bob"), json!(null), json!(7), json!("al\u{e9}\"x")]);
+    let owner =
+        prop::sample::select(vec![json!("alice"), json!("bob"), json!(null), json!(7), json!("al\u{e9}\"x")]);
     let inner = prop::collection::vec(owner.clone().prop_map(|owner| json!({ "o": owner })), 0..4);
     let record = (owner, inner, any::<bool>(), any::<bool>()).prop_map(|(owner, inner, has, lines)| {
         let mut record = json!({ "n": 1, "deep": { "x": [1, { "o": "alice" }] } });

@@ -42,10 +42,7 @@ pub(super) enum Answer<'a> {
     /// It did not come yet.
     Later,
     /// The document, and the records around the current one, the outermost first.
-    Records {
-        root: Value<'a>,
-        records: &'a [Value<'a>],
-    },
+    Records { root: Value<'a>, records: &'a [Value<'a>] },
 }
 
 /// One value of a request's body, or a list of them.
@@ -132,7 +129,9 @@ impl Values for Scene<'_> {
             Source::Client => text(self.principal()?.client.as_deref().ok_or(Missing::Absent)?),
             Source::Kind => text(self.principal()?.kind.as_str()),
             Source::Roles | Source::Scopes => Err(Missing::Shape),
-            Source::Claim(name) if &**name == "sub" && path.steps.is_empty() => text(&self.principal()?.subject),
+            Source::Claim(name) if &**name == "sub" && path.steps.is_empty() => {
+                text(&self.principal()?.subject)
+            }
             Source::Claim(name) => of_claim(self.claim(name, &path.steps)?),
             Source::Path(name) => text(self.parameters.get(name).ok_or(Missing::Absent)?),
             Source::Query(name) => self.query(name),
@@ -186,7 +185,11 @@ pub(super) fn kept(predicates: &[Predicate], held: &HeldBody) -> Vec<Kept> {
             values.len() >= MAX_KEPT
         });
         let list = if values.len() >= MAX_KEPT { Err(Missing::Shape) } else { list.map(|()| values) };
-        kept.push(Kept { path: Arc::clone(&path.text), one: in_body(held, path).map(|value| owned(&value)), list });
+        kept.push(Kept {
+            path: Arc::clone(&path.text),
+            one: in_body(held, path).map(|value| owned(&value)),
+            list,
+        });
     }
     kept
 }
@@ -257,7 +260,9 @@ pub(super) fn find<'a>(mut value: Value<'a>, steps: &[Step]) -> Result<Value<'a>
     for step in steps {
         value = match step {
             Step::Key(key) => member(value, key)?,
-            Step::Item(at) if value.kind() == Kind::Array => value.item(*at as usize).ok_or(Missing::Absent)?,
+            Step::Item(at) if value.kind() == Kind::Array => {
+                value.item(*at as usize).ok_or(Missing::Absent)?
+            }
             Step::Item(_) | Step::All | Step::Each => return Err(Missing::Shape),
         };
     }
@@ -269,14 +274,20 @@ fn of_json(value: Value<'_>) -> Result<Datum<'_>, Missing> {
         Kind::Null => Err(Missing::Absent),
         Kind::True => Ok(Datum::Truth(true)),
         Kind::False => Ok(Datum::Truth(false)),
-        Kind::Number => value.as_number().map(|number| Datum::Number(Cow::Borrowed(number))).ok_or(Missing::Shape),
+        Kind::Number => {
+            value.as_number().map(|number| Datum::Number(Cow::Borrowed(number))).ok_or(Missing::Shape)
+        }
         Kind::String => value.as_str().map(Datum::Text).ok_or(Missing::Shape),
         Kind::Array | Kind::Object => Err(Missing::Shape),
     }
 }
 
 /// Each value of a list, or of the lists that `[*]` goes through. One that is none does not hide those behind it.
-fn each_in(value: Value<'_>, steps: &[Step], enough: &mut dyn FnMut(&Datum<'_>) -> bool) -> Result<(), Missing> {
+fn each_in(
+    value: Value<'_>,
+    steps: &[Step],
+    enough: &mut dyn FnMut(&Datum<'_>) -> bool,
+) -> Result<(), Missing> {
     let Some(at) = steps.iter().position(|step| *step == Step::All) else {
         let list = find(value, steps)?;
         return items(list, enough).map(|_| ());

@@ -377,7 +377,8 @@ fn inspect(
     };
     if let Some(limit) = owned {
         let held = held(limit);
-        ownership.response(transaction, Phase::ResponseBody, |owner, of| owner.response_body(of, &head, &held))?;
+        ownership
+            .response(transaction, Phase::ResponseBody, |owner, of| owner.response_body(of, &head, &held))?;
     }
     if let Some(limit) = ruled {
         let held = held(limit);
