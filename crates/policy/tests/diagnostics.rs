@@ -88,7 +88,7 @@ fn features_to_come_are_refused_by_name() {
     for (text, message) in cases {
         about(&bad(&format!("{text}{API}")), message);
     }
-    for guard in ["step_up"] {
+    for guard in ["dlp"] {
         about(
             &bad(&format!("{API}    guards: {{ {guard}: {{}} }}\n")),
             &format!("`{guard}` is not available"),
