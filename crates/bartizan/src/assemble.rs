@@ -8,7 +8,7 @@ use bartizan_guards::{
 };
 use bartizan_model::{
     Clock, Services,
-    services::{ApiKeys, ClientKeys, Documents, Kept, LimitStore},
+    services::{ApiKeys, ClientKeys, Documents, Introspection, Kept, LimitStore},
 };
 use bartizan_store::{State, system::SystemRandom};
 
@@ -18,6 +18,7 @@ pub fn services(
     state: &State,
     limits: &Arc<LimitTable>,
     documents: Arc<dyn Documents>,
+    introspection: Arc<dyn Introspection>,
 ) -> Services {
     let limits: Arc<dyn LimitStore> = Arc::<LimitTable>::clone(limits);
     let api_keys: Arc<dyn ApiKeys> = Arc::<bartizan_store::KeyIndex>::clone(state.store.key_index());
@@ -33,7 +34,7 @@ pub fn services(
         client_keys,
         replay: Arc::new(ReplayTable::default()),
         revocations: Arc::<bartizan_store::DenyList>::clone(state.store.deny_list()),
-        introspection: Arc::new(bartizan_model::introspection::NobodyAsked),
+        introspection,
         usage: Arc::new(bartizan_model::services::NoUsage),
         random: Arc::new(SystemRandom),
         tokens: state.tokens.clone(),

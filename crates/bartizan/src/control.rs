@@ -4,9 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bartizan_control::{BackendStatus, ListenerStatus, MonitorUntil, Operations, ReloadReport, StatusReport};
 use bartizan_gateway::{
-    Fetcher, Gateway, Listeners, explain,
+    Fetcher, Gateway, Introspector, Listeners, explain,
     probe::{self, Bounds, Interrupted, Level, SelfProof},
 };
+use bartizan_guards::identity::events::{Refused, Taken};
 use bartizan_model::{Event, EventKind, Scheme, Timestamp, services::BoxFuture};
 use bartizan_policy::Snapshot;
 use parking_lot::Mutex;
@@ -34,6 +35,8 @@ pub struct Running {
     pub degraded: Vec<String>,
     /// Key sets.
     pub fetcher: Arc<Fetcher>,
+    /// Introspection endpoints.
+    pub introspector: Arc<Introspector>,
     /// Break-glass with its reason.
     pub monitor: Mutex<Option<MonitorUntil>>,
     /// The proof that the policy in force is enforced.
@@ -52,6 +55,11 @@ impl Running {
         let mut all = self.degraded.clone();
         for (source, error) in self.fetcher.failing() {
             all.push(format!("the key set of `{source}` could not be fetched: {error}"));
+        }
+        for (endpoint, error) in self.introspector.failing() {
+            all.push(format!(
+                "the introspection endpoint `{endpoint}` gives no answer that can be used: {error}"
+            ));
         }
         all.extend(self.reloader.refused());
         all
@@ -127,6 +135,17 @@ impl Operations for Running {
                 "probes": { "hostile": hostile, "blocked": blocked, "watched": watched },
                 "open": open,
             }))
+        })
+    }
+
+    fn issuers(&self) -> Vec<Arc<str>> {
+        self.gateway.active().snapshot.issuers.keys().cloned().collect()
+    }
+
+    fn security_event<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Taken, Refused>> {
+        Box::pin(async move {
+            let events = Arc::clone(&self.gateway.active().snapshot.events);
+            events.receive(token, self.gateway.services.clock.now()).await
         })
     }
 

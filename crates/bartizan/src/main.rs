@@ -92,6 +92,16 @@ enum Command {
         after_help = "Examples:\n  bartizan mfa enroll billing        prints an otpauth URI and a QR code, once\n  bartizan mfa list --output json\n  bartizan mfa revoke billing\n\nA change is in force within a second. docs/keys.md tells the rest."
     )]
     Mfa(commands::mfa::Args),
+    /// Revoke tokens, subjects and sessions before their end.
+    #[command(
+        after_help = "Examples:\n  bartizan revoke token 7f1c2a --issuer corp --reason 'stolen laptop'\n  pbpaste | bartizan revoke token - --reason 'seen in a log'\n  bartizan revoke subject alice --issuer corp --issued-before now --reason 'password changed'\n  bartizan revoke session 42 --issuer corp --for 30d --reason 'logout'\n  bartizan revoke issuer corp --issued-before 2026-01-31T12:00:00Z --reason 'key leaked'\n  bartizan revoke list\n  bartizan revoke lift subject alice --issuer corp\n\nA change is in force within a second, for tokens seen before and for live streams, too."
+    )]
+    Revoke(commands::revoke::Args),
+    /// Tell who still shows tokens of retired issuers.
+    #[command(
+        after_help = "Examples:\n  bartizan issuers report\n  bartizan issuers report --output json\n\nAn issuer is retired by `retired: true` or `retired_at` in the policy: its tokens are refused everywhere, and each use is noted here."
+    )]
+    Issuers(commands::issuers::Args),
     /// Ban an address or network.
     #[command(
         after_help = "Examples:\n  bartizan ban 203.0.113.7 --for 1h --reason 'password guessing'\n  bartizan ban --list"
@@ -123,6 +133,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Keys(args) => commands::keys::run(args),
         Command::Mfa(args) => commands::mfa::run(args),
+        Command::Revoke(args) => commands::revoke::run(args),
+        Command::Issuers(args) => commands::issuers::run(&args),
         Command::Ban(args) => commands::ban::run(args),
         Command::Unban(args) => commands::ban::run_unban(args),
         Command::Mode(args) => commands::mode::run(args),

@@ -3,7 +3,7 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use bartizan_control::{Admin, Operations};
-use bartizan_gateway::{Fetcher, Gateway, Listeners, Parts, Workers, probe::SelfProof};
+use bartizan_gateway::{Fetcher, Gateway, Introspector, Listeners, Parts, Workers, probe::SelfProof};
 use bartizan_model::{
     Clock, Event, Mode,
     services::{Bans, EventStore},
@@ -88,7 +88,10 @@ pub async fn start(mut setup: Setup) -> Result<Started, String> {
     let limits = assemble::limits();
     let fetcher = Fetcher::new(Arc::clone(&clock), runtime.clone());
     let documents: Arc<dyn bartizan_model::services::Documents> = Arc::<Fetcher>::clone(&fetcher);
-    let services = assemble::services(&clock, &state, &limits, documents);
+    let introspector = Introspector::new(runtime.clone());
+    let introspection: Arc<dyn bartizan_model::services::Introspection> =
+        Arc::<Introspector>::clone(&introspector);
+    let services = assemble::services(&clock, &state, &limits, documents, introspection);
     let loaded = load(&setup, &services)?;
     for warning in &loaded.snapshot.warnings.0 {
         eprintln!("{warning}");
@@ -137,6 +140,7 @@ pub async fn start(mut setup: Setup) -> Result<Started, String> {
         started: clock.now(),
         degraded: state.degraded.clone(),
         fetcher: Arc::clone(&fetcher),
+        introspector: Arc::clone(&introspector),
         monitor: Mutex::new(None),
         proof: SelfProof::start(&gateway),
         doctors: tokio::sync::Mutex::new(()),

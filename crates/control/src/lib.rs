@@ -10,6 +10,7 @@ pub mod factors;
 pub mod keys;
 mod operations;
 mod refusal;
+pub mod revocations;
 mod server;
 
 pub use operations::{BackendStatus, ListenerStatus, MonitorUntil, Operations, ReloadReport, StatusReport};

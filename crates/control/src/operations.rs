@@ -1,7 +1,8 @@
 //! What the admin API asks of the running gateway.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use bartizan_guards::identity::events::{Refused, Taken};
 use bartizan_model::{Timestamp, services::BoxFuture};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -34,6 +35,20 @@ pub trait Operations: Send + Sync + 'static {
     /// # Errors
     /// Why it should not: starting, draining, no listener, or a probe of a guard that failed.
     fn ready(&self) -> BoxFuture<'_, Result<Value, String>>;
+
+    /// The names of the issuers of the policy in force.
+    fn issuers(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    /// Verifies a security event token (RFC 8417) by the policy in force, and tells what it revokes.
+    ///
+    /// # Errors
+    /// It is refused.
+    fn security_event<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Taken, Refused>> {
+        let _ = token;
+        Box::pin(std::future::ready(Err(Refused::Issuer)))
+    }
 
     /// Probes the policy in force through the live path, to an echo inside the process; answers the report.
     ///

@@ -59,6 +59,11 @@ pub(crate) struct Ends {
 impl Admin {
     /// Publishes the event of a change; answers its id.
     pub(crate) fn audit(&self, ends: Ends, code: &'static str, detail: String) -> EventId {
+        self.audit_by(ends, code, "admin-token".to_owned(), detail)
+    }
+
+    /// As [`Admin::audit`], of a change that somebody else made.
+    pub(crate) fn audit_by(&self, ends: Ends, code: &'static str, actor: String, detail: String) -> EventId {
         let now = self.clock.now();
         let mut random = [0; 16];
         self.random.fill(&mut random);
@@ -68,7 +73,7 @@ impl Admin {
             time: now,
             client: Some(ends.peer.ip()),
             generation: self.operations.status().generation,
-            kind: EventKind::Control { code, actor: "admin-token".to_owned(), detail },
+            kind: EventKind::Control { code, actor, detail },
         });
         id
     }

@@ -2,28 +2,25 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use bartizan_model::{
     Clock,
-    redacted::shown_url,
     services::{BoxFuture, Document, DocumentSource, Documents},
 };
 use bytes::Bytes;
-use http::{Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use rustls::pki_types::ServerName;
-use tokio::{net::TcpStream, sync::Mutex as AsyncMutex, time::Instant};
-use tokio_rustls::TlsConnector;
+use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 
-use crate::tls;
+use crate::{client::Reach, discovery};
 
-/// At most one fetch per source in this time, however many unknown key ids arrive.
+/// At most one fetch per source in this time for all who ask, however many unknown key ids arrive; the ones without need keep
+/// the same distance from those, not the other way round: a key that was rotated right after one is fetched at once.
 const MIN_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How often a key set is fetched without need.
@@ -46,8 +43,10 @@ pub struct Fetcher {
 #[derive(Default)]
 struct Entry {
     latest: Mutex<Option<Document>>,
-    /// When the last fetch began; held while one is running, so that callers share it.
+    /// When somebody last asked for a fetch; held while one is running, so that callers share it.
     last: AsyncMutex<Option<Instant>>,
+    /// How many fetches have begun.
+    fetches: AtomicU64,
     error: Mutex<Option<String>>,
 }
 
@@ -65,12 +64,18 @@ impl Fetcher {
         sources.iter().filter_map(|(s, e)| e.error.lock().clone().map(|error| (s.clone(), error))).collect()
     }
 
-    async fn fetch_into(&self, source: &DocumentSource, entry: &Entry) {
+    async fn fetch_into(&self, source: &DocumentSource, entry: &Entry, asked: bool) {
+        let before = entry.fetches.load(Ordering::Acquire);
         let mut last = entry.last.lock().await;
-        if last.is_some_and(|at| at.elapsed() < MIN_INTERVAL) {
+        // Whoever waited for a fetch that began before has what it brought.
+        let waited = entry.fetches.load(Ordering::Acquire) != before;
+        if waited || last.is_some_and(|at| at.elapsed() < MIN_INTERVAL) {
             return;
         }
-        *last = Some(Instant::now());
+        if asked {
+            *last = Some(Instant::now());
+        }
+        entry.fetches.fetch_add(1, Ordering::Release);
         let fetched = match tokio::time::timeout(TIMEOUT, fetch(source)).await {
             Ok(result) => result.and_then(|bytes| key_set(&bytes).map(|()| bytes)),
             Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
@@ -116,7 +121,7 @@ impl Documents for Fetcher {
         self.runtime.spawn(async move {
             loop {
                 let Some(fetcher) = this.upgrade() else { return };
-                fetcher.fetch_into(&source, &entry).await;
+                fetcher.fetch_into(&source, &entry, false).await;
                 drop(fetcher);
                 let missing = entry.latest.lock().is_none();
                 tokio::time::sleep(if missing { MIN_INTERVAL } else { REFRESH }).await;
@@ -132,7 +137,7 @@ impl Documents for Fetcher {
     fn refetch<'a>(&'a self, source: &'a DocumentSource) -> BoxFuture<'a, Option<Document>> {
         Box::pin(async move {
             let entry = Arc::clone(self.sources.lock().get(source)?);
-            self.fetch_into(source, &entry).await;
+            self.fetch_into(source, &entry, true).await;
             entry.latest.lock().clone()
         })
     }
@@ -153,70 +158,9 @@ fn key_set(bytes: &[u8]) -> Result<(), String> {
 
 async fn fetch(source: &DocumentSource) -> Result<Bytes, String> {
     match source {
-        DocumentSource::Url(url) => get(url).await,
-        DocumentSource::Issuer(issuer) => {
-            // OpenID Connect Discovery 1.0 section 4: the metadata must name the same issuer.
-            let metadata =
-                get(&format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))).await?;
-            let metadata: serde_json::Value = serde_json::from_slice(&metadata)
-                .map_err(|e| format!("the issuer's metadata is not JSON: {e}"))?;
-            let text = |name: &str| metadata.get(name).and_then(serde_json::Value::as_str);
-            if text("issuer") != Some(issuer) {
-                return Err("the issuer's metadata names another `issuer`".to_owned());
-            }
-            let keys = text("jwks_uri").ok_or("the issuer's metadata has no `jwks_uri`")?;
-            get(keys).await
-        }
+        DocumentSource::Url(url) => discovery::get(url, MAX_BYTES, Reach::Anywhere).await,
+        DocumentSource::Issuer(issuer) => discovery::key_set(issuer, MAX_BYTES).await,
     }
-}
-
-/// One GET over HTTP/1.1.
-async fn get(url: &str) -> Result<Bytes, String> {
-    let uri: Uri = url.parse().map_err(|_| format!("`{}` is not a URL", shown_url(url)))?;
-    let is_tls = match uri.scheme_str() {
-        Some("https") => true,
-        Some("http") => false,
-        _ => return Err(format!("`{}` is neither `https` nor `http`", shown_url(url))),
-    };
-    let authority = uri.authority().ok_or_else(|| format!("`{}` has no host", shown_url(url)))?;
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-    let tcp = TcpStream::connect((host, port))
-        .await
-        .map_err(|e| format!("cannot connect to `{host}:{port}`: {e}"))?;
-    let request = Request::get(uri.path_and_query().map_or("/", |p| p.as_str()))
-        .header(header::HOST, authority.as_str())
-        .header(header::ACCEPT, "application/json")
-        .header(header::USER_AGENT, "bartizan")
-        .body(Empty::<Bytes>::new())
-        .map_err(|e| e.to_string())?;
-    if is_tls {
-        let mut config = tls::client_config(&bartizan_policy::snapshot::UpstreamTls::default())?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("`{host}` is not a name"))?;
-        let stream = TlsConnector::from(Arc::new(config))
-            .connect(name, tcp)
-            .await
-            .map_err(|e| format!("TLS with `{host}:{port}` failed: {e}"))?;
-        exchange(TokioIo::new(stream), request).await
-    } else {
-        exchange(TokioIo::new(tcp), request).await
-    }
-}
-
-async fn exchange<T>(io: T, request: Request<Empty<Bytes>>) -> Result<Bytes, String>
-where
-    T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-{
-    let (mut sender, connection) = http1::handshake(io).await.map_err(|e| e.to_string())?;
-    let driver = tokio::spawn(connection);
-    let response = sender.send_request(request).await.map_err(|e| format!("no response: {e}"))?;
-    if response.status() != StatusCode::OK {
-        return Err(format!("answered {}", response.status()));
-    }
-    let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
-    driver.abort();
-    body.map(http_body_util::Collected::to_bytes).map_err(|e| format!("the document could not be read: {e}"))
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@
 //! requests on, [`respond`] writes what the gateway itself has to say.
 
 pub mod body;
+mod client;
 pub mod client_body;
 mod client_trust;
 pub mod connection;
+mod discovery;
 pub mod documents;
 pub mod explain;
 pub mod forward;
@@ -14,8 +16,10 @@ pub mod frame;
 pub mod gateway;
 pub mod held;
 pub mod ingress;
+pub mod introspection;
 pub mod kick;
 pub mod listener;
+mod metadata;
 pub mod pipeline;
 pub mod probe;
 pub mod record;
@@ -31,5 +35,6 @@ pub mod workers;
 pub use documents::Fetcher;
 pub use explain::{explain, policy_place};
 pub use gateway::{Active, Gateway, Parts};
+pub use introspection::Introspector;
 pub use listener::{Listeners, Plan};
 pub use workers::Workers;

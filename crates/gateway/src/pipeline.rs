@@ -28,6 +28,7 @@ use crate::{
         address,
         canonical::{self, Head, HeadLimits, SERVER},
     },
+    metadata,
     record::{BodyMeter, Record},
     respond,
     upstream::Upstream,
@@ -74,6 +75,9 @@ pub async fn decide(
     let mut head = normalize(record, parts)?;
     if record.transaction.request.path == SERVER {
         return Err(server_options());
+    }
+    if let Some(answer) = metadata::answer(&record.active, &record.transaction) {
+        return Err(answer);
     }
     let (api, upstream) = route(record, &mut head)?;
     let request = &record.transaction.request;

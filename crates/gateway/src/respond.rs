@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Ver
 use crate::{
     body::ReplyBody,
     ingress::canonical::default_port,
+    metadata,
     record::{Ending, Record},
     upstream::UpstreamFailure,
 };
@@ -87,7 +88,9 @@ fn refuse(record: Box<Record>, denial: &Denial) -> Response<ReplyBody> {
     let transaction = &record.transaction;
     let mut headers = HeaderMap::new();
     for (name, value) in &denial.headers {
-        headers.append(name.clone(), value.clone());
+        let told =
+            if *name == header::WWW_AUTHENTICATE { metadata::with_address(value, &record) } else { None };
+        headers.append(name.clone(), told.unwrap_or_else(|| value.clone()));
     }
     if let Ok(id) = HeaderValue::from_str(&transaction.id.to_string()) {
         headers.insert(EVENT_HEADER, id);

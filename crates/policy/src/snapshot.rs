@@ -1,9 +1,12 @@
 //! The compiled policy: immutable, shared by reference, swapped whole.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use bartizan_guards::{Guards, identity::trust::Doubt};
-use bartizan_model::{Diagnostics, Mode, Profile, Redacted};
+use bartizan_guards::{
+    Guards,
+    identity::{events::Receiver, trust::Doubt},
+};
+use bartizan_model::{Diagnostics, Mode, Profile, Redacted, compile::IssuerSpec};
 use bartizan_pattern::{ip::IpSet, path::PathRules};
 use http::{HeaderName, Method};
 
@@ -36,6 +39,10 @@ pub struct Snapshot {
     pub apis: Vec<Arc<Api>>,
     /// Chooses the API by host and path.
     pub router: HostRouter,
+    /// The issuers by name.
+    pub issuers: BTreeMap<Arc<str>, Arc<IssuerSpec>>,
+    /// Takes in the security events of those issuers that send some.
+    pub events: Arc<Receiver>,
     /// Warnings of the compilation.
     pub warnings: Diagnostics,
     /// Where settings were written.

@@ -104,7 +104,7 @@ fn list(place: &Place) -> Result<Value, String> {
 }
 
 /// Asks the running gateway, which audits the change; where none runs, the database that the next one will read.
-fn gateway_or_store(
+pub(super) fn gateway_or_store(
     place: &Place,
     method: &str,
     target: &str,

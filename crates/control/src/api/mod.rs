@@ -6,6 +6,8 @@ mod factors;
 mod keys;
 mod operate;
 mod probes;
+mod revocations;
+mod security_events;
 
 use axum::{
     Router,
@@ -21,6 +23,9 @@ use crate::{Admin, refusal::Refusal};
 
 /// Bytes of a request body: the longest is a raw request to explain.
 pub(crate) const MAX_BODY: usize = 256 * 1024;
+
+/// Where issuers push security events (RFC 8935).
+pub(crate) const EVENTS: &str = "/ssf/events";
 
 /// All routes. Who may ask is decided before they are reached.
 pub(crate) fn routes(admin: Admin) -> Router {
@@ -42,6 +47,10 @@ pub(crate) fn routes(admin: Admin) -> Router {
         .route("/v1/keys/{id}/revoke", post(keys::revoke))
         .route("/v1/factors", get(factors::list).post(factors::enroll))
         .route("/v1/factors/revoke", post(factors::revoke))
+        .route("/v1/revocations", get(revocations::list).post(revocations::add))
+        .route("/v1/revocations/lift", post(revocations::lift))
+        .route("/v1/issuers/retired", get(revocations::retired))
+        .route(EVENTS, post(security_events::push))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(admin)

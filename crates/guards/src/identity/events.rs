@@ -28,12 +28,13 @@ const RISC: &str = "https://schemas.openid.net/secevent/risc/event-type/";
 const OAUTH: &str = "https://schemas.openid.net/secevent/oauth/event-type/";
 const SSF: &str = "https://schemas.openid.net/secevent/ssf/event-type/";
 
-/// Takes security events in.
+/// Takes security events in; by default from nobody.
+#[derive(Default)]
 pub struct Receiver {
     transmitters: Vec<(Issuer, Arc<EventSource>)>,
     /// The policy's name of each issuer with its `iss`.
     names: Vec<(Arc<str>, Arc<str>)>,
-    documents: Arc<dyn Documents>,
+    documents: Option<Arc<dyn Documents>>,
 }
 
 /// Why an event is not taken in (RFC 8935 section 2.4). None of them carries anything of the event.
@@ -135,7 +136,7 @@ impl Receiver {
             transmitters.push((issuer, Arc::clone(source)));
         }
         let names = issuers.values().map(|spec| (Arc::clone(&spec.name), Arc::clone(&spec.issuer))).collect();
-        Ok(Receiver { transmitters, names, documents: Arc::clone(&services.documents) })
+        Ok(Receiver { transmitters, names, documents: Some(Arc::clone(&services.documents)) })
     }
 
     /// Whether nobody may send events.
@@ -163,7 +164,7 @@ impl Receiver {
         if issuer.spec.is_retired(now) {
             return Err(Refused::Issuer);
         }
-        let documents = &*self.documents;
+        let documents = self.documents.as_deref().ok_or(Refused::Unavailable)?;
         issuer.verify_signature(&compact, documents, Some(documents)).await.map_err(|rejection| {
             match rejection.why {
                 Why::KeysUnavailable => Refused::Unavailable,

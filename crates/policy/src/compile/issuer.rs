@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use bartizan_guards::identity::federation;
+use bartizan_guards::identity::{events::Receiver, federation};
 use bartizan_model::{
     FileReference, Timestamp,
     compile::{EventSource, IssuerSpec, KeySource},
@@ -81,6 +81,23 @@ impl Compiler<'_> {
             issuers.insert(name, Arc::new(spec));
         }
         issuers
+    }
+
+    /// Who takes in the events of those issuers that send some.
+    pub(super) fn receiver(
+        &mut self,
+        issuers: &BTreeMap<Arc<str>, Arc<IssuerSpec>>,
+        settings: &[Issuer],
+    ) -> Receiver {
+        Receiver::compile(issuers, self.options.services, self.disk).unwrap_or_else(|(name, problem)| {
+            let index = settings.iter().position(|issuer| *issuer.name == *name).unwrap_or_default();
+            self.error(
+                &format!("issuers[{index}].events"),
+                format!("the events of `{name}` cannot be verified: {problem}"),
+                "",
+            );
+            Receiver::default()
+        })
     }
 
     /// Since when its tokens are refused everywhere.

@@ -145,6 +145,7 @@ pub(crate) fn snapshot(
     let audit = compiler.audit(&document.audit);
     compiler.check_bounds();
     let issuers = compiler.issuers(&document.issuers);
+    let events = compiler.receiver(&issuers, &document.issuers);
     let own: Vec<SocketAddr> =
         std::iter::once(admin.address).chain(listeners.iter().map(|listener| listener.address)).collect();
 
@@ -225,6 +226,8 @@ pub(crate) fn snapshot(
         bounds: compiler.bounds,
         apis,
         router,
+        issuers,
+        events: Arc::new(events),
         warnings: bartizan_model::Diagnostics::new(),
         places: Places::of(tree, sources),
     };
