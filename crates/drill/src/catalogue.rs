@@ -54,7 +54,7 @@ static ALL: [Drill; 16] = [
     Drill::waits("T-10", "bulk extraction by a stolen key", "baselines, key suspension"),
     Drill::waits("T-11", "secured in one cloud, open in another", "fleet control"),
     Drill::waits("T-12", "distributed denial of service", "overload protection"),
-    Drill::waits("T-13", "legacy tokens after a migration", "retirement of issuers"),
+    Drill::built("T-13", "legacy tokens after a migration", &scenarios::t13::SCENARIO),
     Drill::waits("T-14", "open sensitive API, forgotten test API", "classification of answers"),
     Drill::waits("T-15", "compromised vendor, breaches re-enacted", "egress mode, ownership"),
     Drill::waits("T-16", "fraudulent transfers", "transfer history, step-up"),

@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_user_in_a_url_is_sent_to_nobody() {
-        let uri: Uri = "https://user:secret@id.example.com:8443/x".parse().unwrap();
+        let uri: Uri = "https://user@id.example.com:8443/x".parse().unwrap();
         let place = Place::of(&uri).unwrap();
         assert_eq!(
             (place.host, place.port, place.authority),

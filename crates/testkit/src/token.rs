@@ -44,7 +44,15 @@ impl Signer {
     /// # Errors
     /// Signing failed.
     pub fn sign(&self, claims: &Value) -> Result<String> {
-        let header = json!({ "alg": "ES256", "typ": "JWT", "kid": self.kid });
+        self.sign_as("JWT", claims)
+    }
+
+    /// A token of this `typ`.
+    ///
+    /// # Errors
+    /// Signing failed.
+    pub fn sign_as(&self, typ: &str, claims: &Value) -> Result<String> {
+        let header = json!({ "alg": "ES256", "typ": typ, "kid": self.kid });
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", encode(&header), encode(claims));
         let signature =

@@ -150,6 +150,11 @@ fn request(block: &[&str], from: &str) -> Vec<u8> {
 }
 
 /// What is wrong, if anything. Verdicts, reasons and findings are not seen from outside.
+/// A field without what only a gateway that listens somewhere can tell: where the metadata of the API is (RFC 9728).
+fn told(value: &str) -> &str {
+    value.split(", resource_metadata=").next().unwrap_or(value)
+}
+
 fn check(expectation: &str, reply: &Reply, upstream: &RawUpstream, checked: &mut usize) -> Option<String> {
     if let Some(status) = expectation.strip_prefix("status: ") {
         *checked += 1;
@@ -175,6 +180,6 @@ fn check(expectation: &str, reply: &Reply, upstream: &RawUpstream, checked: &mut
         return None;
     }
     *checked += 1;
-    let found: Vec<_> = reply.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
+    let found: Vec<_> = reply.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| told(v)).collect();
     (found.join(", ") != value).then(|| found.join(", "))
 }

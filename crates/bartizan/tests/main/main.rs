@@ -26,6 +26,7 @@ mod floods;
 mod grpc;
 mod http;
 mod http2;
+mod issuers;
 mod life;
 mod nginx;
 mod operations;

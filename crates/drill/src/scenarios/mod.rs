@@ -2,3 +2,4 @@
 
 pub mod t03;
 pub mod t04;
+pub mod t13;
