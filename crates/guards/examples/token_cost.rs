@@ -48,7 +48,8 @@ fn main() {
         format!("{}.{}", part(header), part(&claims))
     };
     let signed = |number: usize| {
-        let input = input(&json!({ "alg": "ES256", "typ": "at+jwt", "kid": "ec" }), number, "https://id.example.com");
+        let input =
+            input(&json!({ "alg": "ES256", "typ": "at+jwt", "kid": "ec" }), number, "https://id.example.com");
         let signature = pair.sign(&SystemRandom::new(), input.as_bytes()).unwrap().as_ref().to_vec();
         (input, signature)
     };
@@ -132,9 +133,20 @@ fn guard(pair: &EcdsaKeyPair) -> Identity {
     };
     let issuers = [
         spec("corp", "https://id.example.com", KeySource::File(FileReference("jwks".to_owned())), "ES256"),
-        spec("hmac", "https://hmac.example.com", KeySource::Secret(SecretReference::File("secret".to_owned())), "HS256"),
+        spec(
+            "hmac",
+            "https://hmac.example.com",
+            KeySource::Secret(SecretReference::File("secret".to_owned())),
+            "HS256",
+        ),
     ];
     let services = support::idle_services();
-    support::compile_with(json!({ "accept": ["jwt"] }), &services, &files, &|_| "api:shop".to_owned(), &issuers)
-        .unwrap()
+    support::compile_with(
+        json!({ "accept": ["jwt"] }),
+        &services,
+        &files,
+        &|_| "api:shop".to_owned(),
+        &issuers,
+    )
+    .unwrap()
 }

@@ -168,7 +168,10 @@ fn good_tokens_of_each_kind_are_accepted() {
         ("EdDSA", ed),
         ("HS256", mac(hmac::HMAC_SHA256, SECRET.as_bytes(), &json!({ "alg": "HS256" }), &hs)),
         ("at+jwt", keys.es(&with(header(), "typ", Some(json!("at+jwt"))), &payload)),
-        ("several audiences", keys.es(&header().to_string(), &with(claims(), "aud", Some(json!(["mail", "shop"]))))),
+        (
+            "several audiences",
+            keys.es(&header().to_string(), &with(claims(), "aud", Some(json!(["mail", "shop"])))),
+        ),
         ("no kid", keys.es(&with(header(), "kid", None), &payload)),
         ("members that mean nothing here", keys.es(&with(header(), "x5t", Some(json!("abc"))), &payload)),
     ] {
@@ -179,9 +182,42 @@ fn good_tokens_of_each_kind_are_accepted() {
 fn algorithms(table: &mut Table, keys: &Keys) {
     let payload = claims().to_string();
     for name in [
-        "none", "None", "NONE", "nOnE", " none", "none ", "none\t", "none\0", "", " ", "ES256 ", " ES256", "es256", "Es256",
-        "ES256\0", "HS256", "HS384", "HS512", "hs256", "RS1", "ES256K", "ES384", "ES512", "RS384", "RS512", "PS384", "dir",
-        "A128KW", "RSA-OAEP", "ECDH-ES", "PBES2-HS256+A128KW", "null", "undefined", "*", "ESP256", "Ed448",
+        "none",
+        "None",
+        "NONE",
+        "nOnE",
+        " none",
+        "none ",
+        "none\t",
+        "none\0",
+        "",
+        " ",
+        "ES256 ",
+        " ES256",
+        "es256",
+        "Es256",
+        "ES256\0",
+        "HS256",
+        "HS384",
+        "HS512",
+        "hs256",
+        "RS1",
+        "ES256K",
+        "ES384",
+        "ES512",
+        "RS384",
+        "RS512",
+        "PS384",
+        "dir",
+        "A128KW",
+        "RSA-OAEP",
+        "ECDH-ES",
+        "PBES2-HS256+A128KW",
+        "null",
+        "undefined",
+        "*",
+        "ESP256",
+        "Ed448",
     ] {
         let header = with(header(), "alg", Some(json!(name)));
         table.add(format!("alg {name:?} unsigned"), format!("{}.", input(&header, &payload)));
@@ -209,7 +245,8 @@ fn foreign_keys(table: &mut Table, keys: &Keys) {
     let der = x509.as_ref().to_vec();
     let pem = |line: usize| {
         let text = STANDARD.encode(&der);
-        let lines: Vec<&str> = text.as_bytes().chunks(line).map(|c| std::str::from_utf8(c).unwrap()).collect();
+        let lines: Vec<&str> =
+            text.as_bytes().chunks(line).map(|c| std::str::from_utf8(c).unwrap()).collect();
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", lines.join("\n"))
     };
     let (wrapped, unwrapped) = (pem(64), pem(usize::MAX));
@@ -240,7 +277,10 @@ fn foreign_keys(table: &mut Table, keys: &Keys) {
                     Some(kid) => json!({ "alg": alg, "typ": "JWT", "kid": kid }),
                     None => json!({ "alg": alg, "typ": "JWT" }),
                 };
-                table.add(format!("{alg} with {name} as the secret, kid {kid:?}"), mac(hash, secret, &header, &claims()));
+                table.add(
+                    format!("{alg} with {name} as the secret, kid {kid:?}"),
+                    mac(hash, secret, &header, &claims()),
+                );
             }
         }
         let mut hs = claims();
@@ -271,7 +311,15 @@ fn headers(table: &mut Table, keys: &Keys) {
         let shown = value.to_string().chars().take(60).collect::<String>();
         table.add(format!("{name} {shown}"), keys.es(&with(header(), name, Some(value)), &payload));
     };
-    for value in [json!([]), json!(["exp"]), json!(["b64"]), json!("exp"), json!(null), json!({}), json!(["iss", "iss"])] {
+    for value in [
+        json!([]),
+        json!(["exp"]),
+        json!(["b64"]),
+        json!("exp"),
+        json!(null),
+        json!({}),
+        json!(["iss", "iss"]),
+    ] {
         member("crit", value);
     }
     for value in [json!(false), json!(true), json!("false")] {
@@ -281,22 +329,67 @@ fn headers(table: &mut Table, keys: &Keys) {
         member("zip", value);
     }
     member("enc", json!("A256GCM"));
-    for value in ["JWT", "jwt", "application/jwt", "Application/JWT", "JWS", "JWE", "JOSE", "jose+json", "at+jwt", "secevent+jwt"] {
+    for value in [
+        "JWT",
+        "jwt",
+        "application/jwt",
+        "Application/JWT",
+        "JWS",
+        "JWE",
+        "JOSE",
+        "jose+json",
+        "at+jwt",
+        "secevent+jwt",
+    ] {
         member("cty", json!(value));
     }
     member("cty", json!(5));
     for value in [
-        json!("dpop+jwt"), json!("secevent+jwt"), json!("logout+jwt"), json!("rt+jwt"), json!("refresh+jwt"), json!("id_token"),
-        json!("JWE"), json!("JOSE"), json!("token-introspection+jwt"), json!("application/secevent+jwt"), json!("JWT\u{200b}"),
-        json!(" JWT"), json!(""), json!(5), json!(null), json!(["JWT"]), json!({}),
+        json!("dpop+jwt"),
+        json!("secevent+jwt"),
+        json!("logout+jwt"),
+        json!("rt+jwt"),
+        json!("refresh+jwt"),
+        json!("id_token"),
+        json!("JWE"),
+        json!("JOSE"),
+        json!("token-introspection+jwt"),
+        json!("application/secevent+jwt"),
+        json!("JWT\u{200b}"),
+        json!(" JWT"),
+        json!(""),
+        json!(5),
+        json!(null),
+        json!(["JWT"]),
+        json!({}),
     ] {
         member("typ", value);
     }
     for value in [
-        json!(5), json!(null), json!(["ec"]), json!({ "kid": "ec" }), json!(true), json!("ec "), json!(" ec"), json!("EC"),
-        json!("ec\0"), json!("\u{435}c"), json!("unknown"), json!(""), json!("rsa"), json!("ed"), json!("../../../../dev/null"),
-        json!("/dev/null"), json!("file:///etc/passwd"), json!("' OR 1=1 --"), json!("ec' UNION SELECT 'key"),
-        json!("| curl evil.example"), json!("{{7*7}}"), json!("%2e%2e%2f"), json!("x".repeat(600)), json!("a\nb"),
+        json!(5),
+        json!(null),
+        json!(["ec"]),
+        json!({ "kid": "ec" }),
+        json!(true),
+        json!("ec "),
+        json!(" ec"),
+        json!("EC"),
+        json!("ec\0"),
+        json!("\u{435}c"),
+        json!("unknown"),
+        json!(""),
+        json!("rsa"),
+        json!("ed"),
+        json!("../../../../dev/null"),
+        json!("/dev/null"),
+        json!("file:///etc/passwd"),
+        json!("' OR 1=1 --"),
+        json!("ec' UNION SELECT 'key"),
+        json!("| curl evil.example"),
+        json!("{{7*7}}"),
+        json!("%2e%2e%2f"),
+        json!("x".repeat(600)),
+        json!("a\nb"),
         json!("https://evil.example/key"),
     ] {
         member("kid", value);
@@ -337,13 +430,33 @@ fn claim_values(table: &mut Table, keys: &Keys) {
     for name in ["exp", "aud", "iss", "sub"] {
         claim(name, None);
     }
-    let no_date = [json!("1893456000"), json!(null), json!(true), json!([]), json!({}), json!(-1), json!(-0.0), json!(""), json!("2030-01-01"), json!([1_893_456_000])];
+    let no_date = [
+        json!("1893456000"),
+        json!(null),
+        json!(true),
+        json!([]),
+        json!({}),
+        json!(-1),
+        json!(-0.0),
+        json!(""),
+        json!("2030-01-01"),
+        json!([1_893_456_000]),
+    ];
     for value in &no_date {
         for name in ["exp", "nbf", "iat", "auth_time"] {
             claim(name, Some(value.clone()));
         }
     }
-    for value in [json!(0), json!(NOW - 31), json!(NOW - 1_000), json!(253_402_300_800_u64), json!(NOW * 1_000), json!(u64::MAX), json!(1e300), json!(i64::MIN)] {
+    for value in [
+        json!(0),
+        json!(NOW - 31),
+        json!(NOW - 1_000),
+        json!(253_402_300_800_u64),
+        json!(NOW * 1_000),
+        json!(u64::MAX),
+        json!(1e300),
+        json!(i64::MIN),
+    ] {
         claim("exp", Some(value));
     }
     for name in ["nbf", "iat"] {
@@ -352,25 +465,72 @@ fn claim_values(table: &mut Table, keys: &Keys) {
         }
     }
     for value in [
-        json!(null), json!(""), json!([]), json!(5), json!({}), json!({ "aud": "shop" }), json!("other"), json!(["other"]),
-        json!([5, "shop"]), json!([["shop"]]), json!(["shop", null]), json!("shop "), json!(" shop"), json!("SHOP"),
-        json!("shop,bank"), json!("shop bank"), json!("sh\u{43e}p"), json!("shop\0"), json!("*"), json!(true),
+        json!(null),
+        json!(""),
+        json!([]),
+        json!(5),
+        json!({}),
+        json!({ "aud": "shop" }),
+        json!("other"),
+        json!(["other"]),
+        json!([5, "shop"]),
+        json!([["shop"]]),
+        json!(["shop", null]),
+        json!("shop "),
+        json!(" shop"),
+        json!("SHOP"),
+        json!("shop,bank"),
+        json!("shop bank"),
+        json!("sh\u{43e}p"),
+        json!("shop\0"),
+        json!("*"),
+        json!(true),
     ] {
         claim("aud", Some(value));
     }
     for value in [
-        json!(null), json!(""), json!(5), json!([ISS]), json!({}), json!(format!("{ISS}/")), json!("https://ID.example.com"),
-        json!("HTTPS://id.example.com"), json!("http://id.example.com"), json!("https://id.example.com.evil.example"),
-        json!("https://id.example.com@evil.example"), json!("https://id.example.com:443"), json!(format!("{ISS}#")),
-        json!(format!("{ISS}?")), json!(format!(" {ISS}")), json!(format!("{ISS}\n")), json!("https://id.ex\u{430}mple.com"),
-        json!("id.example.com"), json!("corp"), json!("https://id%2eexample.com"), json!("https://id.example.com\0"),
+        json!(null),
+        json!(""),
+        json!(5),
+        json!([ISS]),
+        json!({}),
+        json!(format!("{ISS}/")),
+        json!("https://ID.example.com"),
+        json!("HTTPS://id.example.com"),
+        json!("http://id.example.com"),
+        json!("https://id.example.com.evil.example"),
+        json!("https://id.example.com@evil.example"),
+        json!("https://id.example.com:443"),
+        json!(format!("{ISS}#")),
+        json!(format!("{ISS}?")),
+        json!(format!(" {ISS}")),
+        json!(format!("{ISS}\n")),
+        json!("https://id.ex\u{430}mple.com"),
+        json!("id.example.com"),
+        json!("corp"),
+        json!("https://id%2eexample.com"),
+        json!("https://id.example.com\0"),
     ] {
         claim("iss", Some(value));
     }
     for value in [
-        json!(null), json!(""), json!(" "), json!(5), json!([]), json!(["alice"]), json!({}), json!(true), json!("a\nb"),
-        json!("a\0b"), json!("\u{202e}nimda"), json!("ad\u{200b}min"), json!(" alice"), json!("alice "), json!("\u{feff}alice"),
-        json!("x".repeat(2_000)), json!("a\r\nX-Role: admin"),
+        json!(null),
+        json!(""),
+        json!(" "),
+        json!(5),
+        json!([]),
+        json!(["alice"]),
+        json!({}),
+        json!(true),
+        json!("a\nb"),
+        json!("a\0b"),
+        json!("\u{202e}nimda"),
+        json!("ad\u{200b}min"),
+        json!(" alice"),
+        json!("alice "),
+        json!("\u{feff}alice"),
+        json!("x".repeat(2_000)),
+        json!("a\r\nX-Role: admin"),
     ] {
         claim("sub", Some(value));
     }
@@ -413,7 +573,10 @@ fn claim_values(table: &mut Table, keys: &Keys) {
     table.add("claims: a text", keys.es(&good, "\"alice\""));
     table.add("claims: nothing", keys.es(&good, ""));
     table.add("claims: two objects", keys.es(&good, &format!("{}{}", open(""), open(""))));
-    table.add("claims: nested too deep", keys.es(&good, &open(&format!(",\"x\":{}{}", "[".repeat(500), "]".repeat(500)))));
+    table.add(
+        "claims: nested too deep",
+        keys.es(&good, &open(&format!(",\"x\":{}{}", "[".repeat(500), "]".repeat(500)))),
+    );
     let inner = keys.es(&good, &claims().to_string());
     table.add("a token within the token", keys.es(&good, &inner));
     table.add("too large", keys.es(&good, &with(claims(), "x", Some(json!("x".repeat(9_000))))));
@@ -428,7 +591,10 @@ fn forms(table: &mut Table, keys: &Keys) {
         ("two parts", format!("{head}.{body}")),
         ("four parts", format!("{good}.{signature}")),
         ("five parts", format!("{good}.{head}.{body}")),
-        ("an encrypted token", format!("{}.{body}.{body}.{body}.{signature}", b64(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#))),
+        (
+            "an encrypted token",
+            format!("{}.{body}.{body}.{body}.{signature}", b64(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#)),
+        ),
         ("one part", head.to_owned()),
         ("dots", "..".to_owned()),
         ("a dot", ".".to_owned()),
@@ -440,7 +606,10 @@ fn forms(table: &mut Table, keys: &Keys) {
         ("a dot behind", format!("{good}.")),
         ("padded header", format!("{}=.{body}.{signature}", head)),
         ("padded signature", format!("{good}==")),
-        ("header padded as it must be", format!("{}.{body}.{signature}", URL_SAFE.encode(format!("{good_header} ")))),
+        (
+            "header padded as it must be",
+            format!("{}.{body}.{signature}", URL_SAFE.encode(format!("{good_header} "))),
+        ),
         ("twice", format!("{good}{good}")),
         ("with a blank", format!("{head}. {body}.{signature}")),
         ("with a tab", format!("{head}.\t{body}.{signature}")),
@@ -448,7 +617,11 @@ fn forms(table: &mut Table, keys: &Keys) {
         ("with a quote", format!("\"{good}\"")),
         ("two, with a comma", format!("{good},{good}")),
         ("the scheme twice", format!("Bearer {good}")),
-        ("general JSON", json!({ "payload": body, "signatures": [{ "protected": head, "signature": signature }] }).to_string()),
+        (
+            "general JSON",
+            json!({ "payload": body, "signatures": [{ "protected": head, "signature": signature }] })
+                .to_string(),
+        ),
         ("flattened JSON", json!({ "payload": body, "protected": head, "signature": signature }).to_string()),
         ("JSON of the compact form", format!("{{\"{head}.{body}.\":\"\",\"signature\":\"{signature}\"}}")),
         ("hexadecimal", good.bytes().map(|b| format!("{b:02x}")).collect()),
@@ -468,7 +641,11 @@ fn forms(table: &mut Table, keys: &Keys) {
         ("detached payload", format!("{head}..{}", b64(keys.es_signature(&format!("{head}.{body}"))))),
         ("unencoded payload", {
             let head = b64(r#"{"alg":"ES256","kid":"ec","b64":false,"crit":["b64"]}"#);
-            format!("{head}.{}.{}", payload.replace('.', ""), b64(keys.es_signature(&format!("{head}.{payload}"))))
+            format!(
+                "{head}.{}.{}",
+                payload.replace('.', ""),
+                b64(keys.es_signature(&format!("{head}.{payload}")))
+            )
         }),
         ("the letters of standard base64", good.replace('-', "+").replace('_', "/") + "+"),
     ] {
@@ -528,11 +705,17 @@ fn signatures(table: &mut Table, keys: &Keys) {
         ("one byte long", [good.clone(), vec![0]].concat()),
         ("a zero in front", [vec![0], good.clone()].concat()),
         ("twice", [good.clone(), good.clone()].concat()),
-        ("as long as another curve's", [zero[..16].to_vec(), r.clone(), zero[..16].to_vec(), s.clone()].concat()),
+        (
+            "as long as another curve's",
+            [zero[..16].to_vec(), r.clone(), zero[..16].to_vec(), s.clone()].concat(),
+        ),
         ("half", r.clone()),
         ("one bit wrong", flipped),
         ("of the header alone", keys.es_signature(&b64(header().to_string()))),
-        ("of another token", keys.es_signature(&input(&header().to_string(), &with(claims(), "sub", Some(json!("bob")))))),
+        (
+            "of another token",
+            keys.es_signature(&input(&header().to_string(), &with(claims(), "sub", Some(json!("bob"))))),
+        ),
         ("of the decoded text", keys.es_signature(&format!("{}.{}", header(), claims()))),
         ("empty", Vec::new()),
     ] {
@@ -551,7 +734,9 @@ fn signatures(table: &mut Table, keys: &Keys) {
         table.add(format!("RSA signature: {name}"), format!("{rsa}.{}", b64(signature)));
     }
     let ed = input(&json!({ "alg": "EdDSA", "kid": "ed" }).to_string(), &claims().to_string());
-    for (name, signature) in [("zeros", vec![0; 64]), ("neutral", [vec![1], vec![0; 63]].concat()), ("ones", vec![0xff; 64])] {
+    for (name, signature) in
+        [("zeros", vec![0; 64]), ("neutral", [vec![1], vec![0; 63]].concat()), ("ones", vec![0xff; 64])]
+    {
         table.add(format!("Ed25519 signature: {name}"), format!("{ed}.{}", b64(signature)));
     }
 }
@@ -567,10 +752,22 @@ fn guard(keys: &Keys) -> Identity {
     };
     let issuers = [
         spec("corp", ISS, KeySource::File(FileReference("jwks".to_owned())), &["ES256", "RS256", "EdDSA"]),
-        spec("hmac", "https://hmac.example.com", KeySource::Secret(SecretReference::File("secret".to_owned())), &["HS256"]),
+        spec(
+            "hmac",
+            "https://hmac.example.com",
+            KeySource::Secret(SecretReference::File("secret".to_owned())),
+            &["HS256"],
+        ),
     ];
     let services = support::idle_services();
-    support::compile_with(json!({ "accept": ["jwt"] }), &services, &files, &|_| "api:shop".to_owned(), &issuers).unwrap()
+    support::compile_with(
+        json!({ "accept": ["jwt"] }),
+        &services,
+        &files,
+        &|_| "api:shop".to_owned(),
+        &issuers,
+    )
+    .unwrap()
 }
 
 /// What no field can hold is refused before any guard.

@@ -192,7 +192,9 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, path: &str, issuer: &str, 
             Manner::Well => stream.write_all(whole(status, "", &body).as_bytes()),
             Manner::Down => return,
             Manner::Status(status) => stream.write_all(whole(status, "", "{}").as_bytes()),
-            Manner::Redirect(to) => stream.write_all(whole(302, &format!("Location: {to}\r\n"), "").as_bytes()),
+            Manner::Redirect(to) => {
+                stream.write_all(whole(302, &format!("Location: {to}\r\n"), "").as_bytes())
+            }
             Manner::Page => stream.write_all(whole(200, "", "<html>Sign in</html>").as_bytes()),
             Manner::Endless => endless(&mut stream),
             Manner::Trickle(pause) => whole(status, "", &body).bytes().try_for_each(|byte| {
@@ -254,7 +256,10 @@ fn answer(
         "/token" if is_client => {
             let claims = claims(issuer, CLIENT.0, &json!({ "client_id": CLIENT.0, "jti": "t" }));
             let token = state.signers.first()?.sign_as("at+jwt", &claims).ok()?;
-            Some((200, json!({ "access_token": token, "token_type": "Bearer", "expires_in": 600 }).to_string()))
+            Some((
+                200,
+                json!({ "access_token": token, "token_type": "Bearer", "expires_in": 600 }).to_string(),
+            ))
         }
         "/introspect" if is_client => {
             let token = body.split('&').find_map(|pair| pair.strip_prefix("token=")).unwrap_or_default();

@@ -17,15 +17,34 @@ const CLOCKED: &[&str] = &["ratelimit", "x-ratelimit", "retry-after", "strict-tr
 fn cases_hold_over_the_wire() {
     let mut wrong = Vec::new();
     let mut checked = 0;
-    let guards =
-        ["cors", "identity", "ip_access", "ownership", "request_limits", "security_headers", "session", "step_up", "waf"];
+    let guards = [
+        "cors",
+        "identity",
+        "ip_access",
+        "ownership",
+        "request_limits",
+        "security_headers",
+        "session",
+        "step_up",
+        "waf",
+    ];
     for guard in guards {
         let folder = workspace_root().join("tests/cases").join(guard);
         let mut files: Vec<_> = fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path()).collect();
         files.sort();
         for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "md")) {
             let text = fs::read_to_string(file).unwrap();
-            let in_process = ["```keys", "```clients", "\ncertificate: ", "```revoked", "```introspection", "\nwait: ", "https://api"].iter().any(|words| text.contains(words));
+            let in_process = [
+                "```keys",
+                "```clients",
+                "\ncertificate: ",
+                "```revoked",
+                "```introspection",
+                "\nwait: ",
+                "https://api",
+            ]
+            .iter()
+            .any(|words| text.contains(words));
             // Its tokens are valid around the moment at which the clock of the cases stands.
             if !in_process && !file.ends_with("identity/claims.md") {
                 checked += run(file, &text, &mut wrong);

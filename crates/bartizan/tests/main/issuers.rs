@@ -13,11 +13,12 @@ use bartizan_testkit::{
     Gateway, RawUpstream, Reply, Signer, Step,
     gateway::run_to_end,
     provider::{CLIENT, Form, Manner, Provider},
+    skipped, test_env,
     token::epoch_seconds,
 };
 use serde_json::{Value, json};
 
-use crate::support::{BINARY, with};
+use crate::support::{BINARY, Peer, with};
 
 /// Within this, a decision is in force.
 const IN_FORCE: Duration = Duration::from_secs(1);
@@ -32,9 +33,7 @@ fn policy(upstream: &RawUpstream, issuers: &str, accept: &str) -> String {
 }
 
 fn entry(name: &str, issuer: &str, more: &str) -> String {
-    format!(
-        "  - name: {name}\n    issuer: {issuer}\n    audiences: [shop]\n    algorithms: [ES256]\n{more}"
-    )
+    format!("  - name: {name}\n    issuer: {issuer}\n    audiences: [shop]\n    algorithms: [ES256]\n{more}")
 }
 
 fn show(gateway: &Gateway, token: &str) -> Reply {
@@ -90,7 +89,8 @@ fn keys_are_discovered_rotated_and_outlive_their_issuer() {
     assert_eq!(provider.asked("/jwks"), 2, "one fetch");
     assert_eq!(status(&gateway, &old), 401, "its key is withdrawn");
 
-    let claims = json!({ "iss": provider.issuer, "sub": "mallory", "aud": "shop", "exp": epoch_seconds() + 600 });
+    let claims =
+        json!({ "iss": provider.issuer, "sub": "mallory", "aud": "shop", "exp": epoch_seconds() + 600 });
     for number in 0..200 {
         let stranger = Signer::new(&format!("random-{number}")).unwrap();
         assert_eq!(status(&gateway, &stranger.sign(&claims).unwrap()), 401);
@@ -159,7 +159,10 @@ fn slow_and_hostile_issuers_are_bounded_and_never_believed() {
         hostile.push((format!("{manner:?}"), provider));
     }
     for (name, metadata) in [
-        ("another issuer", json!({ "issuer": elsewhere.issuer, "jwks_uri": format!("{}/jwks", elsewhere.issuer) })),
+        (
+            "another issuer",
+            json!({ "issuer": elsewhere.issuer, "jwks_uri": format!("{}/jwks", elsewhere.issuer) }),
+        ),
         ("no keys", json!({ "issuer": "ISSUER" })),
         ("a file", json!({ "issuer": "ISSUER", "jwks_uri": "file:///etc/passwd" })),
         ("a list", json!([])),
@@ -243,7 +246,10 @@ fn opaque_tokens_are_asked_about_once_and_believed_for_a_while() {
     provider.behave(Manner::Down);
     thread::sleep(Duration::from_millis(2_100));
     let refused = show(&gateway, "opaque-4");
-    assert_eq!((refused.status, reason(&gateway, &refused).as_str()), (503, "identity.introspection_unavailable"));
+    assert_eq!(
+        (refused.status, reason(&gateway, &refused).as_str()),
+        (503, "identity.introspection_unavailable")
+    );
     for _ in 0..20 {
         assert_eq!(status(&gateway, "opaque-5"), 503);
     }
@@ -274,7 +280,8 @@ fn by_choice_known_tokens_pass_while_the_endpoint_is_down() {
 fn signed_answers_are_demanded_where_the_policy_does() {
     let upstream = RawUpstream::echo().unwrap();
     let provider = Provider::start("", Form::OpenId).unwrap();
-    let accept = introspection(&provider, "            signed: true\n").replace("issuer: opaque", "issuer: corp");
+    let accept =
+        introspection(&provider, "            signed: true\n").replace("issuer: opaque", "issuer: corp");
     let gateway = with_secret(&policy(&upstream, &entry("corp", &provider.issuer, ""), &accept));
     provider.activate("plain", Some(json!({ "active": true, "sub": "alice", "aud": "shop" })));
     assert_eq!(status(&gateway, "plain"), 503, "anybody can write an answer without a signature");
@@ -304,19 +311,28 @@ fn what_is_revoked_is_refused_at_once_and_ends_live_streams() {
         seen.extend_from_slice(&buffer[..read]);
     }
     let begin = Instant::now();
-    let made = command(&gateway, &["revoke", "session", "session-1", "--issuer", "corp", "--reason", "logout", "--output", "json"]);
+    let made = command(
+        &gateway,
+        &["revoke", "session", "session-1", "--issuer", "corp", "--reason", "logout", "--output", "json"],
+    );
     assert_eq!(made["revocation"]["kind"], "session");
     while !matches!(stream.read(&mut buffer), Ok(0) | Err(_)) {}
-    assert!(begin.elapsed() < IN_FORCE + Duration::from_secs(1), "the stream went on for {:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() < IN_FORCE + Duration::from_secs(1),
+        "the stream went on for {:?}",
+        begin.elapsed()
+    );
 
     upstream.answer(vec![Step::Echo]);
     let refused = show(&gateway, &token);
     assert_eq!((refused.status, reason(&gateway, &refused).as_str()), (401, "identity.revoked"));
     let other = provider.token("alice", &json!({ "jti": "two", "sid": "session-2" })).unwrap();
     assert_eq!(status(&gateway, &other), 200);
-    for (kind, value, more) in
-        [("token", "two", vec![]), ("subject", "alice", vec![]), ("issuer", "", vec!["--issued-before", "2099-01-01"])]
-    {
+    for (kind, value, more) in [
+        ("token", "two", vec![]),
+        ("subject", "alice", vec![]),
+        ("issuer", "", vec!["--issued-before", "2099-01-01"]),
+    ] {
         let mut add = vec!["revoke", kind, if kind == "issuer" { "corp" } else { value }];
         let named: &[&str] = if kind == "issuer" { &[] } else { &["--issuer", "corp"] };
         add.extend_from_slice(named);
@@ -344,7 +360,11 @@ fn push(gateway: &Gateway, kind: &str, token: &str) -> Reply {
         "POST /ssf/events HTTP/1.1\r\nHost: gateway.example\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{token}",
         token.len()
     );
-    bartizan_testkit::reply(&bartizan_testkit::raw_request(gateway.admin, request.as_bytes(), Duration::from_secs(5)))
+    bartizan_testkit::reply(&bartizan_testkit::raw_request(
+        gateway.admin,
+        request.as_bytes(),
+        Duration::from_secs(5),
+    ))
 }
 
 const SET: &str = "application/secevent+jwt";
@@ -371,7 +391,11 @@ fn security_events_revoke_what_they_are_about() {
     for good in [&alice, &bob, &carol] {
         assert_eq!(status(&gateway, good), 200);
     }
-    let revoked = event("e1", &caep("session-revoked"), json!({ "subject": user("alice"), "event_timestamp": epoch_seconds() }));
+    let revoked = event(
+        "e1",
+        &caep("session-revoked"),
+        json!({ "subject": user("alice"), "event_timestamp": epoch_seconds() }),
+    );
     let answer = send(&revoked);
     assert_eq!((answer.status, answer.body.len()), (202, 0), "{}", answer.text());
     assert_eq!(status(&gateway, &alice), 401);
@@ -379,7 +403,8 @@ fn security_events_revoke_what_they_are_about() {
 
     // A session of bob's, in the form of shared signals; his other session stays.
     let mut session = event("e2", &caep("session-revoked"), json!({}));
-    session["sub_id"] = json!({ "format": "complex", "user": user("bob"), "session": { "format": "opaque", "id": "s2" } });
+    session["sub_id"] =
+        json!({ "format": "complex", "user": user("bob"), "session": { "format": "opaque", "id": "s2" } });
     assert_eq!(send(&session).status, 202);
     assert_eq!(status(&gateway, &bob), 401);
     assert_eq!(status(&gateway, &token("bob", "s4")), 200);
@@ -391,11 +416,24 @@ fn security_events_revoke_what_they_are_about() {
     assert_eq!(status(&gateway, &carol), 200);
     assert_eq!(send(&disabled).status, 202, "a replay is acknowledged");
     assert_eq!(status(&gateway, &carol), 200, "and has no effect");
-    assert_eq!(send(&event("e5", "https://schemas.openid.net/secevent/ssf/event-type/verification", json!({ "state": "x" }))).status, 202);
+    assert_eq!(
+        send(&event(
+            "e5",
+            "https://schemas.openid.net/secevent/ssf/event-type/verification",
+            json!({ "state": "x" })
+        ))
+        .status,
+        202
+    );
 
     let refused = |claims: &Value, expected: &str| {
         let answer = send(claims);
-        assert_eq!((answer.status, answer.json()["err"].as_str()), (400, Some(expected)), "{}", answer.text());
+        assert_eq!(
+            (answer.status, answer.json()["err"].as_str()),
+            (400, Some(expected)),
+            "{}",
+            answer.text()
+        );
     };
     let good = event("e6", &risc("account-disabled"), json!({ "subject": user("bob") }));
     let changed = |name: &str, value: Value| {
@@ -442,8 +480,9 @@ fn clients_are_told_where_tokens_are_had() {
         let refused = gateway.raw(format!("GET {path} HTTP/1.1\r\n{host}\r\n\r\n").as_bytes());
         let challenge = refused.header("www-authenticate").unwrap().to_owned();
         assert!(challenge.ends_with(&format!(", resource_metadata=\"{}\"", address(base))), "{challenge}");
-        let told = gateway
-            .raw(format!("GET /.well-known/oauth-protected-resource{base} HTTP/1.1\r\n{host}\r\n\r\n").as_bytes());
+        let told = gateway.raw(
+            format!("GET /.well-known/oauth-protected-resource{base} HTTP/1.1\r\n{host}\r\n\r\n").as_bytes(),
+        );
         assert_eq!((told.status, told.header("content-type")), (200, Some("application/json")));
         let told = told.json();
         assert_eq!(told["resource"], format!("http://localhost:{port}{base}"));
@@ -476,6 +515,49 @@ fn tokens_of_a_retired_issuer_are_refused_and_their_last_uses_reported() {
     assert_eq!(status(&gateway, &new.token("alice", &json!({})).unwrap()), 200);
     let report = command(&gateway, &["issuers", "report", "--output", "json"]);
     let used = &report["retired"][0];
-    assert_eq!((&used["issuer"], &used["client"], &used["subject"]), (&json!("old"), &json!("app"), &json!("alice")));
+    assert_eq!(
+        (&used["issuer"], &used["client"], &used["subject"]),
+        (&json!("old"), &json!("app"), &json!("alice"))
+    );
     assert_eq!((&used["count"], &used["verified"]), (&json!(1), &json!(true)));
+}
+
+#[test]
+fn a_maintained_provider_is_understood() {
+    if !test_env().join("node/node_modules/oidc-provider").is_dir() {
+        skipped("the package `oidc-provider` is absent; `cargo xtask test` installs it");
+        return;
+    }
+    let Some(provider) = Peer::node("oidc_provider.mjs") else { return };
+    let issuer = provider.url();
+    let upstream = RawUpstream::echo().unwrap();
+    let accept = format!(
+        "{JWT}        - introspection:\n            issuer: corp\n            endpoint: {issuer}/token/introspection\n            \
+         client_id: gateway\n            client_secret: file:secret.txt\n"
+    );
+    let text =
+        policy(&upstream, &entry("corp", &issuer, "    profile: at+jwt\n    max_lifetime: 15m\n"), &accept);
+    let secret = "a-secret-of-the-client";
+    let gateway =
+        Gateway::with_config(BINARY, &text, |dir| Ok(std::fs::write(dir.join("secret.txt"), secret)?))
+            .unwrap();
+    let token = |resource: &str| {
+        let body = format!("grant_type=client_credentials&scope=read&resource=urn:shop:{resource}");
+        let request = format!(
+            "POST /token HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAuthorization: Basic {}\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+            provider.port,
+            base64(format!("gateway:{secret}").as_bytes()),
+            body.len()
+        );
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], provider.port));
+        let answer = bartizan_testkit::raw_request(address, request.as_bytes(), Duration::from_secs(10));
+        let answer = bartizan_testkit::reply(&answer);
+        answer.json()["access_token"].as_str().unwrap_or_else(|| panic!("{}", answer.text())).to_owned()
+    };
+    let (signed, opaque) = (token("jwt"), token("opaque"));
+    assert_eq!((signed.matches('.').count(), opaque.matches('.').count()), (2, 0));
+    assert_eq!(status(&gateway, &signed), 200);
+    assert_eq!(status(&gateway, &opaque), 200);
+    assert_eq!(status(&gateway, &opaque[1..]), 401);
 }

@@ -33,7 +33,11 @@ pub static SCENARIO: Scenario = Scenario {
             text: "legacy tokens that the API alone accepts, in percent",
             rule: Rule::Exactly(100.0),
         },
-        Criterion { key: "taken", text: "answers that the holders of legacy tokens got", rule: Rule::AtLeast(48.0) },
+        Criterion {
+            key: "taken",
+            text: "answers that the holders of legacy tokens got",
+            rule: Rule::AtLeast(48.0),
+        },
     ],
     criteria: &[
         Criterion {
@@ -46,7 +50,11 @@ pub static SCENARIO: Scenario = Scenario {
             text: "from the changed policy to the first refusal, in milliseconds",
             rule: Rule::AtMost(1_000.0),
         },
-        Criterion { key: "blocked_percent", text: "legacy tokens refused, in percent", rule: Rule::Exactly(100.0) },
+        Criterion {
+            key: "blocked_percent",
+            text: "legacy tokens refused, in percent",
+            rule: Rule::Exactly(100.0),
+        },
         Criterion { key: "taken", text: "of them, how many reached an API", rule: Rule::Exactly(0.0) },
         Criterion {
             key: "own_reason",
@@ -88,8 +96,13 @@ const CLIENTS: usize = 12;
 
 /// Where tokens are shown: an API that accepted both issuers, one that only ever accepted the new one, one for keys, and one
 /// that asks for nothing.
-const PLACES: [(&str, &str); 5] =
-    [("GET", "/orders"), ("POST", "/orders"), ("GET", "/new/orders"), ("GET", "/keys/orders"), ("DELETE", "/free/orders")];
+const PLACES: [(&str, &str); 5] = [
+    ("GET", "/orders"),
+    ("POST", "/orders"),
+    ("GET", "/new/orders"),
+    ("GET", "/keys/orders"),
+    ("DELETE", "/free/orders"),
+];
 
 /// A token of a client of the old issuer.
 fn legacy(old: &Provider, client: usize) -> Result<String> {
@@ -105,7 +118,8 @@ fn without(stage: &Stage) -> Result<Figures> {
     for client in 0..CLIENTS {
         let token = legacy(&old, client)?;
         for (method, path) in PLACES {
-            let reply = ask_plain(stage, upstream.address, &request(method, path, "api.test", Some(&token), None))?;
+            let reply =
+                ask_plain(stage, upstream.address, &request(method, path, "api.test", Some(&token), None))?;
             figures.attack(reply.status != 200);
             figures.taken += u64::from(reply.status == 200);
         }
@@ -144,7 +158,12 @@ impl Site {
         Ok(Site { upstream, old, new, gateway })
     }
 
-    fn show(&self, stage: &Stage, (method, path): (&str, &str), token: &str) -> Result<bartizan_testkit::Reply> {
+    fn show(
+        &self,
+        stage: &Stage,
+        (method, path): (&str, &str),
+        token: &str,
+    ) -> Result<bartizan_testkit::Reply> {
         ask_plain(stage, self.gateway.address, &request(method, path, "api.test", Some(token), None))
     }
 
@@ -215,8 +234,9 @@ fn with(stage: &Stage) -> Result<Figures> {
         }
     }
     let reached = site.upstream.requests();
-    let legacy_reached =
-        reached.iter().filter(|request| tokens.iter().chain(&forged).any(|token| request.text().contains(token.as_str())));
+    let legacy_reached = reached
+        .iter()
+        .filter(|request| tokens.iter().chain(&forged).any(|token| request.text().contains(token.as_str())));
     figures.taken = legacy_reached.count() as u64;
     figures.leaked = figures.taken;
     // Each refusal of a token that was once good names the retirement.
@@ -229,14 +249,17 @@ fn with(stage: &Stage) -> Result<Figures> {
     let shown = PLACES.len() as u64;
     for client in 0..CLIENTS {
         let (client, subject) = (format!("client-{client}"), format!("subject-{client}"));
-        let used = report.iter().find(|used| text(used, "client") == client && text(used, "subject") == subject);
+        let used =
+            report.iter().find(|used| text(used, "client") == client && text(used, "subject") == subject);
         figures.add("unreported", u64::from(used.is_none()));
         let count = used.and_then(|used| used.get("count")?.as_u64()).unwrap_or(0);
         let last: Option<bartizan_model::Timestamp> = used.and_then(|used| text(used, "last").parse().ok());
         let late = last.is_some_and(|last| i64::try_from(last.seconds()).is_ok_and(|last| last >= begun));
         figures.add("miscounted", u64::from(count != so_far(&client) + shown || !late));
     }
-    let named = report.iter().filter(|used| text(used, "client").contains("forged") || text(used, "subject").contains("forged"));
+    let named = report
+        .iter()
+        .filter(|used| text(used, "client").contains("forged") || text(used, "subject").contains("forged"));
     figures.count("forged_by_name", named.count() as u64);
     stage.keep_gateway("with", &site.gateway)?;
     Ok(figures)
