@@ -47,6 +47,8 @@ pub(super) struct Live {
     pub(super) matched: Matched,
     /// All values that the current chain matched.
     pub(super) matched_all: Vec<Matched>,
+    /// Whether they are kept: some part of the rule asks for them.
+    keeps_all: bool,
     matched_bytes: usize,
     /// The rule that is looked at, by index.
     pub(super) rule: Option<usize>,
@@ -130,6 +132,7 @@ impl Live {
             user_id: Vec::new(),
             matched: Matched::default(),
             matched_all: Vec::new(),
+            keeps_all: true,
             matched_bytes: 0,
             rule: None,
             highest_severity: None,
@@ -164,6 +167,9 @@ impl Live {
             value: SmallVec::from_slice(value),
         };
         self.matched = matched();
+        if !self.keeps_all {
+            return;
+        }
         let fits =
             self.matched_bytes + value.len() <= MAX_MATCHED_BYTES && self.matched_all.len() < MAX_MATCHED;
         if fits || self.matched_all.is_empty() {
@@ -182,9 +188,15 @@ impl Live {
         self.removed.excludes(rule, variable, name) || self.tuning.removed.excludes(rule, variable, name)
     }
 
-    /// A rule begins: nothing of it matched yet.
-    pub(super) fn begin(&mut self, rule: usize) {
+    /// Whether values of some variable are left out somewhere.
+    pub(super) fn has_exclusions(&self) -> bool {
+        !self.removed.targets.is_empty() || !self.tuning.removed.targets.is_empty()
+    }
+
+    /// A rule begins: nothing of it matched yet. `keeps_all` says that it may ask for all values that it matched.
+    pub(super) fn begin(&mut self, rule: usize, keeps_all: bool) {
         self.rule = Some(rule);
+        self.keeps_all = keeps_all;
         self.matched_all.clear();
         self.matched_bytes = 0;
         self.score = 0;

@@ -285,7 +285,30 @@ pub(super) fn each<'e>(
     mut show: impl FnMut(&'e [u8], Option<&'e [u8]>, &'e [u8]),
 ) -> bool {
     let selector = &target.selector;
-    let (entries, more, names): (&[Entry], &[Entry], bool) = match target.variable {
+    let is_collection = target.variable.is_collection();
+    each_part(exchange, target.variable, |name, alias, bytes| {
+        if !is_collection || selector.selects(name) || alias.is_some_and(|alias| selector.selects(alias)) {
+            show(name, alias, bytes);
+        }
+    })
+}
+
+/// Whether a variable whose parts lie in the exchange as they are has one of this name, which is in lower case.
+pub(super) fn has_part(exchange: &Exchange, variable: Variable, name: &[u8]) -> bool {
+    let mut has = false;
+    each_part(exchange, variable, |part, alias, _| {
+        has |= part.eq_ignore_ascii_case(name) || alias.is_some_and(|alias| alias.eq_ignore_ascii_case(name));
+    });
+    has
+}
+
+/// Shows name, alias and bytes of every part of a variable that lies in the exchange as it is; `false` for any other.
+pub(super) fn each_part<'e>(
+    exchange: &'e Exchange,
+    variable: Variable,
+    mut show: impl FnMut(&'e [u8], Option<&'e [u8]>, &'e [u8]),
+) -> bool {
+    let (entries, more, names): (&[Entry], &[Entry], bool) = match variable {
         Variable::Args => (&exchange.args_get, &exchange.args_post, false),
         Variable::ArgsGet => (&exchange.args_get, &[], false),
         Variable::ArgsPost => (&exchange.args_post, &[], false),
@@ -298,7 +321,21 @@ pub(super) fn each<'e>(
         Variable::RequestCookiesNames => (&exchange.cookies, &[], true),
         Variable::ResponseHeaders => (&exchange.response_headers, &[], false),
         Variable::ResponseHeadersNames => (&exchange.response_headers, &[], true),
+        Variable::ResponseArgs => (&exchange.response_args, &[], false),
         Variable::MultipartPartHeaders => (&exchange.multipart_headers, &[], false),
+        Variable::MultipartName => (&exchange.multipart_names, &[], false),
+        Variable::MultipartFilename => (&exchange.multipart_filenames, &[], false),
+        Variable::Files | Variable::FilesNames | Variable::FilesTmpContent => {
+            for file in &exchange.files {
+                let bytes = match variable {
+                    Variable::Files => &file.filename,
+                    Variable::FilesNames => &file.field,
+                    _ => &file.content,
+                };
+                show(&file.field, None, bytes);
+            }
+            return true;
+        }
         variable => {
             let Some(bytes) = exchange.text(variable) else { return false };
             show(b"", None, bytes);
@@ -306,10 +343,7 @@ pub(super) fn each<'e>(
         }
     };
     for entry in entries.iter().chain(more) {
-        let alias = entry.alias.as_deref();
-        if selector.selects(&entry.name) || alias.is_some_and(|alias| selector.selects(alias)) {
-            show(&entry.name, alias, if names { &entry.name } else { &entry.value });
-        }
+        show(&entry.name, entry.alias.as_deref(), if names { &entry.name } else { &entry.value });
     }
     true
 }

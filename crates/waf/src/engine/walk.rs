@@ -27,35 +27,47 @@ impl Inspection {
         let rules = &program.rules;
         if may_walk(live, phase) {
             // What may match, once the first rule is reached that can be scanned for.
-            let mut candidates = None;
+            let mut candidates: Option<Candidates> = None;
             let mut at = program.start(phase);
             let steps = rules.phases.get(phase as usize).map(Vec::as_slice).unwrap_or_default();
-            while let Some(step) = steps.get(at) {
+            loop {
+                if let Some(candidates) = &candidates {
+                    let Some(next) = candidates.next(at) else { break };
+                    at = next;
+                }
+                let Some(step) = steps.get(at) else { break };
                 at += 1;
                 let Step::Rule(index) = step else { continue };
                 let Some(rule) = rules.rules.get(*index) else { continue };
                 if live.is_removed(*index) {
                     continue;
                 }
-                if let Some(plan) = &program.plan
-                    && plan.is_shut(phase, *index, &live.tx)
-                {
-                    continue;
-                }
-                if let Some(plan) = &program.plan
-                    && plan.scans(phase, *index)
-                {
-                    let scratch = &mut worker.scratch;
-                    let candidates = candidates.get_or_insert_with(|| {
-                        Candidates::gather(plan, phase, exchange, live, rules, scratch)
-                    });
-                    if candidates.as_ref().is_some_and(|candidates| !candidates.may_match(*index)) {
+                let mut keeps_all = true;
+                if let Some(plan) = &program.plan {
+                    if plan.refutes(*index, exchange, live) {
                         continue;
                     }
+                    if plan.only_jumps(*index, live)
+                        && let Jump::To(station) = rule.jump
+                    {
+                        at = station;
+                        continue;
+                    }
+                    if candidates.is_none() && plan.scans(phase, *index) {
+                        let Worker { operator, scratch } = &mut *worker;
+                        candidates =
+                            Candidates::gather(plan, phase, exchange, live, rules, scratch, operator);
+                        if candidates.is_some() {
+                            // The walk goes on here, if this rule may match.
+                            at -= 1;
+                            continue;
+                        }
+                    }
+                    keeps_all = plan.keeps_all(*index);
                 }
                 let Worker { operator, scratch } = &mut *worker;
                 let (index, buffers, matches) = (*index, scratch.buffers(), Vec::new());
-                let look = Look { index, rule, exchange, rules, operator, buffers, matches };
+                let look = Look { index, rule, exchange, rules, operator, buffers, matches, keeps_all };
                 if !look.evaluate(live, program.plan.is_some()) {
                     continue;
                 }
@@ -99,12 +111,14 @@ pub(super) struct Look<'a> {
     pub(super) operator: &'a mut OperatorContext,
     pub(super) buffers: &'a mut Vec<Vec<u8>>,
     pub(super) matches: Vec<Match>,
+    /// Whether the rule may ask for all values that it matched.
+    pub(super) keeps_all: bool,
 }
 
 impl Look<'_> {
     /// Looks at the rule with its chain; whether all of it matched.
     pub(super) fn evaluate(mut self, live: &mut Live, is_fast: bool) -> bool {
-        live.begin(self.index);
+        live.begin(self.index, self.keeps_all);
         for link in &self.rule.links {
             let holds = match &link.condition {
                 None => {

@@ -33,6 +33,15 @@ pub fn harmless(value: &[u8]) -> bool {
     harmless_sql(value, bytes) && harmless_markup(bytes)
 }
 
+/// The kinds of bytes of which a run is one word, or two numbers and a word.
+const WORD: ByteSet =
+    DIGITS.with(ByteSet::UPPER).with(ByteSet::LOWER).with(ByteSet::UNDERSCORE).with(ByteSet::HIGH);
+const DIGITS: ByteSet = ByteSet::DIGIT.with(ByteSet::ZERO);
+/// What every injection of SQL has one of: [`harmless_sql`] says why.
+pub(crate) const BEYOND_WORDS: ByteSet = ByteSet::ANY.without(WORD);
+/// What all markup that runs a script has one of: [`harmless_markup`] says why.
+pub(crate) const MARKUP: ByteSet = ByteSet::ANGLE.with(ByteSet::EQUALS);
+
 /// Whether the shape of a value of these kinds of bytes proves that it is no injection of SQL.
 ///
 /// Either it is one run of letters, digits, underscores and bytes above ASCII: that is at most two numbers (`0b012`)
@@ -42,9 +51,6 @@ pub fn harmless(value: &[u8]) -> bool {
 /// the tables to all of that.)
 #[must_use]
 pub fn harmless_sql(value: &[u8], bytes: ByteSet) -> bool {
-    const DIGITS: ByteSet = ByteSet::DIGIT.with(ByteSet::ZERO);
-    const WORD: ByteSet =
-        DIGITS.with(ByteSet::UPPER).with(ByteSet::LOWER).with(ByteSet::UNDERSCORE).with(ByteSet::HIGH);
     const NUMERIC: ByteSet = DIGITS
         .with(ByteSet::DOT)
         .with(ByteSet::DASH)
@@ -62,7 +68,7 @@ pub fn harmless_sql(value: &[u8], bytes: ByteSet) -> bool {
 /// the value of an attribute, which follows `=`, is ever found to be one.
 #[must_use]
 pub const fn harmless_markup(bytes: ByteSet) -> bool {
-    !bytes.any(ByteSet::ANGLE.with(ByteSet::EQUALS))
+    !bytes.any(MARKUP)
 }
 
 /// The fingerprint of the injection of SQL that `value` is, if it is one.

@@ -49,6 +49,15 @@ impl Expanding {
         }
     }
 
+    /// Whether the operator compares numbers, and how.
+    #[must_use]
+    pub(crate) const fn relation(self) -> Option<Relation> {
+        match self.0 {
+            Kind::Number(relation) => Some(relation),
+            _ => None,
+        }
+    }
+
     /// Tests one value with an expanded argument. An argument that the operator cannot take matches nothing.
     #[inline(never)]
     pub fn matches(self, argument: &[u8], value: &[u8], context: &mut OperatorContext) -> bool {

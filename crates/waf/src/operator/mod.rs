@@ -25,6 +25,7 @@ use crate::{
         phrase::Phrases,
         substring::Comparison,
     },
+    transform::ByteSet,
 };
 
 pub use self::{
@@ -106,6 +107,19 @@ impl OperatorContext {
         let (start, end) = (*self.groups.get(index)?)?;
         value.get(start..end)
     }
+}
+
+/// What a value that an operator matches has in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trace<'o> {
+    /// There is no such value.
+    Never,
+    /// A byte of one of these kinds.
+    Kinds(ByteSet),
+    /// These bytes.
+    Bytes(&'o [u8]),
+    /// Nothing is known.
+    Unknown,
 }
 
 /// A compiled operator with its argument.
@@ -216,6 +230,20 @@ impl Operator {
         match &self.test {
             Test::Pattern(pattern) | Test::AllMatches(pattern) => pattern.expression(),
             _ => None,
+        }
+    }
+
+    /// What a value must have for the operator to match it, where its bytes alone can tell.
+    pub(crate) fn trace(&self) -> Trace<'_> {
+        match &self.test {
+            Test::Never | Test::Absent(_) => Trace::Never,
+            Test::Sqli => Trace::Kinds(inject::BEYOND_WORDS),
+            Test::Xss => Trace::Kinds(inject::MARKUP),
+            Test::ByteRange(range) => Trace::Kinds(range.refused()),
+            Test::UrlEncoding => Trace::Kinds(ByteSet::PERCENT),
+            Test::Utf8 => Trace::Kinds(ByteSet::HIGH.with(ByteSet::NBSP)),
+            Test::Compare(comparison, argument) if comparison.needs_argument() => Trace::Bytes(argument),
+            _ => Trace::Unknown,
         }
     }
 

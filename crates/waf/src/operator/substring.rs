@@ -29,6 +29,11 @@ impl Comparison {
         })
     }
 
+    /// Whether only a value that has the argument in it matches.
+    pub(super) const fn needs_argument(self) -> bool {
+        !matches!(self, Self::Within)
+    }
+
     #[inline(never)]
     pub(super) fn matches(self, value: &[u8], argument: &[u8], context: &mut OperatorContext) -> bool {
         let start = match self {

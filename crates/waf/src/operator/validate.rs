@@ -3,6 +3,7 @@
 use memchr::memchr;
 
 use super::{OperatorContext, number};
+use crate::transform::ByteSet;
 
 /// The bytes that `@validateByteRange` allows.
 #[derive(Clone, Debug)]
@@ -34,6 +35,12 @@ impl ByteRange {
     #[must_use]
     pub fn allows(&self, byte: u8) -> bool {
         self.0.get(usize::from(byte)).copied().unwrap_or_default()
+    }
+
+    /// The kinds of bytes of which one is not allowed.
+    pub(super) fn refused(&self) -> ByteSet {
+        let refused = (0..=u8::MAX).filter(|byte| !self.allows(*byte));
+        refused.fold(ByteSet::default(), |kinds, byte| kinds.with(ByteSet::of(&[byte])))
     }
 
     #[inline(never)]

@@ -80,29 +80,42 @@ impl ByteSet {
     /// No kind.
     pub(super) const NOTHING: Self = Self(0);
     /// Every kind.
-    pub(super) const ANY: Self = Self((1 << 29) - 1);
+    pub(crate) const ANY: Self = Self((1 << 29) - 1);
     /// No kind of byte: what every value has, the empty one too.
     pub(super) const ALWAYS: Self = Self(1 << 31);
 
     /// This set without the kinds of another.
-    pub(super) const fn without(self, other: Self) -> Self {
+    pub(crate) const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 }
 
-const KINDS: [u32; 256] = table();
+/// The kind of each byte; in the upper half, which of [`MARKS`] or which letter it is.
+const KINDS: [u64; 256] = table();
+/// Marks that are told apart beyond their kind.
+const MARKS: [u8; 6] = *b";|$)`{";
 
 #[expect(
     clippy::indexing_slicing,
     reason = "INVARIANT: the index runs from 0 to 255, evaluated at compile time"
 )]
-const fn table() -> [u32; 256] {
+const fn table() -> [u64; 256] {
     let mut kinds = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         #[expect(clippy::cast_possible_truncation, reason = "INVARIANT: below 256")]
-        let kind = kind(byte as u8);
-        kinds[byte] = kind.0;
+        let (kind, letter) = (kind(byte as u8), (byte as u8).to_ascii_lowercase());
+        kinds[byte] = kind.0 as u64;
+        if letter.is_ascii_lowercase() {
+            kinds[byte] |= 1 << (32 + letter - b'a');
+        }
+        let mut mark = 0;
+        while mark < MARKS.len() {
+            if MARKS[mark] == letter {
+                kinds[byte] |= 1 << (58 + mark);
+            }
+            mark += 1;
+        }
         byte += 1;
     }
     kinds
@@ -147,11 +160,7 @@ impl ByteSet {
     #[inline]
     #[must_use]
     pub fn of(value: &[u8]) -> Self {
-        Self(
-            value
-                .iter()
-                .fold(0, |kinds, byte| kinds | KINDS.get(usize::from(*byte)).copied().unwrap_or_default()),
-        )
+        Letters::of(value).kinds()
     }
 
     /// Both sets together.
@@ -172,9 +181,90 @@ impl ByteSet {
         self.0 & !of.0 == 0
     }
 
+    /// The kinds as bits.
+    #[must_use]
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The kinds that a value of these kinds may have after any [bounded](super::Transformation::is_bounded)
+    /// transformations: of the other case, a slash for a backslash, and the space that stands for what was removed.
+    #[must_use]
+    pub(crate) const fn after_bounded(self) -> Self {
+        const LETTERS: ByteSet = ByteSet::UPPER.with(ByteSet::LOWER);
+        let mut kinds = self.with(ByteSet::SPACE);
+        if self.any(LETTERS) {
+            kinds = kinds.with(LETTERS);
+        }
+        if self.any(ByteSet::BACKSLASH) {
+            kinds = kinds.with(ByteSet::SLASH);
+        }
+        kinds
+    }
+
     /// Whether the value that this set was gathered from is empty.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+}
+
+/// The kinds of bytes of a value, and which letters (in either case) and which of a few marks it has.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct Letters(u64);
+
+impl Letters {
+    /// Those of a value.
+    #[inline]
+    pub(crate) fn of(value: &[u8]) -> Self {
+        Self(
+            value
+                .iter()
+                .fold(0, |all, byte| all | KINDS.get(usize::from(*byte)).copied().unwrap_or_default()),
+        )
+    }
+
+    /// What tells most about a byte: which letter or mark it is, else its kind.
+    pub(crate) fn telling(byte: u8) -> Self {
+        let all = Self::of(&[byte]).0;
+        Self(if all >> 32 == 0 { all } else { all >> 32 << 32 })
+    }
+
+    /// The kinds alone.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "INVARIANT: the kinds are the lower half")]
+    pub(crate) const fn kinds(self) -> ByteSet {
+        ByteSet(self.0 as u32)
+    }
+
+    /// Those that a value may have after bounded transformations; see [`ByteSet::after_bounded`].
+    pub(crate) const fn after_bounded(self) -> Self {
+        Self(self.0 | self.kinds().after_bounded().0 as u64)
+    }
+
+    /// Both together.
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether they share something.
+    pub(crate) const fn any(self, of: Self) -> bool {
+        self.0 & of.0 != 0
+    }
+
+    /// Whether all of these are in `of`.
+    pub(crate) const fn within(self, of: Self) -> bool {
+        self.0 & !of.0 == 0
+    }
+
+    /// How many there are.
+    pub(crate) const fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+}
+
+impl From<ByteSet> for Letters {
+    fn from(kinds: ByteSet) -> Self {
+        Self(u64::from(kinds.0))
     }
 }

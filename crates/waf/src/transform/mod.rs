@@ -16,6 +16,7 @@ mod utf8;
 use smallvec::SmallVec;
 
 pub use self::bytes::ByteSet;
+pub(crate) use self::bytes::Letters;
 
 macro_rules! transformations {
     ($($(#[$doc:meta])* $variant:ident $name:literal $(| $alias:literal)*;)*) => {
@@ -189,6 +190,31 @@ impl Transformation {
     pub fn may_change(self, bytes: &ByteSet) -> bool {
         let needed = NEEDED.get(self as usize).copied().unwrap_or([ByteSet::ANY; 2]);
         needed.iter().all(|needed| bytes.with(ByteSet::ALWAYS).any(*needed))
+    }
+
+    /// Whether it never makes a value longer, and never gives it a kind of byte beyond
+    /// [those](ByteSet::after_bounded) that follow from its own.
+    #[must_use]
+    pub(crate) const fn is_bounded(self) -> bool {
+        matches!(
+            self,
+            Self::CmdLine
+                | Self::CompressWhitespace
+                | Self::Lowercase
+                | Self::None
+                | Self::NormalisePath
+                | Self::NormalisePathWin
+                | Self::RemoveComments
+                | Self::RemoveCommentsChar
+                | Self::RemoveNulls
+                | Self::RemoveWhitespace
+                | Self::ReplaceComments
+                | Self::ReplaceNulls
+                | Self::Trim
+                | Self::TrimLeft
+                | Self::TrimRight
+                | Self::Uppercase
+        )
     }
 
     /// What a value must have for the transformation to change it: a kind of each of the two sets.

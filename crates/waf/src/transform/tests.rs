@@ -9,7 +9,7 @@
 
 use proptest::prelude::*;
 
-use super::{ByteSet, Chain, Transformation};
+use super::{ByteSet, Chain, Letters, Transformation};
 
 fn transform(name: &str, input: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -215,6 +215,22 @@ proptest! {
                 prop_assert!(transformation.may_change(&bytes), "{}", transformation.name());
                 prop_assert_ne!(&out, &input, "{}", transformation.name());
                 prop_assert!(out.len() <= bound, "{} grew {} to {}", transformation.name(), input.len(), out.len());
+            }
+        }
+    }
+
+    #[test]
+    fn bounded_transformations_add_no_kind_but_those_that_follow(input in text()) {
+        let has = Letters::of(&input);
+        let plain = !has.kinds().any(ByteSet::PERCENT);
+        for transformation in Transformation::ALL {
+            let decodes = matches!(transformation, Transformation::UrlDecode | Transformation::UrlDecodeUni);
+            let mut out = Vec::new();
+            if (transformation.is_bounded() || decodes && plain) && transformation.apply(&input, &mut out) {
+                let (name, after) = (transformation.name(), Letters::of(&out));
+                prop_assert!(after.within(has.after_bounded()), "{name} of {}", input.escape_ascii());
+                prop_assert!(after.kinds().within(has.kinds().after_bounded()), "{name}");
+                prop_assert!(out.len() <= input.len(), "{name} of {}", input.escape_ascii());
             }
         }
     }

@@ -1,44 +1,54 @@
 //! The rules that may match the values of one exchange.
 
-use std::sync::Arc;
-
 use ahash::{AHashMap, AHashSet};
 
 use super::{
     bits::Bits,
-    plan::{Form, Plan, ScanSet},
+    plan::Plan,
     scan::ScanCache,
+    set::{Form, ScanSet},
+    shape::{Shape, Shapes},
 };
 use crate::{
     engine::{
         exchange::Exchange,
         live::Live,
-        values::{View, each},
+        values::{View, each_part},
     },
     lang::{Phase, RuleSet},
     operator::OperatorContext,
-    transform::ByteSet,
+    transform::Letters,
+    variables::Variable,
 };
 
 /// How many automata one thread keeps, each bounded in bytes.
 const MAX_CACHES: usize = 4;
+/// How much of a buffer is kept from one inspection to the next, bytes.
+const MAX_KEPT: usize = 1 << 20;
+
+/// The longest text whose letters are looked at, bytes: longer ones have most of them.
+const MAX_TOLD: usize = 128;
 
 /// What one thread keeps from scan to scan.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Scratch {
-    caches: Vec<(usize, ScanCache)>,
-    /// What was found in texts that were scanned already, by hash: where their words begin in `found`.
-    seen: AHashMap<u64, usize>,
-    /// Values that were looked at already: for which source, and their hash.
+    caches: Vec<Kept>,
+    /// What was found in texts that were scanned already, by hash.
+    seen: AHashMap<u64, Found>,
+    /// Values that were looked at already: by which tree, and their hash.
     visited: AHashSet<(usize, u64)>,
     found: Vec<u64>,
     hasher: ahash::RandomState,
     buffers: Vec<Vec<u8>>,
-    operator: OperatorContext,
 }
 
-/// How much of a buffer is kept from one inspection to the next, bytes.
-const MAX_KEPT: usize = 1 << 20;
+/// What one thread keeps of a [`ScanSet`].
+#[derive(Debug)]
+struct Kept {
+    identity: usize,
+    automata: ScanCache,
+    shapes: Shapes,
+}
 
 impl Scratch {
     /// Buffers to work in.
@@ -60,8 +70,8 @@ impl Scratch {
 /// The rules of a phase that may match.
 #[derive(Debug)]
 pub(in crate::engine) struct Candidates {
-    set: Arc<ScanSet>,
-    tests: Bits,
+    /// The stations of rules that may match; those that cannot be scanned for are among them.
+    stations: Bits,
 }
 
 impl Candidates {
@@ -73,163 +83,269 @@ impl Candidates {
         live: &Live,
         rules: &RuleSet,
         scratch: &mut Scratch,
+        operator: &mut OperatorContext,
     ) -> Option<Self> {
         let set = plan.phase(phase)?.set(rules, &live.tx);
-        let mut tests = Bits::new(set.tests);
-        let at = match scratch.caches.iter().position(|(identity, _)| *identity == set.identity) {
+        let at = match scratch.caches.iter().position(|kept| kept.identity == set.identity) {
             Some(at) => at,
             None => {
                 if scratch.caches.len() >= MAX_CACHES {
                     scratch.caches.remove(0);
                 }
-                scratch.caches.push((set.identity, set.scanner.cache()));
+                let (identity, automata) = (set.identity, set.scanner.cache());
+                scratch.caches.push(Kept { identity, automata, shapes: Shapes::default() });
                 scratch.caches.len() - 1
             }
         };
         scratch.seen.clear();
         scratch.visited.clear();
         scratch.found.clear();
-        let view = View { exchange, live, rules };
-        let Scratch { caches, seen, visited, found, hasher, buffers, operator } = scratch;
-        let (_, cache) = caches.get_mut(at)?;
-        let tests_found = &mut tests;
-        let mut work =
-            Work { set: &set, cache, seen, visited, found, hasher, buffers, operator, tests: tests_found };
-        for (number, source) in set.sources.iter().enumerate() {
-            let fixed = each(exchange, &source.target, |_, _, bytes| {
-                work.value(number, &source.forms, bytes);
-            });
-            if !fixed {
-                for value in view.values(&source.target) {
-                    work.value(number, &source.forms, &value.bytes);
+        let Scratch { caches, seen, visited, found, hasher, buffers } = scratch;
+        let kept = caches.get_mut(at)?;
+        kept.shapes.begin(&set);
+        let tests = Bits::new(set.tests);
+        let mut work = Work { set: &set, kept, seen, visited, found, hasher, buffers, operator, tests };
+        for source in &set.sources {
+            if source.variable == Variable::Xml {
+                let trees = source.selected.iter().filter(|_| !exchange.xml.is_empty());
+                for (target, form) in trees {
+                    for value in (View { exchange, live, rules }).values(target) {
+                        work.value(form, &value.bytes);
+                    }
                 }
+                continue;
             }
+            each_part(exchange, source.variable, |name, alias, bytes| {
+                source.show(name, alias, |form| work.value(form, bytes));
+            });
         }
-        Some(Candidates { set, tests })
+        let mut stations = set.unscanned.clone();
+        for station in work.tests.iter().filter_map(|test| set.stations.get(test)) {
+            stations.insert(*station);
+        }
+        Some(Candidates { stations })
     }
 
-    /// Whether the rule may match; `true` for one that was not scanned for.
-    pub(in crate::engine) fn may_match(&self, rule: usize) -> bool {
-        self.set.test(rule).is_none_or(|test| self.tests.contains(test))
+    /// The first station at or behind this one whose rule may match.
+    pub(in crate::engine) fn next(&self, station: usize) -> Option<usize> {
+        self.stations.next(station)
     }
 }
 
 struct Work<'w> {
     set: &'w ScanSet,
-    cache: &'w mut ScanCache,
-    seen: &'w mut AHashMap<u64, usize>,
+    kept: &'w mut Kept,
+    seen: &'w mut AHashMap<u64, Found>,
     visited: &'w mut AHashSet<(usize, u64)>,
     found: &'w mut Vec<u64>,
     hasher: &'w ahash::RandomState,
     buffers: &'w mut Vec<Vec<u8>>,
     operator: &'w mut OperatorContext,
-    tests: &'w mut Bits,
+    /// The tests that hold somewhere.
+    tests: Bits,
 }
 
 impl Work<'_> {
-    /// Looks at a value and at all that is made of it, unless an equal one was looked at for the same.
-    fn value(&mut self, source: usize, form: &Form, bytes: &[u8]) {
+    /// Looks at a value and at all that is made of it, unless nothing can be found there, or an equal value was looked
+    /// at by the same tree.
+    fn value(&mut self, form: &Form, bytes: &[u8]) {
+        let mut text = self.text(bytes);
+        if form.steps & text.shape.changing == 0 && !self.may_find(&form.all, &text.shape, text.has, bytes) {
+            return;
+        }
         let hash = self.hasher.hash_one(bytes);
-        if self.visited.insert((source, hash)) {
-            let mut text = self.text(bytes);
+        if self.visited.insert((std::ptr::from_ref(form).addr(), hash)) {
             text.hash = Some(hash);
             self.form(form, bytes, &mut text);
         }
     }
 
-    fn text(&self, bytes: &[u8]) -> Text {
-        let kinds = ByteSet::of(bytes);
-        let changing = self
-            .set
-            .steps
-            .iter()
-            .filter(|step| step.may_change(&kinds))
-            .fold(0, |all, step| all | 1 << *step as u32);
-        Text { changing, hash: None, found: None }
+    fn text(&mut self, bytes: &[u8]) -> Text {
+        let has = Letters::of(bytes);
+        let shape = self.kept.shapes.of(self.set, has.kinds(), bytes.len());
+        Text { has, shape, later: None, hash: None, found: None, patterns: false, phrases: false, refuted: 0 }
+    }
+
+    /// Whether one of the tests may find something that is not known yet, in texts of the shape that have only these.
+    fn may_find(&self, tests: &Bits, shape: &Shape, has: Letters, bytes: &[u8]) -> bool {
+        let possible = self.kept.shapes.possible(self.set, shape);
+        let words = tests.as_words().iter().zip(possible).zip(self.tests.as_words()).enumerate();
+        for (at, ((test, possible), known)) in words {
+            let open = test & possible & !known;
+            if open != 0 && (bytes.len() > MAX_TOLD || self.told(at, open, has, bytes.len()) != 0) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Of some tests, those that may find something in a text that has these letters: `open` is one word of their bits.
+    fn told(&self, at: usize, open: u64, has: Letters, length: usize) -> u64 {
+        let mut left = open;
+        let mut rest = open;
+        while rest != 0 {
+            let number = at * 64 + rest.trailing_zeros() as usize;
+            let needs = self.set.needs.get(number);
+            if needs.is_some_and(|[_, needs]| !needs.allow(has, length)) {
+                left &= !(rest & rest.wrapping_neg());
+            }
+            rest &= rest - 1;
+        }
+        left
     }
 
     /// Looks at one form and at all that is made of it.
     fn form(&mut self, form: &Form, bytes: &[u8], text: &mut Text) {
-        if form.steps & text.changing == 0 {
-            self.scan(bytes, &form.all, text);
-            self.direct(&form.direct_all, bytes);
+        if form.steps & text.shape.changing == 0 {
+            self.make(&form.all, bytes, text);
             return;
         }
-        if let Some(tests) = &form.tests {
-            self.scan(bytes, tests, text);
-        }
-        self.direct(&form.direct, bytes);
+        self.make(&form.tests, bytes, text);
         for (step, next) in &form.next {
             let own = 1 << *step as u32;
-            if (own | next.steps) & text.changing == 0 && text.found == Some(NOTHING) {
-                self.direct(&next.direct_all, bytes);
-                continue;
-            }
-            if own & text.changing == 0 {
+            let behind = own | next.steps;
+            if behind & text.shape.changing == 0 {
+                self.make(&next.all, bytes, text);
+            } else if own & text.shape.changing == 0 {
                 self.form(next, bytes, text);
-                continue;
-            }
-            let mut out = self.buffers.pop().unwrap_or_default();
-            if step.apply(bytes, &mut out) {
-                let mut text = self.text(&out);
-                self.form(next, &out, &mut text);
-            } else {
-                self.form(next, bytes, text);
-            }
-            self.buffers.push(out);
-        }
-    }
-
-    /// Makes the tests that are made one by one, but for those that found something before.
-    fn direct(&mut self, tests: &[usize], bytes: &[u8]) {
-        for direct in tests.iter().filter_map(|test| self.set.direct.get(*test)) {
-            if !self.tests.contains(direct.test)
-                && direct.operator.matches(bytes, self.operator) != direct.negated
-            {
-                self.tests.insert(direct.test);
+            } else if behind & text.shape.wild != 0 || self.may_find_later(&next.all, bytes, text) {
+                let mut out = self.buffers.pop().unwrap_or_default();
+                if step.apply(bytes, &mut out) {
+                    let mut text = self.text(&out);
+                    self.form(next, &out, &mut text);
+                } else {
+                    self.form(next, bytes, text);
+                }
+                self.buffers.push(out);
             }
         }
     }
 
-    fn scan(&mut self, bytes: &[u8], tests: &Bits, text: &mut Text) {
-        let words = self.set.scanner.words();
-        let found = match text.found {
-            Some(found) => found,
+    /// Whether one of the tests may find something in what bounded transformations make of the text.
+    fn may_find_later(&mut self, tests: &Bits, bytes: &[u8], text: &mut Text) -> bool {
+        let later = match text.later {
+            Some(later) => later,
             None => {
-                let hash = text.hash.unwrap_or_else(|| self.hasher.hash_one(bytes));
-                let found = match self.seen.get(&hash) {
-                    Some(found) => *found,
-                    None => {
-                        let next = self.found.len();
-                        self.found.resize(next + words, 0);
-                        let found = self.found.get_mut(next..).unwrap_or_default();
-                        let any = self.set.scanner.scan(bytes, self.cache, found);
-                        if !any {
-                            self.found.truncate(next);
-                        }
-                        let found = if any { next } else { NOTHING };
-                        self.seen.insert(hash, found);
-                        found
-                    }
-                };
-                text.found = Some(found);
-                found
+                let kinds = text.has.kinds().after_bounded();
+                let later = self.kept.shapes.of(self.set, kinds, bytes.len());
+                text.later = Some(later);
+                later
             }
         };
-        if found != NOTHING {
-            self.tests.insert_common(self.found.get(found..found + words).unwrap_or_default(), tests);
+        self.may_find(tests, &later, text.has.after_bounded(), bytes)
+    }
+
+    /// Makes these tests.
+    fn make(&mut self, tests: &Bits, bytes: &[u8], text: &mut Text) {
+        let (mut patterns, mut phrases, mut direct) = (false, false, false);
+        let set = self.set;
+        let possible = self.kept.shapes.possible(set, &text.shape);
+        let kinds = set.patterns.as_words().iter().zip(set.phrases.as_words()).zip(set.direct.as_words());
+        let words = tests.as_words().iter().zip(possible).zip(self.tests.as_words()).zip(kinds);
+        for (at, (((test, possible), known), ((pattern, phrase), one))) in words.enumerate() {
+            let mut open = test & possible & !known;
+            if open != 0 && bytes.len() <= MAX_TOLD {
+                open = self.told(at, open, text.has, bytes.len());
+            }
+            patterns |= open & pattern != 0;
+            phrases |= open & phrase != 0;
+            direct |= open & one != 0;
+        }
+        if patterns || phrases {
+            self.scan(tests, bytes, text, patterns, phrases);
+        }
+        if direct {
+            self.direct(tests, bytes, text);
+        }
+    }
+
+    /// Makes the tests that no automaton makes, one by one.
+    fn direct(&mut self, tests: &Bits, bytes: &[u8], text: &mut Text) {
+        let set = self.set;
+        for (at, (test, direct)) in tests.as_words().iter().zip(set.direct.as_words()).enumerate() {
+            let possible = self.kept.shapes.possible(set, &text.shape).get(at).copied().unwrap_or_default();
+            let known = self.tests.as_words().get(at).copied().unwrap_or_default();
+            let mut open = test & direct & possible & !known;
+            while open != 0 {
+                let number = at * 64 + open.trailing_zeros() as usize;
+                open &= open - 1;
+                let Some(direct) = set.operators.get(number) else { continue };
+                if text.refuted & direct.bit != 0 {
+                    continue;
+                }
+                if direct.operator.matches(bytes, self.operator) != direct.negated {
+                    self.tests.insert(number);
+                } else {
+                    text.refuted |= direct.bit;
+                }
+            }
+        }
+    }
+
+    /// Scans the text for all patterns, for all phrases, or both, unless that was done.
+    fn scan(&mut self, tests: &Bits, bytes: &[u8], text: &mut Text, patterns: bool, phrases: bool) {
+        let words = Bits::words(self.set.tests);
+        let place = match text.found {
+            Some(place) => place,
+            None => {
+                let hash = text.hash.unwrap_or_else(|| self.hasher.hash_one(bytes));
+                let next = self.found.len();
+                let found =
+                    self.seen.entry(hash).or_insert(Found { place: next, patterns: false, phrases: false });
+                if found.place == next {
+                    self.found.resize(next + words, 0);
+                }
+                text.found = Some(found.place);
+                text.hash = Some(hash);
+                text.patterns = found.patterns;
+                text.phrases = found.phrases;
+                found.place
+            }
+        };
+        let found = self.found.get_mut(place..place + words).unwrap_or_default();
+        let mut scanned = false;
+        if patterns && !text.patterns {
+            self.set.scanner.scan_patterns(bytes, &mut self.kept.automata, found);
+            text.patterns = true;
+            scanned = true;
+        }
+        if phrases && !text.phrases {
+            self.set.scanner.scan_phrases(bytes, found);
+            text.phrases = true;
+            scanned = true;
+        }
+        self.tests.insert_common(found, tests);
+        if scanned
+            && let Some(hash) = text.hash
+            && let Some(found) = self.seen.get_mut(&hash)
+        {
+            (found.patterns, found.phrases) = (text.patterns, text.phrases);
         }
     }
 }
 
-/// In place of where the found tests begin: there are none.
-const NOTHING: usize = usize::MAX;
+/// What was found in a text.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    /// Where its words begin.
+    place: usize,
+    /// Whether all patterns were looked for.
+    patterns: bool,
+    /// Whether all phrases were looked for.
+    phrases: bool,
+}
 
 /// What is known of the bytes that are looked at.
 struct Text {
-    /// The transformations that may change them, as bits.
-    changing: u64,
+    has: Letters,
+    shape: Shape,
+    /// The shape of what bounded transformations make of it.
+    later: Option<Shape>,
     hash: Option<u64>,
     /// Where the tests that they matched begin, once they were scanned.
     found: Option<usize>,
+    patterns: bool,
+    phrases: bool,
+    /// Direct tests that do not hold for it, as bits.
+    refuted: u64,
 }

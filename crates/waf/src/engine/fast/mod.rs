@@ -7,9 +7,13 @@
 mod bits;
 mod evaluate;
 mod gather;
+mod needs;
 mod plan;
 mod prelude;
+mod quick;
 mod scan;
+mod set;
+mod shape;
 
 pub(super) use evaluate::holds;
 pub(super) use gather::{Candidates, Scratch};

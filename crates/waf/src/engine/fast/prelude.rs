@@ -65,6 +65,7 @@ impl Prelude {
                 operator: &mut operator,
                 buffers: &mut buffers,
                 matches: Vec::new(),
+                keeps_all: true,
             };
             if look.evaluate(&mut live, false) {
                 // What is told, or stops something, is told for each request.

@@ -2,13 +2,19 @@
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind as PhraseMatch};
 use regex_automata::{
-    Input, MatchKind, PatternSet,
-    hybrid::dfa::{Cache, DFA},
+    Input, MatchKind,
+    hybrid::{
+        LazyStateID,
+        dfa::{Cache, DFA},
+    },
     nfa::thompson::{self, WhichCaptures},
 };
 use regex_syntax::{ParserBuilder, hir::Hir};
 
-use super::bits::{Bits, set};
+use super::{
+    bits::{Bits, set},
+    needs::{Needs, Terms, by_kinds, by_letters},
+};
 use crate::operator::Operator;
 
 /// What the automaton of all patterns may take before it is built while running, bytes: the Core Rule Set at its
@@ -36,13 +42,14 @@ pub(super) struct Scanner {
 #[derive(Debug)]
 pub(super) struct ScanCache {
     automaton: Option<Cache>,
-    found: PatternSet,
 }
 
 impl Scanner {
-    /// The scanner of these operators, and the numbers of those that it does not take.
-    pub(super) fn new(operators: &[Option<&Operator>]) -> (Self, Vec<usize>) {
+    /// The scanner of these operators, the numbers of those that it does not take, and what each of the others needs by kinds of
+    /// bytes and by letters.
+    pub(super) fn new(operators: &[Option<&Operator>]) -> (Self, Vec<usize>, Vec<[Needs; 2]>) {
         let mut left_out = Vec::new();
+        let mut needs = vec![<[Needs; 2]>::default(); operators.len()];
         let mut hirs: Vec<Hir> = Vec::new();
         let mut scanner = Scanner {
             tests: operators.len(),
@@ -52,7 +59,7 @@ impl Scanner {
             phrase_tests: Vec::new(),
         };
         let mut phrases: Vec<&[u8]> = Vec::new();
-        for (test, operator) in operators.iter().enumerate() {
+        for ((test, operator), needs) in operators.iter().enumerate().zip(&mut needs) {
             let Some(operator) = operator else {
                 left_out.push(test);
                 continue;
@@ -60,12 +67,14 @@ impl Scanner {
             if let Some(expression) = operator.expression() {
                 match parse(expression) {
                     Some(hir) => {
+                        *needs = [by_kinds as Terms, by_letters].map(|terms| Needs::of_pattern(&hir, terms));
                         hirs.push(hir);
                         scanner.pattern_tests.push(test);
                     }
                     None => left_out.push(test),
                 }
             } else if let Some(list) = operator.phrases() {
+                *needs = [by_kinds as Terms, by_letters].map(|terms| Needs::of_phrases(list, terms));
                 phrases.extend(list.iter().map(|phrase| &**phrase));
                 scanner.phrase_tests.resize(phrases.len(), test);
             } else {
@@ -90,51 +99,74 @@ impl Scanner {
                 left_out.append(&mut scanner.phrase_tests);
             }
         }
-        (scanner, left_out)
+        (scanner, left_out, needs)
+    }
+
+    /// The tests that the automaton of patterns makes, and those of the automaton of phrases.
+    pub(super) fn tests(&self) -> (Bits, Bits) {
+        let of = |tests: &[usize]| {
+            let mut bits = Bits::new(self.tests);
+            tests.iter().for_each(|test| bits.insert(*test));
+            bits
+        };
+        (of(&self.pattern_tests), of(&self.phrase_tests))
     }
 
     pub(super) fn cache(&self) -> ScanCache {
-        ScanCache {
-            automaton: self.patterns.as_ref().map(DFA::create_cache),
-            found: PatternSet::new(self.pattern_tests.len()),
+        ScanCache { automaton: self.patterns.as_ref().map(DFA::create_cache) }
+    }
+
+    /// Sets the bits of the tests whose pattern is found in `text`.
+    pub(super) fn scan_patterns(&self, text: &[u8], cache: &mut ScanCache, found: &mut [u64]) {
+        let (Some(automaton), Some(states)) = (&self.patterns, &mut cache.automaton) else { return };
+        if self.search(automaton, states, text, found).is_none() {
+            // The text makes too many states: nothing is proved about it.
+            self.pattern_tests.iter().for_each(|test| set(found, *test));
         }
     }
 
-    /// Sets the bits of the tests that find something in `text`; whether there are any.
-    pub(super) fn scan(&self, text: &[u8], cache: &mut ScanCache, found: &mut [u64]) -> bool {
-        let mut any = false;
-        if let (Some(automaton), Some(states)) = (&self.patterns, &mut cache.automaton) {
-            cache.found.clear();
-            let whole = automaton.try_which_overlapping_matches(states, &Input::new(text), &mut cache.found);
-            any = whole.is_err() || !cache.found.is_empty();
-            if whole.is_ok() && any {
-                for pattern in cache.found.iter() {
-                    if let Some(test) = self.pattern_tests.get(pattern.as_usize()) {
-                        set(found, *test);
-                    }
-                }
-            } else if any {
-                // The text makes too many states: nothing is proved about it.
-                self.pattern_tests.iter().for_each(|test| set(found, *test));
-            }
-        }
-        if let Some(phrases) = &self.phrases {
-            for one in phrases.find_overlapping_iter(text) {
-                any = true;
-                if let Some(test) = self.phrase_tests.get(one.pattern().as_usize()) {
-                    set(found, *test);
+    fn search(&self, automaton: &DFA, states: &mut Cache, text: &[u8], found: &mut [u64]) -> Option<()> {
+        let mut state = automaton.start_state_forward(states, &Input::new(text)).ok()?;
+        for byte in text {
+            state = automaton.next_state(states, state, *byte).ok()?;
+            if state.is_tagged() {
+                if state.is_match() {
+                    self.matched(automaton, states, state, found);
+                } else if state.is_dead() {
+                    return Some(());
+                } else if state.is_quit() {
+                    return None;
                 }
             }
         }
-        any
+        state = automaton.next_eoi_state(states, state).ok()?;
+        if state.is_match() {
+            self.matched(automaton, states, state, found);
+        }
+        Some(())
     }
 
-    pub(super) fn words(&self) -> usize {
-        Bits::words(self.tests)
+    fn matched(&self, automaton: &DFA, states: &Cache, state: LazyStateID, found: &mut [u64]) {
+        for index in 0..automaton.match_len(states, state) {
+            let pattern = automaton.match_pattern(states, state, index);
+            if let Some(test) = self.pattern_tests.get(pattern.as_usize()) {
+                set(found, *test);
+            }
+        }
+    }
+
+    /// Sets the bits of the tests that have a phrase in `text`.
+    pub(super) fn scan_phrases(&self, text: &[u8], found: &mut [u64]) {
+        let Some(phrases) = &self.phrases else { return };
+        for one in phrases.find_overlapping_iter(text) {
+            if let Some(test) = self.phrase_tests.get(one.pattern().as_usize()) {
+                set(found, *test);
+            }
+        }
     }
 }
 
-fn parse(expression: &str) -> Option<Hir> {
+pub(super) fn parse(expression: &str) -> Option<Hir> {
     ParserBuilder::new().unicode(false).utf8(false).dot_matches_new_line(true).build().parse(expression).ok()
 }
 
@@ -177,14 +209,15 @@ mod tests {
             compile("pm", "zzz"),
             compile("streq", "x"),
         ];
-        let (scanner, left_out) = Scanner::new(&operators.iter().map(Some).collect::<Vec<_>>());
+        let (scanner, left_out, _) = Scanner::new(&operators.iter().map(Some).collect::<Vec<_>>());
         assert_eq!(left_out, [4]);
         let mut cache = scanner.cache();
         for (text, expected) in
             [("SELECT", 0b011), ("xselect", 0b110), ("nothing", 0), ("", 0), ("azzzb", 0b1000)]
         {
             let mut found = vec![0];
-            assert_eq!(scanner.scan(text.as_bytes(), &mut cache, &mut found), expected != 0, "{text}");
+            scanner.scan_patterns(text.as_bytes(), &mut cache, &mut found);
+            scanner.scan_phrases(text.as_bytes(), &mut found);
             assert_eq!(found, [expected], "{text}");
         }
     }
