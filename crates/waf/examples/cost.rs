@@ -1,5 +1,7 @@
-//! What inspecting a request costs: `cargo run --release -p bartizan-waf --example cost -- FOLDER [LEVEL [NAME]]`, where FOLDER has
-//! `crs-setup.conf.example` and `rules` of the Core Rule Set. Microseconds of one core, the best of several rounds.
+//! What inspecting a request costs: `cargo run --release -p bartizan-waf --example cost -- FOLDER [LEVEL [NAME]]`, where
+//! FOLDER has `crs-setup.conf.example` and `rules` of the Core Rule Set. Microseconds of one core, the best of several
+//! rounds: of one request again and again, and of requests whose every value is new. `--adversarial` in place of NAME
+//! measures texts made to be costly, per byte.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,6 +18,10 @@ use bartizan_waf::{
     files::{Files, matches},
     lang::Loader,
 };
+
+/// The allocator of the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 struct Folder(String);
 
@@ -47,26 +53,89 @@ fn main() {
     let setup = format!("SecAction \"id:9001,phase:1,pass,nolog,setvar:tx.blocking_paranoia_level={level}\"");
     loader.include("crs-setup.conf.example").text("setup", &setup).include("rules/*.conf");
     let rules = loader.finish().unwrap_or_else(|errors| panic!("{errors}")).rules;
+    let read = began.elapsed();
     let fast = Program::new(rules.clone());
-    println!("load: {:?}", began.elapsed());
+    println!("load: {:?}, of which reading {read:?}", began.elapsed());
+    if only.as_deref() == Some("--adversarial") {
+        adversarial(&fast);
+        return;
+    }
     let plain = Program::plain(rules);
-    for (name, target, body) in workloads() {
-        if only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
+    for workload in workloads() {
+        if only.as_ref().is_some_and(|only| !workload.name.starts_with(only.as_str())) {
             continue;
         }
-        let (best, told) =
-            measure(&fast, &target, &body, std::env::var("ROUNDS").map_or(2000, |r| r.parse().unwrap()));
-        if std::env::var_os("FAST").is_some() {
-            println!("{name}: {best:.1}");
-            continue;
-        }
-        let (slow, plainly) = measure(&plain, &target, &body, 20);
+        let rounds = if workload.body { 40 } else { 400 };
+        let fresh: Vec<Request> = (1..=rounds).map(|number| workload.request(number)).collect();
+        let same = vec![workload.request(0); rounds as usize];
+        let (again, told) = measure(&fast, &same);
+        let (new, _) = measure(&fast, &fresh);
+        let (slow, plainly) = measure(&plain, &same[..10]);
         assert_eq!(told, plainly);
-        println!("{name}: {best:.1} us (plain {slow:.0} us), rules told: {told:?}");
+        println!(
+            "{}: {again:.1} us again, {new:.1} us new (plain {slow:.0} us), rules told: {told:?}",
+            workload.name
+        );
     }
 }
 
-fn workloads() -> Vec<(&'static str, String, String)> {
+struct Workload {
+    name: &'static str,
+    body: bool,
+    text: String,
+}
+
+#[derive(Clone)]
+struct Request {
+    target: String,
+    body: String,
+    cookie: String,
+}
+
+impl Workload {
+    /// The same for 0; another text of the same shape for each other number.
+    fn request(&self, number: u64) -> Request {
+        let text = varied(&self.text, number);
+        let cookie = varied("8f14e45fceea167a5a36dedd4bea2543", number);
+        Request {
+            target: if self.body { "/api/orders".to_owned() } else { text.clone() },
+            body: if self.body { text } else { String::new() },
+            cookie: format!("session={cookie}; theme=dark"),
+        }
+    }
+}
+
+/// The text with other digits, and other letters in its values, which stand behind `=`, `/` or `:`.
+fn varied(text: &str, number: u64) -> String {
+    if number == 0 {
+        return text.to_owned();
+    }
+    let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let (mut is_value, mut escaped) = (!text.contains(['=', ':']), 0);
+    let vary = |letter: char| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let any = |from: u8, of: u64| char::from(from + u8::try_from((state >> 33) % of).unwrap());
+        match letter {
+            '=' | ':' => is_value = true,
+            '&' | ',' | '{' => is_value = false,
+            '%' => escaped = 3,
+            _ => {}
+        }
+        escaped = i32::max(0, escaped - 1);
+        match letter {
+            _ if !is_value || escaped > 0 => letter,
+            '0'..='9' => any(b'1', 9),
+            // Literals stay what they are.
+            't' | 'r' | 'u' | 'e' if text.starts_with('{') => letter,
+            'a'..='z' => any(b'a', 26),
+            'A'..='Z' => any(b'A', 26),
+            _ => letter,
+        }
+    };
+    text.chars().map(vary).collect()
+}
+
+fn workloads() -> Vec<Workload> {
     let mut realistic = "/shop/search?".to_owned();
     for (number, value) in WORDS.iter().cycle().take(27).enumerate() {
         write!(realistic, "{}field{number}={}", if number > 0 { "&" } else { "" }, value.replace(' ', "+"))
@@ -85,10 +154,10 @@ fn workloads() -> Vec<(&'static str, String, String)> {
         text + "]}"
     };
     vec![
-        ("small GET", "/api/items/42?page=2".to_owned(), String::new()),
-        ("realistic GET (27 values)", realistic, String::new()),
-        ("2 KB JSON", "/api/orders".to_owned(), json(2 << 10)),
-        ("32 KB JSON", "/api/orders".to_owned(), json(32 << 10)),
+        Workload { name: "small GET", body: false, text: "/api/items/42?page=2".to_owned() },
+        Workload { name: "realistic GET (27 values)", body: false, text: realistic },
+        Workload { name: "2 KB JSON", body: true, text: json(2 << 10) },
+        Workload { name: "32 KB JSON", body: true, text: json(32 << 10) },
     ]
 }
 
@@ -108,8 +177,28 @@ const WORDS: [&str; 13] = [
     "a longer note that somebody typed about the delivery",
 ];
 
-fn measure(program: &Arc<Program>, target: &str, body: &str, rounds: usize) -> (f64, Vec<u64>) {
-    let length = body.len().to_string();
+/// Microseconds per request, the best of several rounds, and the rules that the last one told of.
+fn measure(program: &Arc<Program>, requests: &[Request]) -> (f64, Vec<u64>) {
+    let mut worker = Worker::new();
+    let mut best = f64::MAX;
+    let mut told = Vec::new();
+    for _ in 0..rounds() {
+        let began = processor_time();
+        for request in requests {
+            told = inspect(program, request, &mut worker);
+        }
+        best = best.min((processor_time() - began) / requests.len() as f64);
+    }
+    (best, told)
+}
+
+/// How often the same requests are measured.
+fn rounds() -> usize {
+    std::env::var("ROUNDS").map_or(20, |rounds| rounds.parse().expect("a number"))
+}
+
+fn inspect(program: &Arc<Program>, request: &Request, worker: &mut Worker) -> Vec<u64> {
+    let length = request.body.len().to_string();
     let mut headers: Vec<(&[u8], &[u8])> = vec![
         (b"Host", b"shop.example"),
         (b"User-Agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
@@ -117,41 +206,102 @@ fn measure(program: &Arc<Program>, target: &str, body: &str, rounds: usize) -> (
         (b"Accept-Language", b"de,en;q=0.5"),
         (b"Accept-Encoding", b"gzip, deflate, br"),
         (b"Connection", b"keep-alive"),
-        (b"Cookie", b"session=8f14e45fceea167a5a36dedd4bea2543; theme=dark"),
+        (b"Cookie", request.cookie.as_bytes()),
     ];
-    if !body.is_empty() {
-        headers.push((b"Content-Type", b"application/json"));
+    if !request.body.is_empty() {
+        headers.push((
+            b"Content-Type",
+            if request.body.starts_with('{') {
+                b"application/json"
+            } else {
+                b"application/x-www-form-urlencoded"
+            },
+        ));
         headers.push((b"Content-Length", length.as_bytes()));
     }
     let address = "192.0.2.1:443".parse().unwrap();
     let head = RequestHead {
-        method: if body.is_empty() { b"GET" } else { b"POST" },
-        target: target.as_bytes(),
+        method: if request.body.is_empty() { b"GET" } else { b"POST" },
+        target: request.target.as_bytes(),
         version: b"HTTP/1.1",
         headers: &headers,
         client: address,
         server: address,
     };
-    let mut worker = Worker::new();
-    let mut best = f64::MAX;
-    let mut told = Vec::new();
-    for _ in 0..5 {
-        let began = processor_time();
-        for _ in 0..rounds {
-            let context = Context { unique_id: "a1b2".into(), now: 1_700_000_000_000, collections: None };
-            let mut inspection = Inspection::new(program.clone(), context);
-            inspection.request_head(&head, &mut worker);
-            inspection.request_body(body.as_bytes(), false, &mut worker);
-            inspection.finish(&mut worker);
-            told = inspection.findings().iter().map(|finding| finding.rule).collect();
-        }
-        best = best.min((processor_time() - began) / rounds as f64);
-    }
-    (best, told)
+    let context = Context { unique_id: "a1b2".into(), now: 1_700_000_000_000, collections: None };
+    let mut inspection = Inspection::new(program.clone(), context);
+    inspection.request_head(&head, worker);
+    inspection.request_body(request.body.as_bytes(), false, worker);
+    inspection.finish(worker);
+    inspection.findings().iter().map(|finding| finding.rule).collect()
 }
 
 /// Microseconds that this thread ran so far, whoever else uses the machine.
 fn processor_time() -> f64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e3
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
+
+/// Texts of 32 KB that are to cost as much as can be, as one value and as many.
+fn adversarial(program: &Arc<Program>) {
+    const BYTES: usize = 32 << 10;
+    let benign = workloads().pop().unwrap().request(0);
+    let (cost, _) = measure(program, &[benign.clone()]);
+    let per_byte = cost / benign.body.len() as f64;
+    println!("benign: {:.1} ns per byte", per_byte * 1e3);
+    let mut worst: f64 = 0.0;
+    for piece in PIECES {
+        let text = piece.repeat(BYTES / piece.len());
+        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+        let escaped: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let many: String = (0..900)
+            .map(|number| {
+                format!(
+                    "{}a{number}={}",
+                    if number > 0 { "&" } else { "" },
+                    &escaped[..(BYTES / 900) / 3 * 3]
+                )
+            })
+            .collect();
+        for (kind, body) in [
+            ("one JSON value", format!("{{\"a\":\"{quoted}\"}}")),
+            ("one value of a form", format!("a={escaped}")),
+            ("900 values of a form", many),
+        ] {
+            let request = Request { body, ..benign.clone() };
+            let (cost, told) = measure(program, &[request.clone()]);
+            let ratio = cost / request.body.len() as f64 / per_byte;
+            worst = worst.max(ratio);
+            println!("{:>6.2} times: {kind} of `{}`, {} rules told", ratio, piece.escape_debug(), told.len());
+        }
+    }
+    println!("worst: {worst:.1} times the benign cost per byte");
+}
+
+/// What texts are made of: quotes, comments, keywords, brackets, escapes, near misses of expressions.
+const PIECES: [&str; 24] = [
+    "'",
+    "\"",
+    "\\",
+    "(",
+    "/*",
+    "--",
+    "#",
+    "<",
+    "<a ",
+    "=",
+    "1=1 ",
+    "' or '1'='1",
+    "union select ",
+    "select/**/",
+    "@@version",
+    "`",
+    "$(",
+    "../",
+    "%25",
+    "&#x3c;",
+    "\\u003c",
+    "0x41",
+    "eval(",
+    "a b ",
+];

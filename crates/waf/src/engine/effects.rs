@@ -1,5 +1,7 @@
 //! What matches do: variables set, collections opened, settings of the inspection changed.
 
+use smallvec::SmallVec;
+
 use super::{exchange::Exchange, live::Live, values::View};
 use crate::{
     lang::{Change, Control, Effect, EngineMode, Identity, RuleSet},
@@ -15,29 +17,33 @@ const MAX_KEY: usize = 1024;
 pub(super) fn apply(effect: &Effect, exchange: &Exchange, live: &mut Live, rules: &RuleSet) {
     match effect {
         Effect::SetVar { collection, name, change } => {
-            let name = View { exchange, live, rules }.expand(name);
-            if let (Variable::Tx, Change::Set(value)) = (collection, change) {
-                let value = View { exchange, live, rules }.expand(value);
-                live.tx.set(&name, &value);
+            let view = View { exchange, live, rules };
+            let name: SmallVec<[u8; 64]> = SmallVec::from_slice(&view.expand(name));
+            if *collection == Variable::Tx {
+                match change {
+                    Change::Set(value) => {
+                        let value: SmallVec<[u8; 64]> = SmallVec::from_slice(&view.expand(value));
+                        live.tx.set(&name, &value);
+                    }
+                    Change::Add(value) => {
+                        let amount = number(&view.expand(value));
+                        add(live, &name, amount);
+                    }
+                    Change::Subtract(value) => {
+                        let amount = number(&view.expand(value)).saturating_neg();
+                        add(live, &name, amount);
+                    }
+                    Change::Remove => live.tx.remove(&name),
+                }
                 return;
             }
             let change = match change {
-                Change::Set(value) => {
-                    StoredChange::Set(View { exchange, live, rules }.expand(value).into_owned())
-                }
-                Change::Add(value) => {
-                    StoredChange::Add(number(&View { exchange, live, rules }.expand(value)))
-                }
-                Change::Subtract(value) => {
-                    StoredChange::Add(number(&View { exchange, live, rules }.expand(value)).saturating_neg())
-                }
+                Change::Set(value) => StoredChange::Set(view.expand(value).into_owned()),
+                Change::Add(value) => StoredChange::Add(number(&view.expand(value))),
+                Change::Subtract(value) => StoredChange::Add(number(&view.expand(value)).saturating_neg()),
                 Change::Remove => StoredChange::Remove,
             };
-            if *collection == Variable::Tx {
-                set_tx(live, &name, &change);
-            } else {
-                set_stored(live, *collection, &name, &change);
-            }
+            set_stored(live, *collection, &name, &change);
         }
         Effect::ExpireVar { collection, name, seconds } => {
             let name = View { exchange, live, rules }.expand(name);
@@ -70,10 +76,10 @@ pub(super) fn apply(effect: &Effect, exchange: &Exchange, live: &mut Live, rules
             }
         }
         Effect::SetEnv { name, value } => {
-            let name = View { exchange, live, rules }.expand(name);
+            let name = View { exchange, live, rules }.expand(name).into_owned();
             match value {
                 Some(value) => {
-                    let value = View { exchange, live, rules }.expand(value);
+                    let value = View { exchange, live, rules }.expand(value).into_owned();
                     live.env.set(&name, &value);
                 }
                 None => live.env.remove(&name),
@@ -86,22 +92,17 @@ pub(super) fn apply(effect: &Effect, exchange: &Exchange, live: &mut Live, rules
     }
 }
 
-fn set_tx(live: &mut Live, name: &[u8], change: &StoredChange) {
-    match change {
-        StoredChange::Set(value) => live.tx.set(name, value),
-        StoredChange::Add(amount) => {
-            if name.windows(b"anomaly_score".len()).any(|part| part.eq_ignore_ascii_case(b"anomaly_score")) {
-                live.score = live.score.saturating_add(*amount);
-                if live.rule.is_some_and(|rule| live.tuning.is_watched(rule)) {
-                    return;
-                }
-            }
-            let before = live.tx.get(name).map_or(0, number);
-            live.tx.set(name, before.saturating_add(*amount).to_string().as_bytes());
+/// Adds to the number that a variable of the inspection is. What a rule that only watches would add to a score counts
+/// nowhere.
+fn add(live: &mut Live, name: &[u8], amount: i64) {
+    if name.windows(b"anomaly_score".len()).any(|part| part.eq_ignore_ascii_case(b"anomaly_score")) {
+        live.score = live.score.saturating_add(amount);
+        if live.rule.is_some_and(|rule| live.tuning.is_watched(rule)) {
+            return;
         }
-        StoredChange::Remove => live.tx.remove(name),
-        StoredChange::Expire(_) | StoredChange::Fade { .. } => {}
     }
+    let after = live.tx.get(name).map_or(0, number).saturating_add(amount);
+    live.tx.set(name, after.to_string().as_bytes());
 }
 
 fn set_stored(live: &Live, kind: Variable, name: &[u8], change: &StoredChange) {

@@ -11,13 +11,25 @@ use crate::{
 /// How long an expanded text may become, bytes: macros of long values would multiply them.
 const MAX_EXPANDED: usize = 64 * 1024;
 
-impl View<'_, '_> {
+/// How long an expanded text usually is, bytes.
+const USUAL: usize = 64;
+
+impl<'l> View<'_, 'l> {
     /// The text with every macro replaced by the first value of its variable, or by nothing.
-    pub(super) fn expand<'t>(self, text: &'t Text) -> Cow<'t, [u8]> {
-        if let Some(literal) = text.as_literal() {
-            return Cow::Borrowed(literal);
+    pub(super) fn expand<'t>(self, text: &'t Text) -> Cow<'t, [u8]>
+    where
+        'l: 't,
+    {
+        match text.parts() {
+            [] => return Cow::Borrowed(b""),
+            [Part::Literal(literal)] => return Cow::Borrowed(literal),
+            [Part::Macro { variable: Variable::Tx, key }] => {
+                let value = key.as_deref().and_then(|key| self.live.tx.get(key)).unwrap_or_default();
+                return Cow::Borrowed(value.get(..MAX_EXPANDED).unwrap_or(value));
+            }
+            _ => {}
         }
-        let mut expanded = Vec::new();
+        let mut expanded = Vec::with_capacity(USUAL);
         for part in text.parts() {
             match part {
                 Part::Literal(literal) => expanded.extend_from_slice(literal),

@@ -44,8 +44,10 @@ impl<'e> View<'e, '_> {
                 values.push(Value { variable, name, alias: None, bytes });
             }
         } else if variable == Variable::Tx {
-            let chosen = self.live.tx.iter().filter(|(name, _)| target.selector.selects(name));
-            owned(variable, chosen, &mut values);
+            self.live.tx.select(&target.selector, |name, value| {
+                let (name, bytes) = (Cow::Owned(name.to_vec()), Cow::Owned(value.to_vec()));
+                values.push(Value { variable, name, alias: None, bytes });
+            });
         } else if variable.is_collection() {
             self.parts(variable, &target.selector, &mut values);
             values.retain(|value| {

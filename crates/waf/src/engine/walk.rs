@@ -197,11 +197,7 @@ impl Look<'_> {
 /// Keeps the groups of a match as `TX.0` to `TX.9`; groups that took no part are removed.
 fn capture(live: &mut Live, found: &OperatorContext, value: &[u8]) {
     for index in 0..GROUPS {
-        let name = [b'0' + u8::try_from(index).unwrap_or_default()];
-        match found.group(index, value) {
-            Some(group) => live.tx.set(&name, group),
-            None => live.tx.remove(&name),
-        }
+        live.tx.capture(index, found.group(index, value));
     }
 }
 

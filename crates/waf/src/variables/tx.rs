@@ -2,8 +2,10 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, map::Entry};
 use smallvec::SmallVec;
+
+use crate::lang::Selector;
 
 /// How many variables one inspection may set: rules name them after arguments, of which a request may have thousands.
 const MAX_VARIABLES: usize = 8192;
@@ -22,12 +24,20 @@ type Values = IndexMap<Box<[u8]>, Value, ahash::RandomState>;
 pub struct Tx {
     /// `TX.0` to `TX.9`, which captures set and remove all the time.
     digits: [Option<Value>; 10],
-    base: Option<Arc<Values>>,
+    base: Option<Arc<Base>>,
     /// For each variable of `base`, what became of it.
     changed: Vec<Change>,
     own: Values,
     total: usize,
     full: bool,
+}
+
+/// What every inspection begins with.
+#[derive(Debug)]
+struct Base {
+    values: Values,
+    /// Patterns of names, as they were written, with the places of the variables that they select.
+    selected: Vec<(Arc<str>, Vec<usize>)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -39,15 +49,46 @@ enum Change {
 }
 
 impl Tx {
-    /// The same variables, so that copies of them cost next to nothing.
+    /// The same variables, so that copies of them cost next to nothing. What the patterns among `selectors` select of
+    /// them is found now.
     #[must_use]
-    pub fn share(&self) -> Self {
+    pub fn share<'s>(&self, selectors: impl Iterator<Item = &'s Selector>) -> Self {
         let named = self.iter().filter(|(name, _)| digit(name).is_none());
-        let all: Values = named.map(|(name, value)| (name.into(), Value::from_slice(value))).collect();
-        let changed = vec![Change::Same; all.len()];
+        let values: Values = named.map(|(name, value)| (name.into(), Value::from_slice(value))).collect();
+        let mut selected: Vec<(Arc<str>, Vec<usize>)> = Vec::new();
+        for selector in selectors {
+            let Selector::Pattern { source, .. } = selector else { continue };
+            if !selected.iter().any(|(known, _)| known == source) {
+                let places = values.keys().enumerate().filter(|(_, name)| selector.selects(name));
+                selected.push((source.clone(), places.map(|(place, _)| place).collect()));
+            }
+        }
+        let changed = vec![Change::Same; values.len()];
+        let base = Some(Arc::new(Base { values, selected }));
         let digits = self.digits.clone();
-        let base = Some(Arc::new(all));
         Tx { digits, base, changed, own: Values::default(), total: self.total, full: self.full }
+    }
+
+    /// The variables that a selector selects, in the order of [`Tx::iter`].
+    pub(crate) fn select<'t>(&'t self, selector: &Selector, mut show: impl FnMut(&'t [u8], &'t [u8])) {
+        let known = match (selector, &self.base) {
+            (Selector::Pattern { source, .. }, Some(base)) => {
+                base.selected.iter().find(|(known, _)| Arc::ptr_eq(known, source) || known == source)
+            }
+            _ => None,
+        };
+        let Some((_, places)) = known else {
+            self.iter()
+                .filter(|(name, _)| selector.selects(name))
+                .for_each(|(name, value)| show(name, value));
+            return;
+        };
+        let own = self.own.iter().map(|(name, value)| (&**name, value.as_slice()));
+        let captures = self.captures().filter(|(name, _)| selector.selects(name));
+        let shared = places.iter().filter_map(|place| self.shared(*place));
+        for (name, value) in captures.chain(shared).chain(own.filter(|(name, _)| selector.selects(name))) {
+            show(name, value);
+        }
     }
 
     /// The value of `name`.
@@ -70,14 +111,14 @@ impl Tx {
     /// The place of a variable among those that are shared, for [`Tx::at`]; `name` is in lower case.
     #[must_use]
     pub(crate) fn place(&self, name: &[u8]) -> Option<usize> {
-        self.base.as_ref()?.get_index_of(name)
+        self.base.as_ref()?.values.get_index_of(name)
     }
 
     /// The value of `name`, whose place is known where it is shared.
     #[must_use]
     pub(crate) fn at(&self, place: Option<usize>, name: &[u8]) -> Option<&[u8]> {
         // Another start may have its variables in other places.
-        let shared = place.and_then(|place| Some((place, self.base.as_ref()?.get_index(place)?)));
+        let shared = place.and_then(|place| Some((place, self.base.as_ref()?.values.get_index(place)?)));
         let Some((place, (_, value))) = shared.filter(|(_, (known, _))| ***known == *name) else {
             return self.get(name);
         };
@@ -91,43 +132,58 @@ impl Tx {
     /// Sets `name`. Where a bound is reached, nothing is set and [`Tx::is_full`] tells so.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
         let value = value.get(..MAX_VALUE).unwrap_or(value);
+        if let Some(digit) = digit(name) {
+            self.capture(digit, Some(value));
+            return;
+        }
         let name = lower(name);
-        let before = self.get(&name).map(<[u8]>::len);
-        let total = self.total - before.unwrap_or(0) + value.len();
-        let full = before.is_none() && self.own.len() + self.changed.len() >= MAX_VARIABLES;
-        if total > MAX_TOTAL || full {
-            self.full = true;
-            return;
-        }
-        self.total = total;
-        let value = Value::from_slice(value);
-        if let Some(place) = digit(&name).and_then(|digit| self.digits.get_mut(digit)) {
-            *place = Some(value);
-            return;
-        }
-        if let Some((index, _)) = self.in_base(&name)
+        let shared = self.base.as_ref().and_then(|base| base.values.get_full(&*name));
+        if let Some((index, _, start)) = shared
             && let Some(change @ (Change::Same | Change::To(_))) = self.changed.get_mut(index)
         {
-            *change = Change::To(value);
+            let before = if let Change::To(before) = change { before.len() } else { start.len() };
+            if fits(&mut self.total, &mut self.full, before, value) {
+                *change = Change::To(Value::from_slice(value));
+            }
             return;
         }
-        match self.own.get_mut(&*name) {
-            Some(place) => *place = value,
-            None => {
-                self.own.insert(Box::from(&*name), value);
+        if let Some(place) = self.own.get_mut(&*name) {
+            if fits(&mut self.total, &mut self.full, place.len(), value) {
+                *place = Value::from_slice(value);
             }
+            return;
+        }
+        if self.own.len() + self.changed.len() >= MAX_VARIABLES {
+            self.full = true;
+        } else if fits(&mut self.total, &mut self.full, 0, value) {
+            if self.own.is_empty() {
+                self.own.reserve(USUAL);
+            }
+            if let Entry::Vacant(place) = self.own.entry(Box::from(&*name)) {
+                place.insert(Value::from_slice(value));
+            }
+        }
+    }
+
+    /// Sets or removes the variable of a capture, `TX.0` to `TX.9`.
+    pub(crate) fn capture(&mut self, digit: usize, value: Option<&[u8]>) {
+        let Some(place) = self.digits.get_mut(digit) else { return };
+        let before = place.as_ref().map_or(0, SmallVec::len);
+        let value = value.map(|value| value.get(..MAX_VALUE).unwrap_or(value));
+        if fits(&mut self.total, &mut self.full, before, value.unwrap_or_default()) {
+            *place = value.map(Value::from_slice);
         }
     }
 
     /// Removes `name`.
     pub fn remove(&mut self, name: &[u8]) {
+        if let Some(digit) = digit(name) {
+            self.capture(digit, None);
+            return;
+        }
         let name = lower(name);
         let Some(length) = self.get(&name).map(<[u8]>::len) else { return };
         self.total -= length;
-        if let Some(place) = digit(&name).and_then(|digit| self.digits.get_mut(digit)) {
-            *place = None;
-            return;
-        }
         if let Some((index, _)) = self.in_base(&name)
             && let Some(change @ (Change::Same | Change::To(_))) = self.changed.get_mut(index)
         {
@@ -139,15 +195,24 @@ impl Tx {
 
     /// All variables: captures, then the others in the order in which they were first set.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let shared = (0..self.changed.len()).filter_map(|place| self.shared(place));
+        let own = self.own.iter().map(|(name, value)| (&**name, value.as_slice()));
+        self.captures().chain(shared).chain(own)
+    }
+
+    fn captures(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let digits = self.digits.iter().zip(DIGITS);
-        let captures = digits.filter_map(|(value, name)| Some((&name[..], value.as_ref()?.as_slice())));
-        let base = self.base.iter().flat_map(|base| base.iter()).zip(&self.changed);
-        let shared = base.filter_map(|((name, value), change)| match change {
-            Change::Same => Some((&**name, value.as_slice())),
-            Change::To(value) => Some((&**name, value.as_slice())),
+        digits.filter_map(|(value, name)| Some((&name[..], value.as_ref()?.as_slice())))
+    }
+
+    /// The variable of this place among those that are shared.
+    fn shared(&self, place: usize) -> Option<(&[u8], &[u8])> {
+        let (name, value) = self.base.as_ref()?.values.get_index(place)?;
+        match self.changed.get(place)? {
+            Change::Same => Some((name, value)),
+            Change::To(value) => Some((name, value)),
             Change::Removed => None,
-        });
-        captures.chain(shared).chain(self.own.iter().map(|(name, value)| (&**name, value.as_slice())))
+        }
     }
 
     /// Whether something could not be set.
@@ -157,9 +222,23 @@ impl Tx {
     }
 
     fn in_base(&self, name: &[u8]) -> Option<(usize, &[u8])> {
-        let (index, _, value) = self.base.as_ref()?.get_full(name)?;
+        let (index, _, value) = self.base.as_ref()?.values.get_full(name)?;
         Some((index, value))
     }
+}
+
+/// How many variables of its own an inspection usually sets.
+const USUAL: usize = 32;
+
+/// Counts `value` in place of one of `before` bytes, where all together stay within the bound.
+fn fits(total: &mut usize, full: &mut bool, before: usize, value: &[u8]) -> bool {
+    let after = total.saturating_sub(before) + value.len();
+    if after > MAX_TOTAL {
+        *full = true;
+        return false;
+    }
+    *total = after;
+    true
 }
 
 /// The names of captures.
@@ -184,6 +263,7 @@ fn lower(name: &[u8]) -> Cow<'_, [u8]> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests assert")]
     use super::*;
 
     #[test]
@@ -212,7 +292,8 @@ mod tests {
         for (name, value) in [("a", "1"), ("b", "2"), ("c", "3")] {
             own.set(name.as_bytes(), value.as_bytes());
         }
-        let mut shared = own.share();
+        let pattern = crate::lang::Target::parse("TX:/^[abd1]$/").unwrap().selector;
+        let mut shared = own.share([&pattern].into_iter());
         for tx in [&mut own, &mut shared] {
             tx.set(b"B", b"20");
             tx.remove(b"a");
@@ -220,9 +301,17 @@ mod tests {
             tx.set(b"a", b"10");
             tx.remove(b"c");
             tx.remove(b"none");
+            tx.set(b"1", b"one");
         }
+        let selected = |tx: &Tx| {
+            let mut all = Vec::new();
+            tx.select(&pattern, |name, value| all.push((name.to_vec(), value.to_vec())));
+            all
+        };
+        assert_eq!(selected(&own), selected(&shared));
+        assert_eq!(selected(&shared).len(), 4);
         assert!(own.iter().eq(shared.iter()));
-        assert_eq!(shared.iter().count(), 3);
+        assert_eq!(shared.iter().count(), 4);
         assert_eq!(shared.get(b"A"), Some(&b"10"[..]));
         for name in [b"a", b"b", b"c", b"d", b"e"] {
             assert_eq!(shared.at(shared.place(name), name), own.get(name));

@@ -58,6 +58,12 @@ impl Bits {
         }
     }
 
+    pub(super) fn insert_words(&mut self, words: &[u64]) {
+        for (word, other) in self.0.iter_mut().zip(words) {
+            *word |= other;
+        }
+    }
+
     /// Adds what is in both `found` and `mask`.
     pub(super) fn insert_common(&mut self, found: &[u64], mask: &Bits) {
         for ((word, found), mask) in self.0.iter_mut().zip(found).zip(&mask.0) {

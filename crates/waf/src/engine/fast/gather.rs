@@ -4,6 +4,7 @@ use ahash::{AHashMap, AHashSet};
 
 use super::{
     bits::Bits,
+    memo::Memo,
     plan::Plan,
     scan::ScanCache,
     set::{Form, ScanSet},
@@ -36,7 +37,7 @@ pub(in crate::engine) struct Scratch {
     /// What was found in texts that were scanned already, by hash.
     seen: AHashMap<u64, Found>,
     /// Values that were looked at already: by which tree, and their hash.
-    visited: AHashSet<(usize, u64)>,
+    visited: AHashSet<(u32, u64)>,
     found: Vec<u64>,
     hasher: ahash::RandomState,
     buffers: Vec<Vec<u8>>,
@@ -48,6 +49,7 @@ struct Kept {
     identity: usize,
     automata: ScanCache,
     shapes: Shapes,
+    memo: Memo,
 }
 
 impl Scratch {
@@ -93,7 +95,8 @@ impl Candidates {
                     scratch.caches.remove(0);
                 }
                 let (identity, automata) = (set.identity, set.scanner.cache());
-                scratch.caches.push(Kept { identity, automata, shapes: Shapes::default() });
+                let (shapes, memo) = (Shapes::default(), Memo::default());
+                scratch.caches.push(Kept { identity, automata, shapes, memo });
                 scratch.caches.len() - 1
             }
         };
@@ -136,7 +139,7 @@ struct Work<'w> {
     set: &'w ScanSet,
     kept: &'w mut Kept,
     seen: &'w mut AHashMap<u64, Found>,
-    visited: &'w mut AHashSet<(usize, u64)>,
+    visited: &'w mut AHashSet<(u32, u64)>,
     found: &'w mut Vec<u64>,
     hasher: &'w ahash::RandomState,
     buffers: &'w mut Vec<Vec<u8>>,
@@ -146,18 +149,31 @@ struct Work<'w> {
 }
 
 impl Work<'_> {
-    /// Looks at a value and at all that is made of it, unless nothing can be found there, or an equal value was looked
-    /// at by the same tree.
+    /// Looks at a value and at all that is made of it, unless nothing can be found there, or it is known what is
+    /// found in an equal value.
     fn value(&mut self, form: &Form, bytes: &[u8]) {
         let mut text = self.text(bytes);
         if form.steps & text.shape.changing == 0 && !self.may_find(&form.all, &text.shape, text.has, bytes) {
             return;
         }
         let hash = self.hasher.hash_one(bytes);
-        if self.visited.insert((std::ptr::from_ref(form).addr(), hash)) {
-            text.hash = Some(hash);
-            self.form(form, bytes, &mut text);
+        text.hash = Some(hash);
+        if !Memo::takes(bytes) {
+            if self.visited.insert((form.tree, hash)) {
+                self.form(form, bytes, &mut text);
+            }
+            return;
         }
+        let words = Bits::words(self.set.tests);
+        if let Some(found) = self.kept.memo.get(form.tree, bytes, hash, words) {
+            self.tests.insert_words(found);
+            return;
+        }
+        // What is remembered is all that holds here, whatever holds elsewhere.
+        let before = std::mem::replace(&mut self.tests, Bits::new(self.set.tests));
+        self.form(form, bytes, &mut text);
+        self.kept.memo.put(form.tree, bytes, hash, self.tests.as_words());
+        self.tests.insert_all(&before);
     }
 
     fn text(&mut self, bytes: &[u8]) -> Text {

@@ -7,6 +7,7 @@
 mod bits;
 mod evaluate;
 mod gather;
+mod memo;
 mod needs;
 mod plan;
 mod prelude;

@@ -82,7 +82,11 @@ impl Prelude {
             prelude.tx = live.tx;
             prelude.matched = live.matched;
         }
-        prelude.tx = prelude.tx.share();
+        let conditions =
+            rules.rules.iter().flat_map(|rule| &rule.links).filter_map(|link| link.condition.as_ref());
+        let targets = conditions.flat_map(|condition| &condition.targets.included);
+        let of_tx = targets.filter(|target| target.variable == Variable::Tx);
+        prelude.tx = prelude.tx.share(of_tx.map(|target| &target.selector));
         prelude
     }
 

@@ -79,6 +79,8 @@ pub(super) struct Source {
 /// A form of a value: tests that look at it, and what is made of it next.
 #[derive(Debug)]
 pub(super) struct Form {
+    /// The number of the tree that begins here; 0 within a tree.
+    pub(super) tree: u32,
     /// Tests of this very form.
     pub(super) tests: Bits,
     /// Tests of this form and of all that is made of it.
@@ -122,8 +124,11 @@ impl ScanSet {
         }
         let included = conditions.iter().flat_map(|tested| &tested.condition.targets.included);
         let variables: BTreeSet<Variable> = included.map(|target| target.variable).collect();
-        let sources: Vec<Source> =
+        let mut sources: Vec<Source> =
             variables.into_iter().map(|variable| Source::new(variable, &conditions)).collect();
+        for (form, tree) in sources.iter_mut().flat_map(Source::forms_mut).zip(1..) {
+            form.tree = tree;
+        }
         let used = sources.iter().flat_map(Source::forms).fold(0, |used, form| used | form.steps);
         let steps =
             Transformation::ALL.iter().copied().filter(|step| used >> *step as u32 & 1 == 1).collect();
@@ -237,20 +242,18 @@ impl Source {
                 }
             }
         }
-        source.close();
+        source.forms_mut().for_each(Form::close);
         source
-    }
-
-    fn close(&mut self) {
-        let selected = self.selected.iter_mut().map(|(_, form)| form);
-        for form in self.all.iter_mut().chain(self.named.values_mut()).chain(selected) {
-            form.close();
-        }
     }
 
     fn forms(&self) -> impl Iterator<Item = &Form> {
         let selected = self.selected.iter().map(|(_, form)| form);
         self.all.iter().chain(self.named.values()).chain(selected)
+    }
+
+    fn forms_mut(&mut self) -> impl Iterator<Item = &mut Form> {
+        let selected = self.selected.iter_mut().map(|(_, form)| form);
+        self.all.iter_mut().chain(self.named.values_mut()).chain(selected)
     }
 
     /// Shows the trees for a part of this name and of this other name.
@@ -278,7 +281,7 @@ impl Source {
 
 impl Form {
     fn new(tests: usize) -> Self {
-        Form { tests: Bits::new(tests), all: Bits::new(tests), steps: 0, next: Vec::new() }
+        Form { tree: 0, tests: Bits::new(tests), all: Bits::new(tests), steps: 0, next: Vec::new() }
     }
 
     /// Adds a test behind these transformations, with `every` also behind each of them before the last.
