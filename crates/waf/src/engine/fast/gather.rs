@@ -22,8 +22,10 @@ use crate::{
     variables::Variable,
 };
 
-/// How many automata one thread keeps, each bounded in bytes.
+/// Of how many sets one thread keeps automata and what it remembers.
 const MAX_CACHES: usize = 4;
+/// What the automata of the other sets may take while one is used, bytes.
+const MAX_OTHERS: usize = 4 << 20;
 /// How much of a buffer is kept from one inspection to the next, bytes.
 const MAX_KEPT: usize = 1 << 20;
 
@@ -56,6 +58,20 @@ impl Scratch {
     /// Buffers to work in.
     pub(in crate::engine) fn buffers(&mut self) -> &mut Vec<Vec<u8>> {
         &mut self.buffers
+    }
+
+    /// Drops automata of other sets where they take too much; where this one is then.
+    fn make_room(&mut self, mut at: usize) -> usize {
+        while self.caches.len() > 1 {
+            let others = self.caches.iter().enumerate().filter(|(other, _)| *other != at);
+            if others.map(|(_, kept)| kept.automata.bytes()).sum::<usize>() <= MAX_OTHERS {
+                break;
+            }
+            let first = usize::from(at == 0);
+            self.caches.remove(first);
+            at -= usize::from(first < at);
+        }
+        at
     }
 
     /// Gives back what one large exchange left behind.
@@ -100,6 +116,7 @@ impl Candidates {
                 scratch.caches.len() - 1
             }
         };
+        let at = scratch.make_room(at);
         scratch.seen.clear();
         scratch.visited.clear();
         scratch.found.clear();
@@ -179,7 +196,7 @@ impl Work<'_> {
     fn text(&mut self, bytes: &[u8]) -> Text {
         let has = Letters::of(bytes);
         let shape = self.kept.shapes.of(self.set, has.kinds(), bytes.len());
-        Text { has, shape, later: None, hash: None, found: None, patterns: false, phrases: false, refuted: 0 }
+        Text { has, shape, later: None, hash: None, found: None, groups: 0, phrases: false, refuted: 0 }
     }
 
     /// Whether one of the tests may find something that is not known yet, in texts of the shape that have only these.
@@ -253,24 +270,30 @@ impl Work<'_> {
 
     /// Makes these tests.
     fn make(&mut self, tests: &Bits, bytes: &[u8], text: &mut Text) {
-        let (mut patterns, mut phrases, mut direct) = (false, false, false);
+        let (mut groups, mut phrases, mut direct) = (0u8, 0, 0);
         let set = self.set;
         let possible = self.kept.shapes.possible(set, &text.shape);
-        let kinds = set.patterns.as_words().iter().zip(set.phrases.as_words()).zip(set.direct.as_words());
+        let kinds = set.phrases.as_words().iter().zip(set.direct.as_words());
         let words = tests.as_words().iter().zip(possible).zip(self.tests.as_words()).zip(kinds);
-        for (at, (((test, possible), known), ((pattern, phrase), one))) in words.enumerate() {
+        for (at, (((test, possible), known), (phrase, one))) in words.enumerate() {
             let mut open = test & possible & !known;
-            if open != 0 && bytes.len() <= MAX_TOLD {
+            if open == 0 {
+                continue;
+            }
+            if bytes.len() <= MAX_TOLD {
                 open = self.told(at, open, text.has, bytes.len());
             }
-            patterns |= open & pattern != 0;
-            phrases |= open & phrase != 0;
-            direct |= open & one != 0;
+            for (group, patterns) in set.groups.iter().enumerate() {
+                let patterns = patterns.as_words().get(at).copied().unwrap_or_default();
+                groups |= u8::from(open & patterns != 0) << group;
+            }
+            phrases |= open & phrase;
+            direct |= open & one;
         }
-        if patterns || phrases {
-            self.scan(tests, bytes, text, patterns, phrases);
+        if groups != 0 || phrases != 0 {
+            self.scan(tests, bytes, text, groups, phrases != 0);
         }
-        if direct {
+        if direct != 0 {
             self.direct(tests, bytes, text);
         }
     }
@@ -298,33 +321,32 @@ impl Work<'_> {
         }
     }
 
-    /// Scans the text for all patterns, for all phrases, or both, unless that was done.
-    fn scan(&mut self, tests: &Bits, bytes: &[u8], text: &mut Text, patterns: bool, phrases: bool) {
+    /// Scans the text for all patterns of some groups, for all phrases, or both, unless that was done.
+    fn scan(&mut self, tests: &Bits, bytes: &[u8], text: &mut Text, groups: u8, phrases: bool) {
         let words = Bits::words(self.set.tests);
         let place = match text.found {
             Some(place) => place,
             None => {
                 let hash = text.hash.unwrap_or_else(|| self.hasher.hash_one(bytes));
                 let next = self.found.len();
-                let found =
-                    self.seen.entry(hash).or_insert(Found { place: next, patterns: false, phrases: false });
+                let found = self.seen.entry(hash).or_insert(Found { place: next, groups: 0, phrases: false });
                 if found.place == next {
                     self.found.resize(next + words, 0);
                 }
                 text.found = Some(found.place);
                 text.hash = Some(hash);
-                text.patterns = found.patterns;
+                text.groups = found.groups;
                 text.phrases = found.phrases;
                 found.place
             }
         };
         let found = self.found.get_mut(place..place + words).unwrap_or_default();
         let mut scanned = false;
-        if patterns && !text.patterns {
-            self.set.scanner.scan_patterns(bytes, &mut self.kept.automata, found);
-            text.patterns = true;
+        for group in (0..self.set.groups.len()).filter(|group| groups & !text.groups & 1 << group != 0) {
+            self.set.scanner.scan_patterns(group, bytes, &mut self.kept.automata, found);
             scanned = true;
         }
+        text.groups |= groups;
         if phrases && !text.phrases {
             self.set.scanner.scan_phrases(bytes, found);
             text.phrases = true;
@@ -335,7 +357,7 @@ impl Work<'_> {
             && let Some(hash) = text.hash
             && let Some(found) = self.seen.get_mut(&hash)
         {
-            (found.patterns, found.phrases) = (text.patterns, text.phrases);
+            (found.groups, found.phrases) = (text.groups, text.phrases);
         }
     }
 }
@@ -345,8 +367,8 @@ impl Work<'_> {
 struct Found {
     /// Where its words begin.
     place: usize,
-    /// Whether all patterns were looked for.
-    patterns: bool,
+    /// The groups of patterns that were looked for, as bits.
+    groups: u8,
     /// Whether all phrases were looked for.
     phrases: bool,
 }
@@ -360,7 +382,7 @@ struct Text {
     hash: Option<u64>,
     /// Where the tests that they matched begin, once they were scanned.
     found: Option<usize>,
-    patterns: bool,
+    groups: u8,
     phrases: bool,
     /// Direct tests that do not hold for it, as bits.
     refuted: u64,

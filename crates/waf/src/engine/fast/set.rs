@@ -45,8 +45,8 @@ pub(super) struct ScanSet {
     pub(super) steps: Vec<Transformation>,
     /// By test, what a text must have for it to find something: by kinds of bytes, and by letters.
     pub(super) needs: Vec<[Needs; 2]>,
-    /// The tests that the automaton of patterns makes.
-    pub(super) patterns: Bits,
+    /// The tests that each automaton of patterns makes.
+    pub(super) groups: Vec<Bits>,
     /// The tests that the automaton of phrases makes.
     pub(super) phrases: Bits,
     /// The tests that no automaton takes: each is made for each form of each value, once for all that look at it.
@@ -132,7 +132,7 @@ impl ScanSet {
         let used = sources.iter().flat_map(Source::forms).fold(0, |used, form| used | form.steps);
         let steps =
             Transformation::ALL.iter().copied().filter(|step| used >> *step as u32 & 1 == 1).collect();
-        let (patterns, phrases) = scanner.tests();
+        let (groups, phrases) = scanner.tests();
         let mut bit = 1u64;
         let operators = conditions.iter().enumerate().map(|(test, tested)| {
             let is_direct = direct.contains(test);
@@ -150,7 +150,7 @@ impl ScanSet {
             sources,
             steps,
             needs,
-            patterns,
+            groups,
             phrases,
             direct,
             operators,

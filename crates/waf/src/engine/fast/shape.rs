@@ -7,7 +7,7 @@ use super::{bits::Bits, set::ScanSet};
 use crate::transform::{ByteSet, Transformation};
 
 /// How many shapes one worker remembers, of about 100 bytes each. Beyond them nothing is proved until the next phase.
-const MAX_SHAPES: usize = 8192;
+const MAX_SHAPES: usize = 4096;
 /// Up to this length, every length is a shape of its own.
 const EXACT: usize = 8;
 /// Lengths are taken for the first of these that is no shorter.
