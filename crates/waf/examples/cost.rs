@@ -246,7 +246,7 @@ fn processor_time() -> f64 {
 fn adversarial(program: &Arc<Program>) {
     const BYTES: usize = 32 << 10;
     let benign = workloads().pop().unwrap().request(0);
-    let (cost, _) = measure(program, &[benign.clone()]);
+    let (cost, _) = measure(program, std::slice::from_ref(&benign));
     let per_byte = cost / benign.body.len() as f64;
     println!("benign: {:.1} ns per byte", per_byte * 1e3);
     let mut worst: f64 = 0.0;
@@ -269,7 +269,7 @@ fn adversarial(program: &Arc<Program>) {
             ("900 values of a form", many),
         ] {
             let request = Request { body, ..benign.clone() };
-            let (cost, told) = measure(program, &[request.clone()]);
+            let (cost, told) = measure(program, std::slice::from_ref(&request));
             let ratio = cost / request.body.len() as f64 / per_byte;
             worst = worst.max(ratio);
             println!("{:>6.2} times: {kind} of `{}`, {} rules told", ratio, piece.escape_debug(), told.len());
