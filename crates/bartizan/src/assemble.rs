@@ -35,7 +35,7 @@ pub fn services(
         replay: Arc::new(ReplayTable::default()),
         revocations: Arc::<bartizan_store::DenyList>::clone(state.store.deny_list()),
         introspection,
-        usage: Arc::new(bartizan_model::services::NoUsage),
+        usage: Arc::<bartizan_store::UsageIndex>::clone(state.store.usage_index()),
         random: Arc::new(SystemRandom),
         tokens: state.tokens.clone(),
     }

@@ -107,6 +107,10 @@ enum Command {
         after_help = "Examples:\n  bartizan ban 203.0.113.7 --for 1h --reason 'password guessing'\n  bartizan ban --list"
     )]
     Ban(commands::ban::Args),
+    /// Who may do what by the policy, and why.
+    Authz(Box<commands::authz::Args>),
+    /// What roles, scopes and keys are used for, and the narrower policy that would do.
+    Access(commands::access::Args),
     /// Lift a ban.
     Unban(commands::ban::UnbanArgs),
     /// Break glass: let refusals pass for a while, as findings only.
@@ -135,6 +139,8 @@ fn main() -> ExitCode {
         Command::Mfa(args) => commands::mfa::run(args),
         Command::Revoke(args) => commands::revoke::run(args),
         Command::Issuers(args) => commands::issuers::run(&args),
+        Command::Authz(args) => commands::authz::run(&args),
+        Command::Access(args) => commands::access::run(&args),
         Command::Ban(args) => commands::ban::run(args),
         Command::Unban(args) => commands::ban::run_unban(args),
         Command::Mode(args) => commands::mode::run(args),

@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use bartizan_model::{Finding, Mode, Scheme, Stop, Transaction, diagnostic::Place};
+use bartizan_guards::access::{Access, Report};
+use bartizan_model::{Finding, Guard as _, Mode, Principal, Scheme, Stop, Transaction, diagnostic::Place};
 use bartizan_pattern::http1::{HeadBounds, HeadRefusal, Progress, Scanner};
 use bartizan_policy::snapshot::{BackendSpec, Snapshot};
 use bytes::Bytes;
@@ -29,6 +30,21 @@ pub async fn explain(
     peer: SocketAddr,
     scheme: Scheme,
 ) -> Result<Value, String> {
+    explain_as(gateway, raw, peer, scheme, None).await
+}
+
+/// The same, as if the request came from `caller`, who needs no credential. The answer has `access` besides: everything that
+/// the decision about what the caller may do looked at.
+///
+/// # Errors
+/// As [`explain`].
+pub async fn explain_as(
+    gateway: &Arc<Gateway>,
+    raw: &[u8],
+    peer: SocketAddr,
+    scheme: Scheme,
+    caller: Option<Arc<Principal>>,
+) -> Result<Value, String> {
     looks_like_a_request(raw)?;
     let raw = normalize_lines(raw);
     let active = gateway.active();
@@ -51,6 +67,7 @@ pub async fn explain(
     let (mut parts, ()) = request.into_parts();
     let mut record = pipeline::begin(gateway, &connection, &parts);
     record.silent = true;
+    record.assumed = caller;
     record.transaction.probe = true;
     record.transaction.trace = Some(Vec::new());
     let head_end = raw.windows(4).position(|w| w == b"\r\n\r\n").map_or(raw.len(), |at| at + 4);
@@ -106,6 +123,8 @@ pub async fn explain(
         "principal": transaction.principal.as_ref().map(|p| json!({
             "subject": p.subject, "issuer": p.issuer, "credential": p.kind,
         })),
+        "allowed_by": transaction.allowed_by,
+        "access": transaction.memory.get::<Report>(Access::ID),
         "findings": transaction.findings,
         "steps": transaction.trace,
         "backends": backends,

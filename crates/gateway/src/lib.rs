@@ -33,7 +33,7 @@ pub mod upstream;
 pub mod workers;
 
 pub use documents::Fetcher;
-pub use explain::{explain, policy_place};
+pub use explain::{explain, explain_as, policy_place};
 pub use gateway::{Active, Gateway, Parts};
 pub use introspection::Introspector;
 pub use listener::{Listeners, Plan};

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bartizan_guards::{
     Clearance,
+    identity::Identity,
     identity::certificate::{self, CLIENT_CERT, CLIENT_CERT_CHAIN},
     request_limits::RequestLimits,
 };
 use bartizan_model::{
-    Answer, CanonicalRequest, Client, Denial, Finding, Memory, Mode, Phase, Scheme, Severity, Stop, Transaction,
+    Answer, CanonicalRequest, Client, Denial, Finding, Memory, Mode, Mounted, Phase, Scheme, Severity, Stop, Transaction,
     Verdict, address::canonical as canonical_ip, transaction::Step,
 };
 use bartizan_pattern::path::PathRules;
@@ -101,7 +102,14 @@ pub async fn decide(
     let request_limits = guards.request_limits.request_headers(transaction).await?;
     let cors = guards.cors.request_headers(transaction).await?;
     // 2 identify
-    let identity = guards.identity.begin(transaction).await?;
+    let identity = match record.assumed.take() {
+        None => guards.identity.begin(transaction).await?,
+        Some(caller) => {
+            let left_out = Mounted::<Identity>::absent().begin(transaction).await?;
+            transaction.principal = Some(caller);
+            left_out
+        }
+    };
     let session = guards.session.request_headers(transaction).await?;
     let step_up = guards.step_up.request_headers(transaction).await?;
     // 3 authorize: what the caller may do, and whose object is asked for, as far as the request tells
@@ -244,6 +252,7 @@ pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts
         backend: None,
         attempts: 0,
         silent: false,
+        assumed: None,
         running: Some(connection.begin()),
     })
 }

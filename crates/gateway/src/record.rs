@@ -9,7 +9,7 @@ use std::{
 };
 
 use bartizan_model::{
-    Denial, Event, EventKind, Mode, Severity, Transaction, Verdict,
+    Denial, Event, EventKind, Mode, Principal, Severity, Transaction, Verdict,
     event::{EventPrincipal, Exchange, ObservedValues, redact_path_of},
 };
 use bartizan_policy::snapshot::{Api, Operation};
@@ -130,6 +130,8 @@ pub struct Record {
     pub attempts: u8,
     /// `explain` asks without an exchange: no event is published.
     pub silent: bool,
+    /// `explain` asks as if the request came from this caller: `identity` is left out. Never set for an exchange.
+    pub assumed: Option<Arc<Principal>>,
     /// Keeps the connection marked as busy.
     pub running: Option<Running>,
 }

@@ -14,6 +14,7 @@ mod sql;
 mod sqlite;
 mod state;
 pub mod system;
+mod usage;
 
 pub use bans::{Ban, BanList, MAX_BANS};
 pub use changes::Changes;
@@ -25,4 +26,5 @@ pub use seal::Sealer;
 pub use revocations::{DenyList, MAX_REVOCATIONS, RetiredUse, describe_revocation, is_digest};
 pub use sql::{Change, EventFilter};
 pub use sqlite::{Store, read_event, read_refusals};
+pub use usage::{Usage, UsageIndex};
 pub use state::{AdminAddress, State, StateDirectory};

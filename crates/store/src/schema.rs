@@ -144,6 +144,18 @@ const STEPS: &[&str] = &["
 
     -- Security events that were taken in.
     CREATE TABLE security_events (issuer TEXT NOT NULL, id TEXT NOT NULL, time INTEGER NOT NULL, UNIQUE (issuer, id));
+", "
+    -- What roles, scopes and keys were used for.
+    CREATE TABLE access_usage (
+        of TEXT NOT NULL,
+        name TEXT NOT NULL,
+        api TEXT NOT NULL,
+        operation TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        PRIMARY KEY (of, name, api, operation)
+    );
 "];
 
 /// The file was written by a later version.

@@ -19,6 +19,7 @@ use ipnet::IpNet;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::{
+    Usage, UsageIndex,
     Ban, BanList, ClientIndex, DenyList, FactorIndex, KeyIndex, MAX_BANS, StoreError, StoredFactor, StoredKey,
     bans::normal,
     clients, revocations, schema,
@@ -47,6 +48,7 @@ pub struct Store {
     path: PathBuf,
     keys: Arc<KeyIndex>,
     bans: Arc<BanList>,
+    usage: Arc<UsageIndex>,
     factors: Arc<FactorIndex>,
     pub(crate) clients: Arc<ClientIndex>,
     pub(crate) denied: Arc<DenyList>,
@@ -90,6 +92,7 @@ impl Store {
             .map_err(|_| StoreError::Newer(path.to_owned()))?;
         let keys = Arc::new(KeyIndex::default());
         let bans = Arc::new(BanList::default());
+        let usage = Arc::new(UsageIndex::default());
         let factors = Arc::new(FactorIndex::default());
         let clients = Arc::new(ClientIndex::default());
         let denied = Arc::new(DenyList::default());
@@ -97,6 +100,7 @@ impl Store {
             connection,
             keys: Arc::clone(&keys),
             bans: Arc::clone(&bans),
+            usage: Arc::clone(&usage),
             factors: Arc::clone(&factors),
             clients: Arc::clone(&clients),
             clients_revision: None,
@@ -118,6 +122,7 @@ impl Store {
             path: path.to_owned(),
             keys,
             bans,
+            usage,
             factors,
             clients,
             denied,
@@ -128,6 +133,20 @@ impl Store {
     #[must_use]
     pub fn key_index(&self) -> &Arc<KeyIndex> {
         &self.keys
+    }
+
+    /// What counts uses of roles, scopes and keys: what `Services::usage` takes.
+    #[must_use]
+    pub fn usage_index(&self) -> &Arc<UsageIndex> {
+        &self.usage
+    }
+
+    /// What roles, scopes and keys were used for.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn usage(&self) -> Result<Vec<Usage>, StoreError> {
+        self.ask(|worker| crate::usage::read(&worker.connection))
     }
 
     /// The bans in memory.
@@ -372,6 +391,7 @@ pub(crate) struct Worker {
     pub(crate) connection: Connection,
     keys: Arc<KeyIndex>,
     bans: Arc<BanList>,
+    usage: Arc<UsageIndex>,
     factors: Arc<FactorIndex>,
     denied: Arc<DenyList>,
     /// As last loaded.
@@ -461,6 +481,12 @@ impl Worker {
 
     fn write_uses(&mut self) -> rusqlite::Result<()> {
         self.denied.write_uses(&mut self.connection)?;
+        let used = self.usage.take();
+        if !used.is_empty() {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            crate::usage::write(&transaction, &used)?;
+            transaction.commit()?;
+        }
         let uses = self.keys.unwritten();
         let clients = self.clients.unwritten();
         if uses.is_empty() && clients.is_empty() {

@@ -11,7 +11,7 @@ use bartizan_model::{
 use bartizan_pattern::body::{
     Content,
     form::Form,
-    json::{Kind, Tape, Value as JsonValue},
+    json::{Kind, Value as JsonValue},
 };
 use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use serde_json::Value;
@@ -21,6 +21,23 @@ use crate::{Action, Geo, Zone, zone::Moment};
 
 /// Items of one list that policies see: more than any real one has, less than what would take time.
 const MAX_ITEMS: usize = 1_000;
+
+/// A request's body as policies see it.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// There is none.
+    Absent,
+    /// It could not be read, or is not whole: whatever policy looks into it cannot be evaluated.
+    Unreadable,
+    /// It was read.
+    Read(Content<'a>),
+}
+
+/// A value that is there, and that no policy can use: two of them where one is read, no number where one is.
+struct Unusable;
+
+/// A value, or that there is none.
+type Found = Result<Option<RestrictedExpression>, Unusable>;
 
 /// A request as policies see it.
 pub struct Facts<'a> {
@@ -40,8 +57,8 @@ pub struct Facts<'a> {
     pub path: &'a str,
     /// The roles that its caller has, inherited ones included.
     pub roles: &'a [&'a str],
-    /// The body as it was read; `None` where it could not be read, is not whole, or not held.
-    pub body: Option<Content<'a>>,
+    /// The body.
+    pub body: Body<'a>,
     /// Where addresses are.
     pub geo: Option<&'a Geo>,
     /// The policy's clock.
@@ -166,7 +183,11 @@ impl Facts<'_> {
         let request = self.request;
         let long = RestrictedExpression::new_long;
         if let Some((_, place)) = RECORDS.iter().find(|(record, _)| *record == name) {
-            return self.record(*place, shape).map(Some);
+            // Without the record, whatever policy looks into it fails, also one that first asks with `has`.
+            return match self.record(*place, shape) {
+                Ok(members) => records(members).map(Some),
+                Err(Unusable) => Ok(None),
+            };
         }
         Ok(match name {
             "method" => Some(text(request.method.as_str())),
@@ -204,34 +225,53 @@ impl Facts<'_> {
     }
 
     /// The values of one part of the request.
-    fn record(&self, place: FieldPlace, shape: &Shape) -> Result<RestrictedExpression, String> {
+    fn record(
+        &self,
+        place: FieldPlace,
+        shape: &Shape,
+    ) -> Result<Vec<(String, RestrictedExpression)>, Unusable> {
         let mut members = Vec::with_capacity(shape.members.len());
+        if place == FieldPlace::Body {
+            let tape = match self.body {
+                Body::Absent => return Ok(members),
+                Body::Read(Content::Json(tape)) => tape,
+                Body::Read(Content::Form(form)) => {
+                    for (name, member) in &shape.members {
+                        members.extend(field(form, name, member)?.map(|value| (name.clone(), value)));
+                    }
+                    return Ok(members);
+                }
+                Body::Read(_) | Body::Unreadable => return Err(Unusable),
+            };
+            // Readers disagree about keys that come twice.
+            if tape.duplicate_key().is_some() {
+                return Err(Unusable);
+            }
+            let root = tape.root().ok_or(Unusable)?;
+            for (name, member) in &shape.members {
+                let value = root.get(name).map_or(Ok(None), |value| body(value, member))?;
+                members.extend(value.map(|value| (name.clone(), value)));
+            }
+            return Ok(members);
+        }
         for (name, member) in &shape.members {
             let kind = member.kind.unwrap_or(FieldKind::Text);
             let value = match place {
-                FieldPlace::Path => {
-                    self.action.parameter(self.path, name).and_then(|value| scalar(&value, kind))
-                }
-                FieldPlace::Query => several(&self.query(name), kind),
-                FieldPlace::Header => {
+                FieldPlace::Path => match self.action.parameter(self.path, name) {
+                    Some(value) => Some(scalar(&value, kind).ok_or(Unusable)?),
+                    None => None,
+                },
+                FieldPlace::Query => several(&self.query(name), kind)?,
+                _ => {
                     let fields = self.request.headers.get_all(name.as_str());
                     let values: Option<Vec<String>> =
                         fields.iter().map(|field| field.to_str().ok().map(str::to_owned)).collect();
-                    values.and_then(|values| several(&values, kind))
+                    several(&values.ok_or(Unusable)?, kind)?
                 }
-                FieldPlace::Body => match self.body {
-                    Some(Content::Json(tape)) => {
-                        let root =
-                            Some(tape).filter(|tape| tape.duplicate_key().is_none()).and_then(Tape::root);
-                        root.and_then(|root| root.get(name)).and_then(|value| body(value, member))
-                    }
-                    Some(Content::Form(form)) => field(form, name, member),
-                    _ => None,
-                },
             };
             members.extend(value.map(|value| (name.clone(), value)));
         }
-        records(members)
+        Ok(members)
     }
 
     /// Every value of a parameter of the query.
@@ -291,19 +331,18 @@ fn scalar(value: &str, kind: FieldKind) -> Option<RestrictedExpression> {
 }
 
 /// The values of a parameter or field: one, unless the policy reads a list. Two values where one is read are nobody's choice
-/// to make: they count as none.
-fn several(values: &[String], kind: FieldKind) -> Option<RestrictedExpression> {
+/// to make.
+fn several(values: &[String], kind: FieldKind) -> Found {
     match (values, kind) {
-        ([], _) => None,
-        (_, FieldKind::Texts) => Some(texts(values.iter().map(String::as_str))),
+        ([], _) => Ok(None),
+        (_, FieldKind::Texts) => Ok(Some(texts(values.iter().map(String::as_str)))),
         (_, FieldKind::Integers) => {
             let numbers: Option<Vec<i64>> = values.iter().map(|value| value.parse().ok()).collect();
-            numbers.map(|numbers| {
-                RestrictedExpression::new_set(numbers.into_iter().map(RestrictedExpression::new_long))
-            })
+            let numbers = numbers.ok_or(Unusable)?;
+            Ok(Some(RestrictedExpression::new_set(numbers.into_iter().map(RestrictedExpression::new_long))))
         }
-        ([one], _) => scalar(one, kind),
-        _ => None,
+        ([one], _) => scalar(one, kind).map(Some).ok_or(Unusable),
+        _ => Err(Unusable),
     }
 }
 
@@ -320,12 +359,14 @@ fn decimal(number: &str) -> Option<RestrictedExpression> {
 }
 
 /// A field of a form; what a policy names as a member of a member has a name with a dot.
-fn field(form: Form<'_>, name: &str, shape: &Shape) -> Option<RestrictedExpression> {
+fn field(form: Form<'_>, name: &str, shape: &Shape) -> Found {
     if !shape.members.is_empty() {
-        let member = |(below, shape): (&String, &Shape)| {
-            Some((below.clone(), field(form, &format!("{name}.{below}"), shape)?))
-        };
-        return records(shape.members.iter().filter_map(member).collect()).ok();
+        let mut members = Vec::new();
+        for (below, shape) in &shape.members {
+            members
+                .extend(field(form, &format!("{name}.{below}"), shape)?.map(|value| (below.clone(), value)));
+        }
+        return records(members).map(Some).map_err(|_| Unusable);
     }
     let pairs = form.pairs().filter(|pair| *pair.name() == *name.as_bytes());
     let values: Vec<String> =
@@ -333,23 +374,29 @@ fn field(form: Form<'_>, name: &str, shape: &Shape) -> Option<RestrictedExpressi
     several(&values, shape.kind.unwrap_or(FieldKind::Text))
 }
 
-/// A member of a JSON body.
-fn body(value: JsonValue<'_>, shape: &Shape) -> Option<RestrictedExpression> {
+/// A member of a JSON body; `null` is nothing.
+fn body(value: JsonValue<'_>, shape: &Shape) -> Found {
+    if value.kind() == Kind::Null {
+        return Ok(None);
+    }
     if !shape.members.is_empty() {
         if value.kind() != Kind::Object {
-            return None;
+            return Err(Unusable);
         }
-        let member = |(name, shape): (&String, &Shape)| Some((name.clone(), body(value.get(name)?, shape)?));
-        return records(shape.members.iter().filter_map(member).collect()).ok();
-    }
-    match value.kind() {
-        Kind::Array => {
-            let items = value.items().take(MAX_ITEMS + 1);
-            let items: Option<Vec<_>> = items.map(|item| leaf(item, item_kind(shape.kind))).collect();
-            items.filter(|items| items.len() <= MAX_ITEMS).map(RestrictedExpression::new_set)
+        let mut members = Vec::new();
+        for (name, shape) in &shape.members {
+            let member = value.get(name).map_or(Ok(None), |value| body(value, shape))?;
+            members.extend(member.map(|value| (name.clone(), value)));
         }
-        _ => leaf(value, shape.kind),
+        return records(members).map(Some).map_err(|_| Unusable);
     }
+    if value.kind() != Kind::Array {
+        return leaf(value, shape.kind).map(Some).ok_or(Unusable);
+    }
+    let items = value.items().take(MAX_ITEMS + 1);
+    let items: Option<Vec<_>> = items.map(|item| leaf(item, item_kind(shape.kind))).collect();
+    let items = items.filter(|items| items.len() <= MAX_ITEMS).ok_or(Unusable)?;
+    Ok(Some(RestrictedExpression::new_set(items)))
 }
 
 fn item_kind(list: Option<FieldKind>) -> Option<FieldKind> {

@@ -11,7 +11,7 @@ mod tests;
 mod text;
 mod uses;
 
-pub use facts::Facts;
+pub use facts::{Body, Facts};
 pub use load::{Options, PolicyText};
 
 use std::sync::Arc;

@@ -123,7 +123,11 @@ fn judge(policies: &Policies, ask: &Ask) -> String {
         action: actions.get(id).unwrap(),
         path: ask.path,
         roles: &ask.roles,
-        body: tape.map(Content::Json),
+        body: match tape {
+            _ if ask.body.is_empty() => Body::Absent,
+            Some(tape) => Body::Read(Content::Json(tape)),
+            None => Body::Unreadable,
+        },
         geo: None,
         zone: Zone::default(),
         risk: 0,
@@ -212,6 +216,26 @@ fn a_forbid_that_cannot_be_evaluated_is_told() {
     .unwrap();
     assert_eq!(judge(&policies, &transfer("{}")), "+bank.cedar#1 !bank.cedar#2");
     assert_eq!(judge(&policies, &transfer(r#"{"amount": 101}"#)), "-bank.cedar#2");
+}
+
+#[test]
+fn what_cannot_be_read_is_not_taken_for_missing() {
+    let policies = load(
+        "permit(principal, action, resource);\nforbid(principal, action == Action::\"POST /transfers\", resource) when { context.body has role || context.query has dry };",
+    )
+    .unwrap();
+    for harmless in ["", "{}", r#"{"role": null}"#] {
+        assert_eq!(judge(&policies, &transfer(harmless)), "+bank.cedar#1", "{harmless}");
+    }
+    assert_eq!(judge(&policies, &transfer(r#"{"role": "admin"}"#)), "-bank.cedar#2");
+    assert_eq!(judge(&policies, &transfer(r#"{"role": ["admin"]}"#)), "-bank.cedar#2");
+    for doubtful in [r#"{"role": "a", "role": "b"}"#, r#"{"role": {"is": "admin"}}"#, "{", "role=admin"] {
+        assert_eq!(judge(&policies, &transfer(doubtful)), "+bank.cedar#1 !bank.cedar#2", "{doubtful}");
+    }
+    let query = |query| judge(&policies, &Ask { query: Some(query), ..transfer("{}") });
+    assert_eq!(query("dry=true"), "-bank.cedar#2");
+    assert_eq!(query("dry=true&dry=false"), "+bank.cedar#1 !bank.cedar#2");
+    assert_eq!(query("dry=perhaps"), "+bank.cedar#1 !bank.cedar#2");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::{
 };
 
 use bartizan_gateway::{Gateway, Parts};
-use bartizan_model::{Scheme, services::Bans};
-use bartizan_policy::{CompileOptions, Source, compile, render};
+use bartizan_model::{Principal, Scheme, Services, services::Bans};
+use bartizan_policy::{CompileOptions, Rejected, Source, compile, render};
 use bartizan_telemetry::{Telemetry, explain_value};
 use serde_json::Value;
 
@@ -68,35 +68,46 @@ pub fn run(args: &Args) -> ExitCode {
             Err(error) => fail(&error),
         };
     }
+    match asked(args, &raw, None) {
+        Ok(told) => tell(args, &told),
+        Err(Trouble::Configuration(rejected)) => {
+            eprintln!("{}", render(&rejected.diagnostics, &rejected.sources, false));
+            ExitCode::from(EXIT_CONFIG)
+        }
+        Err(Trouble::Other(error)) => fail(&error),
+    }
+}
+
+/// Why a question has no answer.
+pub enum Trouble {
+    /// The configuration cannot be used.
+    Configuration(Box<Rejected>),
+    /// Anything else, as a sentence.
+    Other(String),
+}
+
+/// What a configuration decides about a request, as if it came from `caller`, where there is one.
+pub fn asked(args: &Args, raw: &[u8], caller: Option<Arc<Principal>>) -> Result<Value, Trouble> {
     let services = bartizan_policy::offline::services();
     let mut options = CompileOptions::new(&services);
     options.environment.clone_from(&args.environment);
-    let loaded = match compile(&Source::file(&args.config), &options) {
-        Ok(loaded) => loaded,
-        Err(rejected) => {
-            eprintln!("{}", render(&rejected.diagnostics, &rejected.sources, false));
-            return ExitCode::from(EXIT_CONFIG);
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
-    };
+    let loaded = compile(&Source::file(&args.config), &options).map_err(Trouble::Configuration)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Trouble::Other(error.to_string()))?;
     let result = runtime.block_on(async {
-        let parts = Parts {
-            services,
-            telemetry: Arc::new(Telemetry::metrics_only()),
-            bans: Arc::new(NoBans),
-            trace: true,
-        };
-        let gateway = Gateway::start(parts, loaded.snapshot)?;
+        let gateway = Gateway::start(parts(services), loaded.snapshot)?;
         let scheme = if args.tls { Scheme::Https } else { Scheme::Http };
-        bartizan_gateway::explain(&gateway, &raw, SocketAddr::new(args.client, 0), scheme).await
+        let peer = SocketAddr::new(args.client, 0);
+        bartizan_gateway::explain_as(&gateway, raw, peer, scheme, caller).await
     });
-    match result {
-        Err(error) => fail(&format!("`{}`, {error}", args.request.display())),
-        Ok(told) => tell(args, &told),
-    }
+    result.map_err(|error| Trouble::Other(format!("`{}`, {error}", args.request.display())))
+}
+
+/// What a gateway needs that only answers questions.
+pub fn parts(services: Services) -> Parts {
+    Parts { services, telemetry: Arc::new(Telemetry::metrics_only()), bans: Arc::new(NoBans), trace: true }
 }
 
 fn tell(args: &Args, told: &Value) -> ExitCode {
@@ -115,7 +126,7 @@ fn running(args: &Args, raw: &[u8]) -> Result<Value, AdminError> {
 }
 
 /// The request's text.
-fn read(args: &Args) -> Result<Vec<u8>, String> {
+pub fn read(args: &Args) -> Result<Vec<u8>, String> {
     let mut raw = Vec::new();
     let opened: std::io::Result<Box<dyn std::io::Read>> = if args.request.as_os_str() == "-" {
         Ok(Box::new(std::io::stdin()))

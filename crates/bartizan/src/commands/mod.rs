@@ -1,5 +1,7 @@
 //! One file per command.
 
+pub mod access;
+pub mod authz;
 pub mod ban;
 pub mod check;
 pub mod demo;

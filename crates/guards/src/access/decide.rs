@@ -2,9 +2,13 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use bartizan_authz::{Action, ActionId, Facts, Judged, RoleId};
+use bartizan_authz::{
+    Action, ActionId, Facts, Judged, RoleId,
+    cedar::Body,
+    roles::{ANONYMOUS, AUTHENTICATED},
+};
 use bartizan_model::{Outcome, Principal, Transaction, compile::SecurityAlternative, services::UseOf};
-use bartizan_pattern::{body::Content, path::folded};
+use bartizan_pattern::path::folded;
 use serde_json::Value;
 use smallvec::SmallVec;
 
@@ -141,7 +145,7 @@ impl Access {
         id: ActionId,
         caller: &Caller<'_>,
         transaction: &Transaction,
-        body: Option<Content<'_>>,
+        body: Body<'_>,
     ) -> Result<Permitted, Why> {
         let Some(action) = self.actions.get(id) else {
             return Err(Why::Undecided { detail: "the operation is not known to the policy".to_owned() });
@@ -206,7 +210,7 @@ impl Access {
         caller: &'a Caller<'_>,
         lineage: &'a [&'a str],
         transaction: &'a Transaction,
-        body: Option<Content<'a>>,
+        body: Body<'a>,
     ) -> Facts<'a> {
         Facts {
             request: &transaction.request,
@@ -283,13 +287,18 @@ impl Access {
         if transaction.probe || transaction.scratch.is_some() {
             return;
         }
-        let (Some(principal), Some(action)) = (transaction.principal.as_deref(), self.actions.get(id)) else {
-            return;
-        };
+        let Some(action) = self.actions.get(id) else { return };
         let at = transaction.started;
         // What nothing names is told by its template only: paths are no names.
         let used = |of: UseOf, name: &str| self.usage.used(of, name, &self.api, &action.name, at);
-        for name in &self.caller(Some(principal)).names {
+        let Some(principal) = transaction.principal.as_deref() else {
+            return used(UseOf::Role, ANONYMOUS);
+        };
+        let names = self.caller(Some(principal)).names;
+        if names.is_empty() {
+            used(UseOf::Role, AUTHENTICATED);
+        }
+        for name in &names {
             used(UseOf::Role, name);
         }
         let contract = self.security.get(id.index()).into_iter().flatten().flatten().flatten();

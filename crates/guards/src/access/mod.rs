@@ -39,9 +39,10 @@
 //! table below has the codes.
 //!
 //! # Limits
-//! It sees the request only: whose object comes back is for `ownership`. A value that is missing, has another type, stands
-//! there twice, or lies beyond `max_body` is not there: a policy that permits by it does not permit, one that forbids by it
-//! refuses, unless it asks with `has`. Policies are looked up by operation; those that name none are evaluated for all.
+//! It sees the request only: whose object comes back is for `ownership`. By a value that is missing a policy does not permit,
+//! and one that forbids refuses, unless it asks with `has`. A value that stands there twice or has another type, and a body
+//! that cannot be read or is longer than `max_body`, refuse in either case. Policies are looked up by operation; those that
+//! name none are evaluated for all.
 //! Summer time is not followed by `zone`.
 //!
 //! # References
@@ -53,6 +54,7 @@
 mod compile;
 mod config;
 mod decide;
+mod matrix;
 mod probes;
 mod reason;
 mod report;
@@ -61,14 +63,15 @@ mod tests;
 
 use std::sync::Arc;
 
-use bartizan_authz::{Actions, Geo, Policies, RoleTable, Zone};
+use bartizan_authz::{Actions, Geo, Policies, RoleTable, Zone, cedar::Body};
 use bartizan_model::{
     CompileContext, Diagnostics, Guard, Outcome, Timestamp, Transaction, compile::SecurityAlternative,
     probe::Probes, services::AccessUsage,
 };
-use bartizan_pattern::body::{Content, Reading};
+use bartizan_pattern::body::Reading;
 
 pub use config::{Config, FileList, GeoFiles, Offset, Security};
+pub use matrix::Cell;
 pub use reason::Why;
 pub use report::{Line, Report};
 
@@ -108,7 +111,7 @@ impl Guard for Access {
         let demanded = self.demands(action, &caller);
         let waits = demanded.is_ok() && self.waits(action);
         if transaction.probe && transaction.trace.is_some() && !waits {
-            let report = self.report(action, &caller, transaction, None);
+            let report = self.report(action, &caller, transaction, Body::Absent);
             transaction.memory.keep(Self::ID, Box::new(report));
         }
         if waits {
@@ -116,7 +119,7 @@ impl Guard for Access {
         }
         let result = demanded.and_then(|()| {
             if self.is_closed() {
-                self.grants(action, &caller, transaction, None)
+                self.grants(action, &caller, transaction, Body::Absent)
             } else {
                 Ok(decide::Permitted::new())
             }
@@ -177,13 +180,13 @@ impl Access {
     }
 }
 
-/// What can be read of a body; nothing of one that is not whole.
-fn content(body: &HeldBody) -> Option<Content<'_>> {
-    if !body.whole {
-        return None;
+/// What policies see of a body.
+fn content(body: &HeldBody) -> Body<'_> {
+    if body.whole && body.bytes.is_empty() {
+        return Body::Absent;
     }
     match body.reading() {
-        Reading::Parsed(parsed) => Some(parsed.content),
-        Reading::Unreadable(_) => None,
+        Reading::Parsed(parsed) if body.whole => Body::Read(parsed.content),
+        _ => Body::Unreadable,
     }
 }

@@ -1,8 +1,8 @@
 //! What was looked at for one decision, line by line, for whoever asks `explain`.
 
-use bartizan_authz::ActionId;
+use bartizan_authz::{ActionId, cedar::Body};
 use bartizan_model::Transaction;
-use bartizan_pattern::{body::Content, path::folded};
+use bartizan_pattern::path::folded;
 use serde::Serialize;
 
 use super::{Access, decide::Caller};
@@ -36,7 +36,7 @@ impl Access {
         id: ActionId,
         caller: &Caller<'_>,
         transaction: &Transaction,
-        body: Option<Content<'_>>,
+        body: Body<'_>,
     ) -> Report {
         let Some(action) = self.actions.get(id) else { return Report::default() };
         let lineage = self.lineage(caller);
