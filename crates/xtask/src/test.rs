@@ -66,9 +66,14 @@ fn has_nextest(install: bool) -> bool {
 fn debian_packages() -> Result<()> {
     let missing = PROGRAMS.iter().filter(|(name, _)| program(name).is_none());
     let packages: Vec<&str> = missing.flat_map(|(_, packages)| packages.iter().copied()).collect();
-    if packages.is_empty() {
-        return Ok(());
-    }
+    if packages.is_empty() { Ok(()) } else { install(&packages) }
+}
+
+/// Installs Debian packages.
+///
+/// # Errors
+/// There is no `apt-get`, or it fails.
+pub fn install(packages: &[&str]) -> Result<()> {
     let list = packages.join(" ");
     if program("apt-get").is_none() {
         bail!("no apt-get here; install {list} yourself");
@@ -78,7 +83,7 @@ fn debian_packages() -> Result<()> {
     quiet(update.arg("update").env("DEBIAN_FRONTEND", "noninteractive"))
         .with_context(|| format!("cannot install {list}"))?;
     let mut add = Command::new("apt-get");
-    add.args(["install", "-y", "--no-install-recommends"]).args(&packages);
+    add.args(["install", "-y", "--no-install-recommends"]).args(packages);
     quiet(add.env("DEBIAN_FRONTEND", "noninteractive")).with_context(|| format!("cannot install {list}"))
 }
 

@@ -7,12 +7,13 @@ mod idle;
 mod load;
 mod peers;
 mod proc;
+mod waf;
 
 use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use bartizan_testkit::workspace_root;
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 /// What is measured.
@@ -44,7 +45,10 @@ pub enum Output {
 
 /// What to measure.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Options {
+    #[command(subcommand)]
+    of: Option<Of>,
     /// Two rounds of two seconds.
     #[arg(long)]
     quick: bool,
@@ -72,6 +76,13 @@ pub struct Options {
     /// How to print.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
+}
+
+/// What is measured on its own.
+#[derive(Debug, Subcommand)]
+enum Of {
+    /// Rules: the engine and the gateway beside nginx with libmodsecurity, with the same OWASP Core Rule Set.
+    Waf(waf::Options),
 }
 
 /// One proxy under one profile: medians of its rounds.
@@ -103,6 +114,9 @@ struct Report {
 /// # Errors
 /// A program is missing, or a proxy did not start.
 pub fn run(options: &Options) -> Result<bool> {
+    if let Some(Of::Waf(options)) = &options.of {
+        return waf::run(options);
+    }
     let binary = match &options.binary {
         Some(path) => std::path::absolute(path)?,
         None => build()?,
@@ -131,7 +145,12 @@ fn build() -> Result<PathBuf> {
     if !status.success() {
         bail!("the release build failed");
     }
-    Ok(std::path::absolute(root.join("target/release/bartizan"))?)
+    Ok(std::path::absolute(target_dir().join("release/bartizan"))?)
+}
+
+/// Where cargo builds: `CARGO_TARGET_DIR`, else `target`.
+fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_root().join("target"), PathBuf::from)
 }
 
 /// Interleaved rounds: every proxy once per round, so that a busy moment of the machine hits all of them.

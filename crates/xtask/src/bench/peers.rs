@@ -63,7 +63,7 @@ impl Lab {
             "iss": "https://id.bench.example", "aud": "bench", "sub": "alice", "iat": now - 60, "exp": now + 86_400,
         }))?;
         let upstream_port = free_port();
-        let upstream = nginx(dir.path(), "upstream", &upstream_server(upstream_port), upstream_port)?;
+        let upstream = nginx(dir.path(), "upstream", "", &upstream_server(upstream_port), upstream_port)?;
         Ok(Lab { dir, binary, peers, upstream_port, leaf, ca, token, _upstream: upstream })
     }
 
@@ -91,9 +91,13 @@ impl Lab {
         let tls = profile == Profile::Tls;
         let port = free_port();
         let process = match name {
-            "nginx" => {
-                Some(nginx(self.dir.path(), &format!("nginx-{port}"), &self.nginx_proxy(port, tls), port)?)
-            }
+            "nginx" => Some(nginx(
+                self.dir.path(),
+                &format!("nginx-{port}"),
+                "",
+                &self.nginx_proxy(port, tls),
+                port,
+            )?),
             "haproxy" => program("haproxy").map(|path| self.haproxy(&path, port, tls)).transpose()?,
             "envoy" => envoy_binary().map(|path| self.envoy(&path, port, tls)).transpose()?,
             _ => anyhow::bail!("nobody knows how to start it; known are nginx, haproxy and envoy"),
@@ -237,7 +241,9 @@ fn url(port: u16, tls: bool) -> String {
     format!("{}://127.0.0.1:{port}/", if tls { "https" } else { "http" })
 }
 
-fn upstream_server(port: u16) -> String {
+/// An upstream that answers 1 KB of JSON.
+#[must_use]
+pub fn upstream_server(port: u16) -> String {
     let answer =
         json!({ "items": vec![json!({ "id": 1, "name": "a thing", "price": "10.00" }); 22] }).to_string();
     format!(
@@ -246,13 +252,17 @@ fn upstream_server(port: u16) -> String {
     )
 }
 
-fn nginx(dir: &Path, name: &str, server: &str, port: u16) -> Result<Process> {
+/// Starts nginx with a folder of its own. `modules` are lines in front of its configuration.
+///
+/// # Errors
+/// It is missing, or does not start.
+pub fn nginx(dir: &Path, name: &str, modules: &str, server: &str, port: u16) -> Result<Process> {
     let path = program("nginx").context("`nginx` is not installed (Debian: nginx-light)")?;
     let folder = dir.join(name);
     fs::create_dir_all(&folder)?;
     let at = folder.display();
     let text = format!(
-        "daemon off; worker_processes 1; pid {at}/pid; error_log {at}/error.log; events {{ worker_connections 30000; }}\n\
+        "{modules}daemon off; worker_processes 1; pid {at}/pid; error_log {at}/error.log; events {{ worker_connections 30000; }}\n\
          http {{ access_log off; keepalive_timeout 600s; client_body_temp_path {at}/b; proxy_temp_path {at}/p; \
          fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n{server}\n}}\n"
     );

@@ -23,6 +23,25 @@ pub fn cpu_seconds(id: u32) -> Result<f64> {
     Ok(members.iter().filter_map(|id| stats.get(id)).map(|stat| stat.ticks).sum::<f64>() / TICKS)
 }
 
+/// Nanoseconds (user and system) that the threads of a process and of its descendants have run, as the scheduler counts them;
+/// threads that ended are not counted.
+///
+/// # Errors
+/// The process is gone.
+pub fn run_nanoseconds(id: u32) -> Result<u64> {
+    let mut all = 0;
+    for member in tree(id, &stats()) {
+        let threads = fs::read_dir(format!("/proc/{member}/task"))?;
+        for thread in threads.flatten() {
+            let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
+            let first = text.split(' ').next().context("no figure")?;
+            all += first.parse::<u64>()?;
+        }
+    }
+    anyhow::ensure!(all > 0, "process {id} is gone");
+    Ok(all)
+}
+
 /// Resident memory of a process and its descendants, in MB.
 ///
 /// # Errors
