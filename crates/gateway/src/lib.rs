@@ -9,6 +9,7 @@ pub mod client_body;
 mod client_trust;
 pub mod connection;
 mod discovery;
+pub mod download;
 pub mod documents;
 pub mod explain;
 pub mod forward;

@@ -35,6 +35,8 @@ mod peers_tls;
 mod protection;
 mod reloads;
 mod rules;
+mod rules_bombs;
+mod rules_update;
 mod sample;
 mod semantics;
 mod simulate;

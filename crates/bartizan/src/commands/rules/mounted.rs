@@ -67,10 +67,21 @@ impl Mounted {
                 }
             },
         };
+        Self::compiled(&source, which.environment.clone(), output)
+    }
+
+    /// Compiles a policy that is no file.
+    ///
+    /// # Errors
+    /// The exit code; what is wrong was told.
+    pub fn of(source: &Source, output: Output) -> Result<Self, ExitCode> {
+        Self::compiled(source, None, output)
+    }
+
+    fn compiled(source: &Source, environment: Option<String>, output: Output) -> Result<Self, ExitCode> {
         let services = offline::services();
-        let options =
-            CompileOptions { environment: which.environment.clone(), ..CompileOptions::new(&services) };
-        match compile(&source, &options) {
+        let options = CompileOptions { environment, ..CompileOptions::new(&services) };
+        match compile(source, &options) {
             Ok(loaded) => Ok(Mounted { directory: source.directory(), loaded }),
             Err(rejected) => Err(refuse(&rejected, output)),
         }
