@@ -45,7 +45,7 @@ struct Entry {
     latest: Mutex<Option<Document>>,
     /// When somebody last asked for a fetch; held while one is running, so that callers share it.
     last: AsyncMutex<Option<Instant>>,
-    /// How many fetches have begun.
+    /// How many fetches have ended.
     fetches: AtomicU64,
     error: Mutex<Option<String>>,
 }
@@ -67,7 +67,7 @@ impl Fetcher {
     async fn fetch_into(&self, source: &DocumentSource, entry: &Entry, asked: bool) {
         let before = entry.fetches.load(Ordering::Acquire);
         let mut last = entry.last.lock().await;
-        // Whoever waited for a fetch that began before has what it brought.
+        // Whoever waited for a fetch that was running has what it brought.
         let waited = entry.fetches.load(Ordering::Acquire) != before;
         if waited || last.is_some_and(|at| at.elapsed() < MIN_INTERVAL) {
             return;
@@ -75,7 +75,6 @@ impl Fetcher {
         if asked {
             *last = Some(Instant::now());
         }
-        entry.fetches.fetch_add(1, Ordering::Release);
         let fetched = match tokio::time::timeout(TIMEOUT, fetch(source)).await {
             Ok(result) => result.and_then(|bytes| key_set(&bytes).map(|()| bytes)),
             Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
@@ -103,6 +102,7 @@ impl Fetcher {
                 *entry.error.lock() = Some(error);
             }
         }
+        entry.fetches.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -137,7 +137,10 @@ impl Documents for Fetcher {
     fn refetch<'a>(&'a self, source: &'a DocumentSource) -> BoxFuture<'a, Option<Document>> {
         Box::pin(async move {
             let entry = Arc::clone(self.sources.lock().get(source)?);
-            self.fetch_into(source, &entry, true).await;
+            let (this, source, fetched) = (self.this.upgrade()?, source.clone(), Arc::clone(&entry));
+            // On its own: a caller that leaves must not take the one fetch of 30 s with it.
+            let fetch = self.runtime.spawn(async move { this.fetch_into(&source, &fetched, true).await });
+            let _ = fetch.await;
             entry.latest.lock().clone()
         })
     }

@@ -561,3 +561,10 @@ fn a_maintained_provider_is_understood() {
     assert_eq!(status(&gateway, &opaque), 200);
     assert_eq!(status(&gateway, &opaque[1..]), 401);
 }
+
+#[test]
+fn the_drill_of_legacy_tokens_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (status, text) = run_to_end(BINARY, folder.path(), &["drill", "T-13", "--short"]).unwrap();
+    assert!(status.success() && text.contains("T-13 passed"), "{text}");
+}

@@ -173,10 +173,10 @@ impl Site {
         let line = format!("    issuer: {}\n", self.old.issuer);
         let text = fs::read_to_string(&file)?;
         ensure!(text.contains(&line), "the policy lacks the old issuer");
+        let begun = Instant::now();
         fs::write(&file, text.replace(&line, &format!("{line}    retired: true\n")))?;
         let reply = self.gateway.ask("POST", "/v1/reload", None)?;
         ensure!(reply.status == 200, "the reload was answered with {}", reply.status);
-        let begun = Instant::now();
         let so = stage.wait_until(Duration::from_secs(5), || {
             let reply = self.gateway.get("/orders", &[&format!("Authorization: Bearer {token}")]);
             reply.status == 401
