@@ -86,6 +86,11 @@ pub async fn explain_as(
         ),
         Err(Stop::Denial(denial)) => (Some(denial.info.status.as_u16()), Some(Ending::of(denial))),
     };
+    let path = record.told_path();
+    // The question ends here: what guards sum up at the end belongs into the answer.
+    if let Some(operation) = record.operation.take() {
+        operation.guards.settle(&mut record.transaction);
+    }
     let transaction = &record.transaction;
     let detail = match &decided {
         Err(Stop::Denial(denial)) => Some(denial.detail.to_string()),
@@ -118,7 +123,7 @@ pub async fn explain_as(
         "operation": transaction.operation,
         "mode": api.map(|api| api.mode),
         "method": transaction.request.method.as_str(),
-        "path": record.told_path(),
+        "path": path,
         "client": transaction.client.ip,
         "principal": transaction.principal.as_ref().map(|p| json!({
             "subject": p.subject, "issuer": p.issuer, "credential": p.kind,
@@ -126,6 +131,7 @@ pub async fn explain_as(
         "allowed_by": transaction.allowed_by,
         "access": transaction.memory.get::<Report>(Access::ID),
         "findings": transaction.findings,
+        "score": transaction.score.as_ref().filter(|score| !score.rules.is_empty()),
         "steps": transaction.trace,
         "backends": backends,
         "place": place,

@@ -72,6 +72,7 @@ fn exchange(screen: &mut Screen, value: &Value, look: &Look) {
     screen.gap();
     screen.field("policy", &policy(value, look));
     screen.field("matched", &matched(value));
+    screen.field("score", &words::score(value));
     screen.field("client saw", &words::seen(value));
     screen.field("upstream", &upstream(value));
     if !words::is_question(value) {

@@ -15,6 +15,7 @@ use http::Method;
 
 use super::{
     Compiler,
+    exclusions::Exclusions,
     guards::{GuardCompiler, SectionSet},
 };
 use crate::{
@@ -52,6 +53,16 @@ pub(super) struct WrittenBlock {
     mode: Option<Mode>,
     inherit: bool,
     pub(super) path: String,
+    /// Only an exclusion names it: it makes no operation known.
+    silent: bool,
+}
+
+impl WrittenBlock {
+    /// A block that sets nothing, so that what is said of its operation elsewhere can be told apart.
+    pub(super) fn silent(block: Block, path: String) -> Self {
+        let sections = SectionSet::default();
+        WrittenBlock { block, sections, mode: None, inherit: true, path, silent: true }
+    }
 }
 
 impl Compiler<'_> {
@@ -110,7 +121,9 @@ impl Compiler<'_> {
         let node = self.tree.nearest(path).clone();
         let sections = self.sections(&node, path, 0);
         self.warn_of_anonymous(&node, path, &name);
-        let blocks = self.blocks(settings, &node, path);
+        let mut blocks = self.blocks(settings, &node, path);
+        let exclusions = Exclusions::new(self.exclusions(&node, path, &mut blocks));
+        in_order(&mut blocks);
 
         let mut guards = GuardCompiler::new(self, Arc::clone(&name), issuers);
         guards.labels = blocks.iter().map(|written| (written.1.block.label.clone(), written.0)).collect();
@@ -120,13 +133,20 @@ impl Compiler<'_> {
         let mut told = Vec::new();
         let table = operations(
             &mut guards,
-            &Given { base: &sections, mode, blocks: &blocks, contract: contract.as_ref() },
+            &Given {
+                base: &sections,
+                mode,
+                blocks: &blocks,
+                contract: contract.as_ref(),
+                exclusions: &exclusions,
+            },
             path,
             &base_path,
             unknown_operations,
             &mut told,
         );
         let spec = std::mem::take(&mut guards.spec);
+        self.warn_of_idle_exclusions(&exclusions.idle());
         self.warn_of_logins(&told, &blocks, contract.as_ref(), path);
         self.warn_of_sensitive(&told, &spec, &blocks, path);
 
@@ -280,7 +300,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// The blocks with their number in the document (from 1), the least specific first.
+    /// The blocks with their number in the document (from 1).
     fn blocks(&mut self, settings: &ApiSettings, node: &Node, path: &str) -> Vec<(u32, WrittenBlock)> {
         let mut blocks: Vec<(u32, WrittenBlock)> = Vec::new();
         for (index, operation) in settings.operations.iter().enumerate() {
@@ -316,7 +336,7 @@ impl Compiler<'_> {
                 self.check_tie(&other.block, &block, &format!("{at}.match"));
             }
             let (mode, inherit) = (operation.mode, operation.inherit);
-            blocks.push((number, WrittenBlock { block, sections, mode, inherit, path: at }));
+            blocks.push((number, WrittenBlock { block, sections, mode, inherit, path: at, silent: false }));
         }
         if blocks.len() > MAX_BLOCKS {
             self.error(
@@ -326,9 +346,6 @@ impl Compiler<'_> {
             );
             blocks.truncate(MAX_BLOCKS);
         }
-        blocks.sort_by_key(|(_, written)| {
-            (written.block.pattern.specificity(), written.block.method.is_some())
-        });
         blocks
     }
 
@@ -380,13 +397,18 @@ impl Compiler<'_> {
     }
 }
 
+/// The least specific first.
+fn in_order(blocks: &mut [(u32, WrittenBlock)]) {
+    blocks.sort_by_key(|(_, written)| (written.block.pattern.specificity(), written.block.method.is_some()));
+}
+
 /// What guards are told of the API: the operations of the contract, then those that blocks name.
 fn api_spec(base_path: &str, contract: Option<&Contract>, blocks: &[(u32, WrittenBlock)]) -> ApiSpec {
     let declared = contract.map(|contract| contract.operations.as_slice()).unwrap_or_default();
     let mut operations: Vec<OperationSpec> =
         declared.iter().map(|operation| operation.spec.clone()).collect();
     for (_, written) in blocks {
-        let named = contract.is_none() || written.block.names_one();
+        let named = !written.silent && (contract.is_none() || written.block.names_one());
         if named && !operations.iter().any(|known| *known.label == *written.block.label) {
             let label = Arc::from(written.block.label.as_str());
             operations.push(OperationSpec { label, ..OperationSpec::default() });
@@ -412,6 +434,7 @@ struct Given<'a> {
     mode: Mode,
     blocks: &'a [(u32, WrittenBlock)],
     contract: Option<&'a Contract>,
+    exclusions: &'a Exclusions,
 }
 
 impl Given<'_> {
@@ -438,6 +461,7 @@ impl Given<'_> {
             sections.lay(&written.sections);
             mode = written.mode.unwrap_or(mode);
         }
+        self.exclusions.apply(&chosen, &mut sections);
         let (compiled, listed) = guards.compile(sections, mode);
         let entry = EffectiveOperation {
             label: label.to_owned(),
@@ -508,9 +532,9 @@ fn operations(
     let everywhere = Enumeration { blocks: &candidates, within: anywhere, limit };
     table.unknown = variants(guards, path, "unknown operations", &everywhere, &methods, |guards, set| {
         let names = |at: &&u16| {
-            blocks
-                .get(usize::from(**at))
-                .is_some_and(|(_, written)| given.contract.is_none() || written.block.names_one())
+            blocks.get(usize::from(**at)).is_some_and(|(_, written)| {
+                !written.silent && (given.contract.is_none() || written.block.names_one())
+            })
         };
         let naming = set.iter().rev().find(names).and_then(|at| blocks.get(usize::from(*at)));
         let label = naming.map_or("unknown", |(_, written)| written.block.label.as_str());

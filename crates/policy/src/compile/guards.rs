@@ -49,6 +49,24 @@ impl SectionSet {
         self.0.get(guard)?.node.get(key)?.as_str()
     }
 
+    /// Adds an item to a list of a guard's block; whether the guard has a block.
+    pub(super) fn append(&mut self, guard: &str, key: &str, item: Node) -> bool {
+        let Some(section) = self.0.get_mut(guard) else { return false };
+        let (span, origin) = (item.span, section.node.origin);
+        if let Value::Map(entries) = &mut section.node.value {
+            match entries.iter_mut().find(|entry| entry.key == key) {
+                Some(Entry { value: Node { value: Value::List(items), .. }, .. }) => items.push(item),
+                // What is no list is told of by the guard.
+                Some(_) => {}
+                None => {
+                    let value = Node { span, origin, value: Value::List(vec![item]) };
+                    entries.push(Entry { key: key.to_owned(), key_span: span, value });
+                }
+            }
+        }
+        true
+    }
+
     /// Lays the blocks of a more specific set over these.
     pub(super) fn lay(&mut self, over: &SectionSet) {
         for (guard, section) in &over.0 {
@@ -183,7 +201,8 @@ impl<'c, 'a> GuardCompiler<'c, 'a> {
 
     /// Whether the contract demands a caller somewhere.
     fn is_secured(&self) -> bool {
-        let demands = |alternatives: &Vec<_>| !alternatives.is_empty() && !alternatives.iter().any(Vec::is_empty);
+        let demands =
+            |alternatives: &Vec<_>| !alternatives.is_empty() && !alternatives.iter().any(Vec::is_empty);
         self.spec.operations.iter().any(|operation| operation.security.as_ref().is_some_and(demands))
     }
 

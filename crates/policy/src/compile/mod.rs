@@ -2,6 +2,7 @@
 
 mod api;
 mod doubts;
+mod exclusions;
 mod guards;
 mod issuer;
 mod listener;
@@ -69,7 +70,7 @@ impl Compiler<'_> {
 /// What the effective policy tells of the document in another way, or what decides nothing.
 const TOLD: [&str; 3] = ["apis", "version", "environment"];
 /// The same of one API.
-const TOLD_OF_APIS: [&str; 9] = [
+const TOLD_OF_APIS: [&str; 10] = [
     "name",
     "hosts",
     "base_path",
@@ -79,6 +80,7 @@ const TOLD_OF_APIS: [&str; 9] = [
     "identity",
     "guards",
     "operations",
+    "exclusions",
 ];
 
 /// Compiles the settings. `None` only when nothing could be made of them; the report says why.

@@ -378,6 +378,11 @@ pub(crate) struct ApiSettings {
     /// Settings for some operations, laid over the API's; all matching blocks apply, the least specific first.
     #[serde(default)]
     pub operations: Vec<OperationSettings>,
+    /// What a guard no longer looks at, each `{ guard: waf, rule or tag, operation, parameter, reason, expires }`. Without
+    /// `operation` it holds for all of them.
+    #[serde(default)]
+    #[expect(dead_code, reason = "read from the tree; named here so that the key is known")]
+    pub exclusions: Opaque,
     /// What is tolerated in paths.
     #[serde(default)]
     pub paths: Paths,

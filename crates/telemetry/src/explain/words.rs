@@ -234,6 +234,24 @@ fn decided(value: &Value) -> String {
     }
 }
 
+/// What rules made of it, where any matched.
+pub fn score(value: &Value) -> String {
+    let Some(score) = value.get("score").filter(|score| score.is_object()) else { return String::new() };
+    let (inbound, threshold) = (number(score, "inbound"), number(score, "inbound_threshold"));
+    let (outbound, most) = (number(score, "outbound"), number(score, "outbound_threshold"));
+    let mut told = match threshold {
+        0 => return String::new(),
+        threshold => format!("{inbound} of {threshold} that refuse"),
+    };
+    if outbound > 0 && most > 0 {
+        told.push_str(&format!("; the response {outbound} of {most}"));
+    }
+    if score.get("near_miss").and_then(Value::as_bool) == Some(true) {
+        told.push_str(": a near miss, one grave rule more would have refused it");
+    }
+    told
+}
+
 /// What went back to the client.
 pub fn seen(value: &Value) -> String {
     let question = is_question(value);

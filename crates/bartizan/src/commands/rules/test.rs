@@ -114,7 +114,7 @@ fn rules(args: &Args) -> Result<Arc<Program>, ExitCode> {
         let which = Which { config: args.place.config.clone(), environment: None, crs: None };
         let mounted = Mounted::load(&which, args.output)?;
         return match mounted.sets().first() {
-            Some((.., waf)) => Ok(Program::new(waf.rules().clone())),
+            Some((.., waf)) => Ok(Arc::clone(waf.program())),
             None => Err(fail(&"the policy mounts no rules; write `waf: { rules: [crs] }` below `guards`")),
         };
     }
