@@ -58,9 +58,21 @@ impl Bank {
     /// # Errors
     /// It did not begin to listen.
     pub fn start(stage: &Stage) -> Result<Self> {
+        Self::build(stage, "--fixed")
+    }
+
+    /// Starts the build with all planted flaws, for attacks on what a gateway has to make up for.
+    ///
+    /// # Errors
+    /// It did not begin to listen.
+    pub fn start_vulnerable(stage: &Stage) -> Result<Self> {
+        Self::build(stage, "--vulnerable")
+    }
+
+    fn build(stage: &Stage, build: &str) -> Result<Self> {
         let address = loopback(free_port());
         let mut command = Command::new(&stage.options.binary);
-        command.args(["sample", "--fixed", "--seed", &stage.options.seed.to_string()]);
+        command.args(["sample", build, "--seed", &stage.options.seed.to_string()]);
         command.args(["--listen", &address.to_string()]).current_dir(stage.folder("bank")?);
         // What it leaves when it is ended by force goes with the stage.
         command.env("TMPDIR", stage.folder("temporary")?);

@@ -43,7 +43,7 @@ impl std::error::Error for Unknown {}
 
 static ALL: [Drill; 16] = [
     Drill::waits("T-01", "low-privilege token at admin resources", "authorization by role"),
-    Drill::waits("T-02", "SQL payload in a body", "contract of bodies"),
+    Drill::built("T-02", "SQL payload in a body: the firewall's half", &scenarios::t02::SCENARIO),
     Drill::built("T-03", "plain HTTP, MITM, downgraded TLS", &scenarios::t03::SCENARIO),
     Drill::built("T-04", "tokens in plaintext logs", &scenarios::t04::SCENARIO),
     Drill::waits("T-05", "price scraping, thousands a second", "detection of scraping"),

@@ -72,7 +72,10 @@ fn exchange(screen: &mut Screen, value: &Value, look: &Look) {
     screen.gap();
     screen.field("policy", &policy(value, look));
     screen.field("matched", &matched(value));
-    screen.field("score", &words::score(value));
+    let score = words::score(value);
+    if !score.is_empty() {
+        screen.field("score", &score);
+    }
     screen.field("client saw", &words::seen(value));
     screen.field("upstream", &upstream(value));
     if !words::is_question(value) {

@@ -105,6 +105,19 @@ fn the_sixteen_are_listed_and_those_that_wait_fail_when_asked_for() {
 }
 
 #[test]
+fn sql_in_bodies_ends_at_the_firewall() {
+    let place = Place::new();
+    let (code, text) = place.run(&["t2", "--short", "--seed", "7", "--output", "json"]);
+    let told: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
+    let drill = &told["drills"][0];
+    assert_eq!((code, &drill["id"], &drill["outcome"]), (0, &"T-02".into(), &"passed".into()), "{text}");
+    assert!(drill["without"]["leaked"].as_u64() >= Some(30), "{text}");
+    assert_eq!((&drill["with"]["leaked"], &drill["with"]["attacks"]), (&0.into(), &drill["with"]["blocked"]));
+    assert_eq!(drill["with"]["legitimate"], drill["with"]["succeeded"], "{text}");
+    place.nothing_is_left();
+}
+
+#[test]
 fn plain_http_and_the_man_in_the_middle_end_in_figures() {
     let place = Place::new();
     let (code, text) = place.run(&["t3", "--short", "--seed", "7", "--output", "json"]);

@@ -21,6 +21,7 @@ mod doctor;
 mod drills;
 mod explaining;
 mod faults;
+mod firewall;
 mod first_hour;
 mod floods;
 mod grpc;
