@@ -5,6 +5,7 @@ mod assemble;
 mod commands;
 mod control;
 mod reload;
+mod reminders;
 mod running;
 mod terminal;
 

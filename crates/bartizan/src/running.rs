@@ -17,7 +17,7 @@ use bartizan_telemetry::{AuditConfig, Config as TelemetryConfig, Telemetry};
 use parking_lot::Mutex;
 use tokio::{net::TcpListener, sync::oneshot};
 
-use crate::{assemble, commands::check::colour, control::Running, reload::Reloader};
+use crate::{assemble, commands::check::colour, control::Running, reload::Reloader, reminders};
 
 /// How a gateway is started.
 pub struct Setup {
@@ -127,6 +127,7 @@ pub async fn start(mut setup: Setup) -> Result<Started, String> {
     );
     reloader.watch(runtime.clone());
     end_streams_on_change(&gateway, &state);
+    runtime.spawn(reminders::remind(Arc::downgrade(&gateway), Arc::clone(&state.store)));
     let (table, store) = (Arc::clone(&limits), Arc::clone(&state.store));
     let metrics_clock = Arc::clone(&clock);
     telemetry.metrics().before_encode(move |metrics| {

@@ -22,6 +22,9 @@ const MAX_ATTRIBUTES: usize = 4_096;
 /// How long a rotated key stays valid beside its successor, unless told otherwise.
 pub const OVERLAP: Period = Period(Duration::from_secs(24 * 3600));
 
+/// How long before a key has to be replaced its operators are reminded.
+pub const REMIND: Duration = Duration::from_secs(14 * 24 * 3600);
+
 /// A key that was just made: its text exists here only.
 pub struct Issued {
     /// The whole key: show it once.

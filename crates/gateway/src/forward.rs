@@ -488,12 +488,7 @@ async fn inspect(
     download: &mut Download,
     streams: bool,
 ) -> Result<(), Stop> {
-    if let Some(operation) =
-        record.operation.as_ref().filter(|o| o.guards.session.active().is_some()).cloned()
-    {
-        let told = &mut record.transaction;
-        operation.guards.session.response(told, Phase::ResponseHeaders, |s, of| s.response_head(of, head))?;
-    }
+    look_at_cookies(record, head)?;
     let looked_at = |operation: &&Arc<Operation>| {
         operation.guards.waf.active().is_some() || operation.guards.ownership.active().is_some()
     };
@@ -555,6 +550,16 @@ fn instead(
             Ok(())
         }
     }
+}
+
+/// Lets `session` see which cookies an upstream sets, before they are edited.
+pub fn look_at_cookies(record: &mut Record, head: &ResponseHead) -> Result<(), Stop> {
+    let watched = |operation: &&Arc<Operation>| operation.guards.session.active().is_some();
+    let Some(operation) = record.operation.as_ref().filter(watched).cloned() else { return Ok(()) };
+    let session = &operation.guards.session;
+    session.response(&mut record.transaction, Phase::ResponseHeaders, |session, of| {
+        session.response_head(of, head)
+    })
 }
 
 /// Responses that may stay open without a sound: event streams and gRPC.

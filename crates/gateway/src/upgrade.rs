@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{
     body::{Download, ReplyBody, RequestBody},
-    forward::{Onward, message},
+    forward::{Onward, look_at_cookies, message},
     frame::FrameEdges,
     ingress::canonical::{Upgrade, strip_hop_by_hop},
     kick::Kick,
@@ -152,6 +152,9 @@ fn refused_by_upstream(
     let mut head =
         bartizan_model::ResponseHead { status: parts.status, headers: parts.headers, from_upstream: true };
     strip_hop_by_hop(&mut head.headers);
+    if let Err(stop) = look_at_cookies(&mut record, &head) {
+        return respond::stop(record, stop);
+    }
     respond::dress(&record, &mut head);
     record.status = head.status.as_u16();
     let download = Download::new(incoming, lease, Some(onward.upstream.spec.idle_timeout), None);
@@ -170,8 +173,17 @@ fn switch(
     lease: Lease,
     accept: &str,
 ) -> Response<ReplyBody> {
-    let mut headers: HeaderMap = response.headers().clone();
-    strip_hop_by_hop(&mut headers);
+    let (status, headers) = (response.status(), response.headers().clone());
+    let mut head = bartizan_model::ResponseHead { status, headers, from_upstream: true };
+    strip_hop_by_hop(&mut head.headers);
+    if let Err(stop) = look_at_cookies(&mut record, &head) {
+        return respond::stop(record, stop);
+    }
+    // Of what guards do to responses, cookies alone are touched: the rest is for content.
+    if let Some(operation) = &record.operation {
+        operation.guards.session.response_headers(&record.transaction, &mut head);
+    }
+    let mut headers = head.headers;
     headers.remove(header::SEC_WEBSOCKET_ACCEPT);
     headers.remove(header::CONTENT_LENGTH);
     let mut reply = Response::new(ReplyBody::bare());

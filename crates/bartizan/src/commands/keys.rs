@@ -16,9 +16,6 @@ use crate::{
     control::key_max_age,
 };
 
-/// Keys that have to be replaced within this are named below the list.
-const SOON: Duration = Duration::from_secs(14 * 86_400);
-
 /// Who made a change, in the log of changes.
 const ACTOR: &str = "command-line";
 
@@ -197,7 +194,7 @@ fn list(keys: &[StoredKey], now: Timestamp, max_age: Option<Duration>, output: O
         ]);
     }
     say(&table.trim_fmt());
-    let soon = |key: &&StoredKey| key.rotate_by(now, max_age).is_some_and(|by| by <= now.plus(SOON));
+    let soon = |key: &&StoredKey| key.rotate_by(now, max_age).is_some_and(|by| by <= now.plus(keys::REMIND));
     let soon: Vec<&str> = keys.iter().filter(soon).map(|key| &*key.record.id).collect();
     if !soon.is_empty() {
         remark(&format!("to be replaced within two weeks, by `bartizan keys rotate`: {}", soon.join(", ")));

@@ -16,6 +16,7 @@ mod bounds;
 mod cases;
 mod configuration;
 mod connections;
+mod credentials;
 mod demo;
 mod doctor;
 mod drills;

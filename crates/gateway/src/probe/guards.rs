@@ -7,7 +7,7 @@ use std::{
 
 use bartizan_model::{
     Mode,
-    probe::{Expect, Part, Probe, Weight},
+    probe::{Edit, Expect, Part, Probe, Weight},
     transaction::Step,
 };
 use bartizan_policy::snapshot::{Api, UnknownOperations};
@@ -235,8 +235,11 @@ impl Run {
             let enforced = |guard: &str| {
                 target.parts.iter().any(|part| part.guard == guard && part.mode == Mode::Enforce)
             };
-            let stopped = self.unmet(target, place).into_iter().find(|(guard, _)| enforced(guard));
-            if probe.expect == Expect::Refused && stopped.is_some() {
+            // What they make of an upstream's own field shows only where the upstream is reached.
+            let to_the_end = edits_reply(probe);
+            let places = if to_the_end { target.parts.len() } else { place };
+            let stopped = self.unmet(target, places).into_iter().find(|(guard, _)| enforced(guard));
+            if (probe.expect == Expect::Refused || to_the_end) && stopped.is_some() {
                 behind = stopped;
                 continue;
             }
@@ -309,6 +312,15 @@ impl Run {
             self.remark(if whole { remark } else { remark.on(labels) });
         }
     }
+}
+
+/// Whether a field of the upstream's answer must come out in another form.
+fn edits_reply(probe: &Probe) -> bool {
+    let Expect::Fields(fields) = &probe.expect else { return false };
+    probe.edits.iter().any(|edit| match edit {
+        Edit::Reply(name, _) => fields.iter().any(|(wanted, value)| wanted == name && value.is_some()),
+        _ => false,
+    })
 }
 
 /// Doubts of guards that explain why nothing is offered.

@@ -1,5 +1,6 @@
 //! The settings of the `session` block.
 
+use bartizan_model::FileReference;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -20,6 +21,9 @@ pub struct Config {
     pub at: u8,
     /// How much each difference from the credential's first client counts.
     pub weights: Weights,
+    /// A database in MaxMind's format (`GeoLite2-ASN`) that tells which provider announces an address: another provider
+    /// counts more than another block of the same. Default: none.
+    pub asn: Option<FileReference>,
     /// With `moved: step_up`, what has to be shown, as in the guard `step_up`: for tokens by an authentication after the
     /// move, for API keys by a code. Default: any second factor.
     pub step_up: Option<step_up::Config>,
@@ -35,6 +39,7 @@ impl Default for Config {
             moved: Moved::Refuse,
             at: 60,
             weights: Weights::default(),
+            asn: None,
             step_up: None,
             set_cookie: SetCookie::default(),
         }
@@ -69,6 +74,8 @@ pub enum Moved {
 pub struct Weights {
     /// A block of addresses (/24, /48) that the credential has not come from. Default: 25.
     pub network: u8,
+    /// With `asn`, a provider that the credential has not come from; adds to `network`. Default: 15.
+    pub provider: u8,
     /// Other software: a user agent that differs in more than its version numbers. Default: 40.
     pub agent: u8,
     /// The same software in another version. Default: 5.
@@ -81,7 +88,7 @@ pub struct Weights {
 
 impl Default for Weights {
     fn default() -> Self {
-        Weights { network: 25, agent: 40, version: 5, hello: 35, hopping: 20 }
+        Weights { network: 25, provider: 15, agent: 40, version: 5, hello: 35, hopping: 20 }
     }
 }
 

@@ -8,6 +8,7 @@
 //! | difference | weight |
 //! |---|---|
 //! | a block of addresses that the credential has not come from | `network`: 25 |
+//! | with `asn`, another provider than that of any known block | `provider`: 15 |
 //! | other software (the user agent differs in more than its version) | `agent`: 40 |
 //! | another version of the same software | `version`: 5 |
 //! | another TLS hello | `hello`: 35 |
@@ -64,6 +65,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use bartizan_authz::Geo;
 use bartizan_model::{
     CompileContext, CredentialKind, Denial, Diagnostic, Diagnostics, Guard, Mode, Outcome, Phase,
     Reason as _, ResponseHead, Strength, Timestamp, Transaction, probe::Probes,
@@ -95,6 +97,7 @@ pub struct Session {
     moved: Moved,
     at: u8,
     weights: Weights,
+    geo: Option<Geo>,
     demand: Demand,
     hardening: Hardening,
     realm: String,
@@ -141,7 +144,7 @@ impl Guard for Session {
             problems.push(Diagnostic::error("at", "a risk is from 1 to 100").help("write `at: 60`"));
         }
         let weights = &config.weights;
-        let most = [weights.network, weights.agent, weights.hello, weights.hopping];
+        let most = [weights.network, weights.provider, weights.agent, weights.hello, weights.hopping];
         if most.iter().fold(0_u8, |sum, weight| sum.saturating_add(*weight)) < config.at {
             problems.push(
                 Diagnostic::error("weights", "all of them together do not come to `at`: nothing ever moves")
@@ -169,6 +172,10 @@ impl Guard for Session {
                 }
             }
         }
+        let geo = config.asn.as_ref().and_then(|file| {
+            let read = context.files.read(file).and_then(|bytes| Geo::default().with_asn(bytes));
+            read.map_err(|message| problems.push(Diagnostic::error("asn", message))).ok()
+        });
         let demand = Demand::compile(&config.step_up.unwrap_or_default(), context);
         let demand = match demand {
             Ok(demand) => demand,
@@ -185,6 +192,7 @@ impl Guard for Session {
             cookies: Patterns::new(&config.cookies),
             moved: config.moved,
             at: config.at,
+            geo,
             weights: config.weights,
             demand,
             hardening: Hardening::new(&config.set_cookie),
@@ -199,10 +207,10 @@ impl Guard for Session {
             return Outcome::Continue;
         }
         let client = ClientPrint::of(transaction);
-        let now = transaction.started;
+        let (asn, now) = (self.asn(transaction), transaction.started);
         let mut worst: Option<(Seen, Credential)> = None;
         for credential in self.credentials(transaction) {
-            let Some(seen) = self.look(&credential, &client, now) else { continue };
+            let Some(seen) = self.look(&credential, &client, asn, now) else { continue };
             if seen.risk > 0 && worst.as_ref().is_none_or(|(known, _)| seen.risk > known.risk) {
                 worst = Some((seen, credential));
             }
@@ -241,11 +249,11 @@ impl Session {
         }
         if !transaction.probe && !self.cookies.is_empty() {
             let client = ClientPrint::of(transaction);
-            let now = transaction.started;
+            let (asn, now) = (self.asn(transaction), transaction.started);
             for (name, value) in cookies::issued(&head.headers) {
                 if self.cookies.matches(&name) {
                     let key = cookie_key(&name, &value);
-                    self.sights.issued.with(key, || Sight::new(client, now), |_| ());
+                    self.sights.issued.with(key, || Sight::new(client, asn, now), |_| ());
                 }
             }
         }
@@ -289,9 +297,14 @@ impl Session {
         found
     }
 
-    fn look(&self, credential: &Credential, client: &ClientPrint, now: Timestamp) -> Option<Seen> {
-        let look = |sight: &mut Sight| sight.look(client, now, &self.weights, self.at);
-        let new = || Sight::new(*client, now);
+    /// The provider that announces the client's address; 0 where it is not known.
+    fn asn(&self, transaction: &Transaction) -> u32 {
+        self.geo.as_ref().map_or(0, |geo| geo.asn(transaction.client.ip))
+    }
+
+    fn look(&self, credential: &Credential, client: &ClientPrint, asn: u32, now: Timestamp) -> Option<Seen> {
+        let look = |sight: &mut Sight| sight.look(client, asn, now, &self.weights, self.at);
+        let new = || Sight::new(*client, asn, now);
         let sights = &self.sights;
         match credential.what {
             What::Token | What::ApiKey => sights.verified.with(credential.key, new, look),
@@ -330,8 +343,8 @@ impl Session {
             }
             Moved::StepUp => match self.demand.judge(transaction, seen.moved) {
                 Ok(()) => {
-                    let now = transaction.started;
-                    let rebind = |sight: &mut Sight| sight.rebind(client, now);
+                    let (asn, now) = (self.asn(transaction), transaction.started);
+                    let rebind = |sight: &mut Sight| sight.rebind(client, asn, now);
                     for table in [&self.sights.verified, &self.sights.issued, &self.sights.shown] {
                         table.find(&credential.key, rebind);
                     }

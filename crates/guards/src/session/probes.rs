@@ -1,7 +1,7 @@
 //! What `session` can be probed with: an upstream that sets a careless cookie. That a credential moves takes more than one
 //! request.
 
-use bartizan_model::probe::{Edit, Probe, Probes};
+use bartizan_model::probe::{Doubt, Edit, Probe, Probes, Weight};
 use http::{HeaderMap, HeaderValue};
 
 use super::{Session, cookies::FIELD};
@@ -19,6 +19,14 @@ pub(super) fn offer(guard: &Session) -> Probes {
             vec![Edit::Reply(FIELD, weak)],
             vec![(FIELD, hard)],
         ));
+    } else {
+        probes.doubts.push(Doubt {
+            code: "not_probed",
+            weight: Weight::Note,
+            what: "`session` hardens no cookie of any name, and that a credential moves takes two clients"
+                .into(),
+            remedy: "nothing, if that is meant".into(),
+        });
     }
     probes
 }

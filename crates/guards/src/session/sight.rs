@@ -19,17 +19,27 @@ const HOUR: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Debug)]
 pub(super) struct Sight {
     client: ClientPrint,
-    networks: Vec<(u64, Timestamp)>,
+    networks: Vec<Network>,
     /// When it was first used in a way that is refused.
     moved: Option<Timestamp>,
     /// The last client that was told of.
     told: Option<u64>,
 }
 
+/// A block of addresses.
+#[derive(Clone, Copy, Debug)]
+struct Network {
+    block: u64,
+    /// The autonomous system; 0 where it is not known.
+    asn: u32,
+    last: Timestamp,
+}
+
 /// How a client differs from the one that a credential belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Signs {
     pub network: bool,
+    pub provider: bool,
     pub agent: bool,
     pub version: bool,
     pub hello: bool,
@@ -50,17 +60,27 @@ pub(super) struct Seen {
 
 impl Sight {
     /// A credential's first client.
-    pub(super) fn new(client: ClientPrint, now: Timestamp) -> Self {
-        Sight { client, networks: vec![(client.network, now)], moved: None, told: None }
+    pub(super) fn new(client: ClientPrint, asn: u32, now: Timestamp) -> Self {
+        let network = Network { block: client.network, asn, last: now };
+        Sight { client, networks: vec![network], moved: None, told: None }
     }
 
     /// Judges a client; what ordinary mobility explains is learned. From the risk `high` on nothing is.
-    pub(super) fn look(&mut self, client: &ClientPrint, now: Timestamp, weights: &Weights, high: u8) -> Seen {
-        let known = self.networks.iter_mut().find(|(network, _)| *network == client.network);
-        let is_known = known.is_some();
-        let lately = self.networks.iter().filter(|(_, last)| now.since(*last) < HOUR).count();
+    pub(super) fn look(
+        &mut self,
+        client: &ClientPrint,
+        asn: u32,
+        now: Timestamp,
+        weights: &Weights,
+        high: u8,
+    ) -> Seen {
+        let is_known = self.networks.iter().any(|network| network.block == client.network);
+        let lately = self.networks.iter().filter(|network| now.since(network.last) < HOUR).count();
+        // A network whose provider is not known may be of any.
+        let may_be = |network: &Network| network.asn == asn || network.asn == 0;
         let signs = Signs {
             network: !is_known,
+            provider: !is_known && asn != 0 && !self.networks.iter().any(may_be),
             agent: client.software != self.client.software,
             version: client.software == self.client.software && client.agent != self.client.agent,
             // Whoever came without TLS, or comes so now, shows none.
@@ -69,6 +89,7 @@ impl Sight {
         };
         let weighed = [
             (signs.network, weights.network),
+            (signs.provider, weights.provider),
             (signs.agent, weights.agent),
             (signs.version, weights.version),
             (signs.hello, weights.hello),
@@ -82,7 +103,7 @@ impl Sight {
         if risk >= high {
             self.moved.get_or_insert(now);
         } else if !signs.agent && !signs.hello {
-            self.learn(client, now);
+            self.learn(client, asn, now);
         }
         let is_new = self.told != Some(client.number());
         if risk > 0 {
@@ -92,19 +113,20 @@ impl Sight {
     }
 
     /// The credential belongs to this client from now on.
-    pub(super) fn rebind(&mut self, client: ClientPrint, now: Timestamp) {
-        *self = Sight::new(client, now);
+    pub(super) fn rebind(&mut self, client: ClientPrint, asn: u32, now: Timestamp) {
+        *self = Sight::new(client, asn, now);
     }
 
-    fn learn(&mut self, client: &ClientPrint, now: Timestamp) {
+    fn learn(&mut self, client: &ClientPrint, asn: u32, now: Timestamp) {
         self.client.agent = client.agent;
         self.client.hello = self.client.hello.or(client.hello);
-        if let Some((_, last)) = self.networks.iter_mut().find(|(network, _)| *network == client.network) {
-            *last = now;
+        let network = Network { block: client.network, asn, last: now };
+        if let Some(known) = self.networks.iter_mut().find(|known| known.block == network.block) {
+            *known = network;
         } else if self.networks.len() < NETWORKS {
-            self.networks.push((client.network, now));
-        } else if let Some(oldest) = self.networks.iter_mut().min_by_key(|(_, last)| *last) {
-            *oldest = (client.network, now);
+            self.networks.push(network);
+        } else if let Some(oldest) = self.networks.iter_mut().min_by_key(|known| known.last) {
+            *oldest = network;
         }
     }
 }
@@ -114,6 +136,7 @@ impl Signs {
     pub(super) fn told(self) -> String {
         let mut parts = Vec::new();
         parts.extend(self.network.then_some("another network"));
+        parts.extend(self.provider.then_some("another provider"));
         parts.extend(self.agent.then_some("other software"));
         parts.extend(self.version.then_some("another version of its software"));
         parts.extend(self.hello.then_some("another TLS hello"));
@@ -137,8 +160,8 @@ mod tests {
     #[test]
     fn ordinary_mobility_is_low_and_learned() {
         let weights = Weights::default();
-        let mut sight = Sight::new(client(1, 1, 1, Some(1)), at(0));
-        let risk = |sight: &mut Sight, client, second| sight.look(&client, at(second), &weights, 60).risk;
+        let mut sight = Sight::new(client(1, 1, 1, Some(1)), 0, at(0));
+        let risk = |sight: &mut Sight, client, second| sight.look(&client, 0, at(second), &weights, 60).risk;
         assert_eq!(risk(&mut sight, client(1, 1, 1, Some(1)), 1), 0);
         assert_eq!(risk(&mut sight, client(2, 1, 1, Some(1)), 2), 25, "another network");
         assert_eq!(risk(&mut sight, client(2, 1, 1, Some(1)), 3), 0, "now known");
@@ -150,31 +173,48 @@ mod tests {
     #[test]
     fn another_client_elsewhere_is_high_and_stays_so() {
         let weights = Weights::default();
-        let mut sight = Sight::new(client(1, 1, 1, Some(1)), at(0));
+        let mut sight = Sight::new(client(1, 1, 1, Some(1)), 0, at(0));
         let thief = client(2, 2, 2, Some(2));
         for second in 10..20 {
-            let seen = sight.look(&thief, at(second), &weights, 60);
+            let seen = sight.look(&thief, 0, at(second), &weights, 60);
             assert_eq!((seen.risk, seen.moved, seen.is_new), (100, Some(at(10)), second == 10));
         }
-        assert_eq!(sight.look(&client(1, 1, 1, Some(1)), at(20), &weights, 60).risk, 0, "the owner goes on");
+        assert_eq!(
+            sight.look(&client(1, 1, 1, Some(1)), 0, at(20), &weights, 60).risk,
+            0,
+            "the owner goes on"
+        );
         // In two steps: a network is learned, software is not.
-        assert_eq!(sight.look(&client(3, 1, 1, Some(1)), at(30), &weights, 60).risk, 25);
+        assert_eq!(sight.look(&client(3, 1, 1, Some(1)), 0, at(30), &weights, 60).risk, 25);
         let slid = client(3, 2, 2, Some(2));
-        assert_eq!(sight.look(&slid, at(31), &weights, 60).risk, 75);
-        sight.rebind(slid, at(40));
-        assert_eq!(sight.look(&slid, at(41), &weights, 60).risk, 0);
-        assert!(sight.look(&client(1, 1, 1, Some(1)), at(42), &weights, 60).moved.is_some());
+        assert_eq!(sight.look(&slid, 0, at(31), &weights, 60).risk, 75);
+        sight.rebind(slid, 0, at(40));
+        assert_eq!(sight.look(&slid, 0, at(41), &weights, 60).risk, 0);
+        assert!(sight.look(&client(1, 1, 1, Some(1)), 0, at(42), &weights, 60).moved.is_some());
+    }
+
+    #[test]
+    fn another_provider_counts_more_than_another_block() {
+        let weights = Weights::default();
+        let mut sight = Sight::new(client(1, 1, 1, None), 64_496, at(0));
+        let risk = |sight: &mut Sight, block, asn| {
+            sight.look(&client(block, 1, 1, None), asn, at(1), &weights, 60).risk
+        };
+        assert_eq!(risk(&mut sight, 2, 64_496), 25, "the same provider");
+        assert_eq!(risk(&mut sight, 3, 64_497), 40);
+        assert_eq!(risk(&mut sight, 4, 64_497), 25, "known by now");
+        assert_eq!(risk(&mut sight, 5, 0), 45, "not known whose: the fifth network within an hour");
     }
 
     #[test]
     fn many_networks_within_an_hour_add_up() {
         let weights = Weights::default();
-        let mut sight = Sight::new(client(0, 1, 1, None), at(0));
+        let mut sight = Sight::new(client(0, 1, 1, None), 0, at(0));
         let risks: Vec<u8> =
-            (1..8).map(|n| sight.look(&client(n, 1, 1, None), at(n), &weights, 60).risk).collect();
+            (1..8).map(|n| sight.look(&client(n, 1, 1, None), 0, at(n), &weights, 60).risk).collect();
         assert_eq!(risks, [25, 25, 25, 45, 45, 45, 45]);
         for n in 100..200 {
-            sight.look(&client(n, 1, 1, None), at(n), &weights, 60);
+            sight.look(&client(n, 1, 1, None), 0, at(n), &weights, 60);
         }
         assert_eq!(sight.networks.len(), NETWORKS);
     }

@@ -2,7 +2,7 @@
 
 use bartizan_model::{
     Timestamp,
-    probe::{Edit, Probe, Probes},
+    probe::{Doubt, Edit, Probe, Probes, Weight},
 };
 use http::HeaderValue;
 
@@ -10,8 +10,20 @@ use super::{StepUp, demand::CODE, totp};
 
 /// What the guard offers at `now`. Where it depends on a risk, no single request shows it.
 pub(super) fn offer(guard: &StepUp, now: Timestamp) -> Probes {
-    if guard.when.is_some() {
-        return Probes::default();
+    if let Some(when) = guard.when {
+        return Probes {
+            doubts: vec![Doubt {
+                code: "not_probed",
+                weight: Weight::Note,
+                what: format!(
+                    "`step_up` asks callers of a risk of {} or more: no single request has one",
+                    when.risk
+                )
+                .into(),
+                remedy: "nothing, where `session` is mounted beside it: it finds the risk".into(),
+            }],
+            ..Probes::default()
+        };
     }
     // The secret of RFC 6238 appendix B.
     let published = totp::code(b"12345678901234567890", now);
