@@ -6,6 +6,7 @@
 
 mod compare;
 mod judge;
+pub mod mine;
 mod parse;
 mod path;
 #[cfg(test)]

@@ -119,6 +119,8 @@ enum Command {
         after_help = "Examples:\n  bartizan mode monitor --for 15m --reason 'incident 42: partners are refused'\n  bartizan mode enforce"
     )]
     Mode(commands::mode::Args),
+    /// Find rules about who owns what an API answers.
+    Ownership(commands::ownership::Args),
 }
 
 fn main() -> ExitCode {
@@ -145,5 +147,6 @@ fn main() -> ExitCode {
         Command::Ban(args) => commands::ban::run(args),
         Command::Unban(args) => commands::ban::run_unban(args),
         Command::Mode(args) => commands::mode::run(args),
+        Command::Ownership(args) => commands::ownership::run(args),
     }
 }

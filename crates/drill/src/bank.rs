@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, process::Command, time::Duration};
 
 use anyhow::{Context, Result};
-use bartizan_bank::credentials;
+use bartizan_bank::{Staff, credentials, totp};
 use bartizan_testkit::{Process, free_port, process::loopback};
 use serde_json::{Value, json};
 
@@ -97,6 +97,20 @@ impl Bank {
     pub fn password(&self, id: i64) -> String {
         let who = credentials(self.seed, id);
         json!({ "username": who.username, "password": who.password }).to_string()
+    }
+
+    /// Signs staff in, who have a code besides; the token.
+    ///
+    /// # Errors
+    /// The bank refused, or the stage's bounds are used up.
+    pub fn sign_in_staff(&self, stage: &Stage, staff: Staff) -> Result<String> {
+        let who = credentials(self.seed, staff.id());
+        let code = who.totp.map(|secret| totp(&secret, stage.options.clock.now()));
+        let body = json!({ "username": who.username, "password": who.password, "totp": code }).to_string();
+        let login = request("POST", "/v1/login", "bank.test", None, Some(&body));
+        let reply = ask_plain(stage, self.address, &login)?;
+        expect(&reply, 200, "the sign-in of staff")?;
+        text(&reply.json(), "access_token")
     }
 
     /// Signs a customer in, directly at the bank.

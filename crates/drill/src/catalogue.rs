@@ -50,7 +50,7 @@ static ALL: [Drill; 16] = [
     Drill::waits("T-06", "surge of foreign traffic", "geography, threat feeds"),
     Drill::waits("T-07", "credential stuffing at a bank", "login protection, step-up"),
     Drill::waits("T-08", "scraping by an adaptive fleet", "detection of scraping"),
-    Drill::waits("T-09", "enumeration of patient ids", "ownership of answers"),
+    Drill::built("T-09", "enumeration of patient ids", &scenarios::t09::SCENARIO),
     Drill::waits("T-10", "bulk extraction by a stolen key", "baselines, key suspension"),
     Drill::waits("T-11", "secured in one cloud, open in another", "fleet control"),
     Drill::waits("T-12", "distributed denial of service", "overload protection"),

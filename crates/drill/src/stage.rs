@@ -197,6 +197,15 @@ impl Stage {
         Ok(fs::write(folder.join("output.log"), process.log())?)
     }
 
+    /// Keeps a document, where that is asked for.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub fn keep_document(&self, name: &str, file: &str, text: &str) -> Result<()> {
+        let Some(folder) = self.kept(name)? else { return Ok(()) };
+        Ok(fs::write(folder.join(file), text)?)
+    }
+
     fn kept(&self, name: &str) -> Result<Option<PathBuf>> {
         let Some(keep) = &self.options.keep else { return Ok(None) };
         let folder = keep.join(self.id).join(name);

@@ -25,6 +25,6 @@ pub use keys::{KeyIndex, StoredKey};
 pub use seal::Sealer;
 pub use revocations::{DenyList, MAX_REVOCATIONS, RetiredUse, describe_revocation, is_digest};
 pub use sql::{Change, EventFilter};
-pub use sqlite::{Store, read_event, read_refusals};
+pub use sqlite::{Store, read_event, read_events, read_refusals};
 pub use usage::{Usage, UsageIndex};
 pub use state::{AdminAddress, State, StateDirectory};

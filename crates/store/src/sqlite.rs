@@ -544,6 +544,15 @@ pub fn read_refusals(path: &Path, limit: usize) -> Result<Vec<String>, StoreErro
     sql::refusals(&for_reading(path)?, limit).map_err(|error| describe(path, error))
 }
 
+/// The newest events as JSON texts, the newest first; not those that a running gateway is still writing.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn read_events(path: &Path, limit: usize) -> Result<Vec<String>, StoreError> {
+    let filter = EventFilter { limit, ..EventFilter::default() };
+    sql::events(&for_reading(path)?, &filter).map_err(|error| describe(path, error))
+}
+
 fn for_reading(path: &Path) -> Result<Connection, StoreError> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)

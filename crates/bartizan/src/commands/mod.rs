@@ -15,6 +15,7 @@ pub mod keys;
 pub mod mfa;
 pub mod minutes;
 pub mod mode;
+pub mod ownership;
 pub mod revoke;
 pub mod rules;
 pub mod run;

@@ -118,6 +118,23 @@ fn sql_in_bodies_ends_at_the_firewall() {
 }
 
 #[test]
+fn counting_through_the_records_of_patients_ends_in_figures() {
+    let place = Place::new();
+    let (code, text) = place.run(&["t9", "--short", "--seed", "7", "--keep", "out", "--output", "json"]);
+    let told: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
+    let drill = &told["drills"][0];
+    assert_eq!((code, &drill["outcome"]), (0, &"passed".into()), "{text}");
+    let (without, with) = (&drill["without"], &drill["with"]);
+    assert!(without["taken"].as_u64() >= Some(30), "{text}");
+    assert_eq!((&with["leaked"], &with["taken"]), (&0.into(), &0.into()), "{text}");
+    for file in ["incident.json", "incident.md"] {
+        let kept = std::fs::read_to_string(place.kept.path().join("out/T-09/with").join(file)).unwrap();
+        assert!(kept.contains("164.308(a)(6)(ii)") && !kept.contains("diagnosis"), "{kept}");
+    }
+    place.nothing_is_left();
+}
+
+#[test]
 fn plain_http_and_the_man_in_the_middle_end_in_figures() {
     let place = Place::new();
     let (code, text) = place.run(&["t3", "--short", "--seed", "7", "--output", "json"]);

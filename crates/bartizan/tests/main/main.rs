@@ -33,6 +33,7 @@ mod life;
 mod nginx;
 mod operations;
 mod operators;
+mod ownership;
 mod peers_tls;
 mod protection;
 mod reloads;

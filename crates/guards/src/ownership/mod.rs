@@ -447,7 +447,8 @@ impl Ownership {
             if status.is_success() && looking.state == State::Own {
                 self.count(transaction, looking, Seen::Own, Phase::ResponseHeaders);
             }
-            if looking.values.is_some() && status.is_success() {
+            if looking.values.is_some() && status.is_success() && media_type(&head.headers).ends_with("json")
+            {
                 looking.wants = Some(MAX_BODY);
             }
             return Outcome::Continue;
