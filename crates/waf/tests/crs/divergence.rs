@@ -38,6 +38,107 @@ fn both_ways_tell_the_same_of_payloads() {
     assert!(looked > 0);
 }
 
+/// Values of every kind that is proved harmless, and their neighbours: the same worker sees them again and again, as
+/// arguments, in JSON, as cookie and as header, among values that match.
+#[test]
+fn both_ways_tell_the_same_of_short_values() {
+    let Some(suite) = suite() else { return };
+    let rules = load(&suite);
+    let (plain, fast) = (Program::plain(rules.clone()), Program::new(rules));
+    let (mut plain_worker, mut fast_worker) = (Worker::new(), Worker::new());
+    for number in 0..150 {
+        let mut values: Vec<Vec<u8>> = Vec::new();
+        for (at, value) in SHORT.iter().enumerate().skip(number % 7).step_by(5) {
+            values.push(if number % 2 == 0 {
+                value.as_bytes().to_vec()
+            } else {
+                mutated(value.as_bytes(), number * 64 + at)
+            });
+        }
+        let told = |program, worker: &mut Worker| tell(&inspect_values(program, worker, &values));
+        let (one, other) = (told(&plain, &mut plain_worker), told(&fast, &mut fast_worker));
+        let shown: Vec<_> = values.iter().map(|value| value.escape_ascii().to_string()).collect();
+        assert_eq!(one, other, "{shown:?}");
+    }
+}
+
+const SHORT: [&str; 40] = [
+    "a",
+    "7",
+    "true",
+    "in stock",
+    "red-shoes_38",
+    "SELECT",
+    "sleep(5)",
+    "/etc/passwd",
+    "ETC/PASSWD",
+    "../..",
+    "cmd.exe",
+    "<script>",
+    "a=b",
+    "x' or 1=1",
+    "union select",
+    "$(id)",
+    "`id`",
+    "8f14e45fceea167a5a36dedd4bea2543",
+    "2026-03-14T10:00:00Z",
+    "anna@example.com",
+    "ZXZhbChhKQ==",
+    "%3cscript%3e",
+    "a%00b",
+    "\u{e4}\u{f6}",
+    "${jndi:ldap}",
+    "php://input",
+    "phpinfo()",
+    "O:8:\"a\"",
+    "{{7*7}}",
+    "1;ls",
+    "| cat",
+    "wget x",
+    "ping -c 1 x",
+    "nc -e",
+    "@@version",
+    "http://127.0.0.1/",
+    "file:///x",
+    "java.lang.Runtime",
+    "a\r\nSet-Cookie: x",
+    ".git/config",
+];
+
+fn inspect_values(program: &std::sync::Arc<Program>, worker: &mut Worker, values: &[Vec<u8>]) -> Inspection {
+    let context = Context { unique_id: "test".into(), now: 0, collections: None };
+    let mut inspection = Inspection::new(program.clone(), context);
+    let query: Vec<u8> = values.iter().flat_map(|value| [b"&f=", value.as_slice()].concat()).collect();
+    let target = [b"/items?", query.as_slice()].concat();
+    let items: Vec<String> =
+        values.iter().map(|value| serde_json::to_string(&String::from_utf8_lossy(value)).unwrap()).collect();
+    let body = format!("{{\"items\":[{}]}}", items.join(","));
+    let first = values.first().map(Vec::as_slice).unwrap_or_default();
+    let second = values.get(1).map(Vec::as_slice).unwrap_or_default();
+    let cookie = [b"s=", first, b"; t=", second].concat();
+    let headers: [(&[u8], &[u8]); 6] = [
+        (b"Host", b"shop.example"),
+        (b"user-agent", second),
+        (b"REFERER", first),
+        (b"Content-Type", b"application/json"),
+        (b"Cookie", &cookie),
+        (b"X-Note", first),
+    ];
+    let address = "192.0.2.1:80".parse().unwrap();
+    let head = RequestHead {
+        method: b"POST",
+        target: &target,
+        version: b"HTTP/1.1",
+        headers: &headers,
+        client: address,
+        server: address,
+    };
+    inspection.request_head(&head, worker);
+    inspection.request_body(body.as_bytes(), false, worker);
+    inspection.finish(worker);
+    inspection
+}
+
 /// Every n-th string of a compressed JSON document.
 fn strings(path: &Path) -> Vec<Vec<u8>> {
     let bytes = std::fs::read(path).unwrap();
