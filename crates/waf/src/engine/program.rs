@@ -28,7 +28,7 @@ impl Program {
     #[must_use]
     pub fn new(rules: RuleSet) -> Arc<Self> {
         let prelude = Prelude::new(&rules, &Arc::default());
-        let plan = Some(Arc::new(Plan::new(&rules, &prelude.tx)));
+        let plan = Some(Arc::new(Plan::new(&rules)));
         let (rules, prelude) = (Arc::new(rules), Some(prelude));
         let program = Arc::new(Program { rules, plan, prelude, tuning: Arc::default() });
         Self::build(&program);

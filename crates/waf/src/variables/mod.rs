@@ -6,4 +6,5 @@ mod tx;
 
 pub use name::Variable;
 pub use stored::{CollectionKey, Collections, MemoryCollections, StoredChange, StoredVariable};
+pub(crate) use tx::Slots;
 pub use tx::Tx;

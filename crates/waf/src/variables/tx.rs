@@ -38,6 +38,28 @@ struct Base {
     values: Values,
     /// Patterns of names, as they were written, with the places of the variables that they select.
     selected: Vec<(Arc<str>, Vec<usize>)>,
+    /// By slot, the place of the variable, where it is one of these.
+    slots: Vec<Option<usize>>,
+}
+
+/// The names that rules give variables literally, in lower case; the place of one here is its slot. It is the same for
+/// all inspections by the same rules, whatever they begin with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Slots(Vec<Box<[u8]>>);
+
+impl Slots {
+    /// The slots of these names.
+    pub(crate) fn new<'n>(names: impl Iterator<Item = &'n [u8]>) -> Self {
+        let mut names: Vec<Box<[u8]>> = names.map(Box::from).collect();
+        names.sort();
+        names.dedup();
+        Slots(names)
+    }
+
+    /// The slot of a name.
+    pub(crate) fn of(&self, name: &[u8]) -> Option<usize> {
+        self.0.binary_search_by(|known| (**known).cmp(name)).ok()
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -50,9 +72,9 @@ enum Change {
 
 impl Tx {
     /// The same variables, so that copies of them cost next to nothing. What the patterns among `selectors` select of
-    /// them is found now.
+    /// them is found now, and so is the place of each slot.
     #[must_use]
-    pub fn share<'s>(&self, selectors: impl Iterator<Item = &'s Selector>) -> Self {
+    pub(crate) fn share<'s>(&self, selectors: impl Iterator<Item = &'s Selector>, slots: &Slots) -> Self {
         let named = self.iter().filter(|(name, _)| digit(name).is_none());
         let values: Values = named.map(|(name, value)| (name.into(), Value::from_slice(value))).collect();
         let mut selected: Vec<(Arc<str>, Vec<usize>)> = Vec::new();
@@ -64,7 +86,8 @@ impl Tx {
             }
         }
         let changed = vec![Change::Same; values.len()];
-        let base = Some(Arc::new(Base { values, selected }));
+        let slots = slots.0.iter().map(|name| values.get_index_of(&**name)).collect();
+        let base = Some(Arc::new(Base { values, selected, slots }));
         let digits = self.digits.clone();
         Tx { digits, base, changed, own: Values::default(), total: self.total, full: self.full }
     }
@@ -108,24 +131,19 @@ impl Tx {
         self.own.get(&*name).map(|value| value.as_slice())
     }
 
-    /// The place of a variable among those that are shared, for [`Tx::at`]; `name` is in lower case.
+    /// The value of `name`, which is in lower case and whose slot is known.
     #[must_use]
-    pub(crate) fn place(&self, name: &[u8]) -> Option<usize> {
-        self.base.as_ref()?.values.get_index_of(name)
-    }
-
-    /// The value of `name`, whose place is known where it is shared.
-    #[must_use]
-    pub(crate) fn at(&self, place: Option<usize>, name: &[u8]) -> Option<&[u8]> {
-        // Another start may have its variables in other places.
-        let shared = place.and_then(|place| Some((place, self.base.as_ref()?.values.get_index(place)?)));
-        let Some((place, (_, value))) = shared.filter(|(_, (known, _))| ***known == *name) else {
-            return self.get(name);
-        };
-        match self.changed.get(place) {
-            Some(Change::Same) => Some(value.as_slice()),
-            Some(Change::To(value)) => Some(value),
-            Some(Change::Removed) | None => self.get(name),
+    pub(crate) fn at(&self, slot: Option<usize>, name: &[u8]) -> Option<&[u8]> {
+        let place = slot.and_then(|slot| self.base.as_ref()?.slots.get(slot).copied());
+        match place {
+            // It is none of those that are shared, nor one of the few others.
+            Some(None) if self.own.is_empty() => None,
+            Some(Some(place)) => match self.changed.get(place) {
+                Some(Change::Same) => self.shared(place).map(|(_, value)| value),
+                Some(Change::To(value)) => Some(value),
+                Some(Change::Removed) | None => self.get(name),
+            },
+            _ => self.get(name),
         }
     }
 
@@ -293,7 +311,8 @@ mod tests {
             own.set(name.as_bytes(), value.as_bytes());
         }
         let pattern = crate::lang::Target::parse("TX:/^[abd1]$/").unwrap().selector;
-        let mut shared = own.share([&pattern].into_iter());
+        let slots = Slots::new([&b"a"[..], b"b", b"c", b"d", b"e"].into_iter());
+        let mut shared = own.share([&pattern].into_iter(), &slots);
         for tx in [&mut own, &mut shared] {
             tx.set(b"B", b"20");
             tx.remove(b"a");
@@ -314,7 +333,7 @@ mod tests {
         assert_eq!(shared.iter().count(), 4);
         assert_eq!(shared.get(b"A"), Some(&b"10"[..]));
         for name in [b"a", b"b", b"c", b"d", b"e"] {
-            assert_eq!(shared.at(shared.place(name), name), own.get(name));
+            assert_eq!(shared.at(slots.of(name), name), own.get(name));
         }
         assert_eq!(own.total, shared.total);
     }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::{
     bits::Bits,
-    quick::{Quick, is_stale},
+    quick::{Quick, is_stale, slots},
     set::ScanSet,
 };
 use crate::{
@@ -54,8 +54,7 @@ struct ScanRule {
 #[derive(Debug, PartialEq)]
 struct Gate {
     name: Box<[u8]>,
-    /// Where the variable is among those that every inspection begins with.
-    place: Option<usize>,
+    slot: Option<usize>,
     relation: Relation,
     right: i64,
     negated: bool,
@@ -63,23 +62,24 @@ struct Gate {
 
 impl Gate {
     fn holds(&self, tx: &Tx) -> bool {
-        tx.at(self.place, &self.name)
+        tx.at(self.slot, &self.name)
             .is_some_and(|value| self.relation.holds(number(value), self.right) != self.negated)
     }
 }
 
 impl Plan {
-    /// The plan of rules that begin with the variables of `start`.
-    pub(in crate::engine) fn new(set: &RuleSet, start: &Tx) -> Self {
+    /// The plan of rules.
+    pub(in crate::engine) fn new(set: &RuleSet) -> Self {
+        let slots = slots(set);
         let mut phases: [PhasePlan; 5] = Default::default();
         for (phase, steps) in phases.iter_mut().zip(&set.phases) {
             *phase = PhasePlan::new(set, steps);
             for gate in &mut phase.gates {
-                gate.place = start.place(&gate.name);
+                gate.slot = slots.of(&gate.name);
             }
         }
         let stale = is_stale(set);
-        let quick = set.rules.iter().map(|rule| Quick::new(rule, start, stale)).collect();
+        let quick = set.rules.iter().map(|rule| Quick::new(rule, &slots, stale)).collect();
         Plan { phases, quick }
     }
 
@@ -176,7 +176,7 @@ fn gate(rule: &Rule) -> Option<(Gate, usize)> {
         && !target.count
         && condition.transformations.is_empty()
         && condition.targets.excluded.is_empty();
-    let gate = Gate { name: name.clone(), place: None, relation, right, negated: condition.negated };
+    let gate = Gate { name: name.clone(), slot: None, relation, right, negated: condition.negated };
     is_plain.then_some((gate, to))
 }
 

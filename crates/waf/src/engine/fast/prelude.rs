@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::quick::slots;
 use crate::{
     engine::{
         exchange::Exchange,
@@ -86,7 +87,7 @@ impl Prelude {
             rules.rules.iter().flat_map(|rule| &rule.links).filter_map(|link| link.condition.as_ref());
         let targets = conditions.flat_map(|condition| &condition.targets.included);
         let of_tx = targets.filter(|target| target.variable == Variable::Tx);
-        prelude.tx = prelude.tx.share(of_tx.map(|target| &target.selector));
+        prelude.tx = prelude.tx.share(of_tx.map(|target| &target.selector), &slots(rules));
         prelude
     }
 

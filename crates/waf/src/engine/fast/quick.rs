@@ -7,7 +7,7 @@ use crate::{
     engine::{exchange::Exchange, live::Live, values::has_part},
     lang::{Change, Condition, Disruption, Effect, Link, Part, Rule, RuleSet, Selector, Target, Test, Text},
     operator::{Relation, number},
-    variables::{Tx, Variable},
+    variables::{Slots, Tx, Variable},
 };
 
 /// What has to be so for a rule to match, as far as it is told at once.
@@ -41,27 +41,27 @@ enum Right {
 #[derive(Debug)]
 struct Name {
     text: Box<[u8]>,
-    /// Where it is among the variables that every inspection begins with.
-    place: Option<usize>,
+    /// Its slot, where it may be a variable of the inspection.
+    slot: Option<usize>,
 }
 
 impl Name {
-    fn new(text: &[u8], start: &Tx) -> Self {
-        Name { text: text.into(), place: start.place(text) }
+    fn new(text: &[u8], slots: &Slots) -> Self {
+        Name { text: text.into(), slot: slots.of(text) }
     }
 
     fn get<'t>(&self, tx: &'t Tx) -> Option<&'t [u8]> {
-        tx.at(self.place, &self.text)
+        tx.at(self.slot, &self.text)
     }
 }
 
 impl Quick {
     /// What tells of a rule. `stale` says that some rule may look at what an earlier one matched.
-    pub(super) fn new(rule: &Rule, start: &Tx, stale: bool) -> Self {
+    pub(super) fn new(rule: &Rule, slots: &Slots, stale: bool) -> Self {
         let mut quick = Quick::default();
         for link in &rule.links {
             let Some(condition) = &link.condition else { break };
-            quick.checks.extend(Check::new(condition, start));
+            quick.checks.extend(Check::new(condition, slots));
             // What is behind a link that does something may depend on it, and is reached only by doing it.
             if stale || link.capture || !link.effects.is_empty() {
                 break;
@@ -84,7 +84,7 @@ impl Quick {
 }
 
 impl Check {
-    fn new(condition: &Condition, start: &Tx) -> Option<Self> {
+    fn new(condition: &Condition, slots: &Slots) -> Option<Self> {
         let included = condition.targets.included.as_slice();
         let negated = condition.negated;
         if let [target] = included
@@ -94,7 +94,7 @@ impl Check {
                 Test::Fixed(operator) => {
                     operator.relation().map(|(relation, right)| (relation, Right::Fixed(right)))
                 }
-                Test::Expanding(operator) => operator.relation().zip(lone_tx(&condition.argument, start)),
+                Test::Expanding(operator) => operator.relation().zip(lone_tx(&condition.argument, slots)),
             };
             match (relation, &target.selector) {
                 (Some((relation, Right::Fixed(right))), selector)
@@ -102,7 +102,7 @@ impl Check {
                 {
                     let is_tx = target.variable == Variable::Tx;
                     let name = match selector {
-                        Selector::Name(name) if is_tx => Some(Name::new(name, start)),
+                        Selector::Name(name) if is_tx => Some(Name::new(name, slots)),
                         _ if is_tx => return None,
                         _ => None,
                     };
@@ -111,14 +111,14 @@ impl Check {
                 (Some((relation, right)), Selector::Name(name))
                     if !target.count && target.variable == Variable::Tx =>
                 {
-                    return Some(Check::Number { left: Name::new(name, start), relation, right, negated });
+                    return Some(Check::Number { left: Name::new(name, slots), relation, right, negated });
                 }
                 _ => {}
             }
         }
         let parts = included.iter().map(|target| match &target.selector {
             Selector::Name(name) if !target.count && is_collection(target.variable) => {
-                Some((target.variable, Name::new(name, start)))
+                Some((target.variable, Name::new(name, slots)))
             }
             _ => None,
         });
@@ -251,9 +251,26 @@ fn texts(rule: &Rule) -> Vec<&Text> {
 }
 
 /// The variable of the inspection that a text consists of.
-fn lone_tx(text: &Text, start: &Tx) -> Option<Right> {
+fn lone_tx(text: &Text, slots: &Slots) -> Option<Right> {
     match text.parts() {
-        [Part::Macro { variable: Variable::Tx, key: Some(key) }] => Some(Right::Tx(Name::new(key, start))),
+        [Part::Macro { variable: Variable::Tx, key: Some(key) }] => Some(Right::Tx(Name::new(key, slots))),
         _ => None,
     }
+}
+
+/// The slots of all names that rules give variables of the inspection, where they stand alone.
+pub(in crate::engine) fn slots(set: &RuleSet) -> Slots {
+    let conditions = set.rules.iter().flat_map(|rule| &rule.links).filter_map(|link| link.condition.as_ref());
+    let names = conditions.flat_map(|condition| {
+        let targets = condition.targets.included.iter().filter_map(|target| match &target.selector {
+            Selector::Name(name) if target.variable == Variable::Tx => Some(&**name),
+            _ => None,
+        });
+        let keys = condition.argument.parts().iter().filter_map(|part| match part {
+            Part::Macro { variable: Variable::Tx, key } => key.as_deref(),
+            _ => None,
+        });
+        targets.chain(keys)
+    });
+    Slots::new(names)
 }
