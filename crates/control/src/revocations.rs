@@ -50,13 +50,10 @@ pub fn revocation(asked: &Asked, by: &str, now: Timestamp) -> Result<Revocation,
             return Err("an issuer is named by `issuer` alone".to_owned());
         }
         Revoked::Issuer => {}
-        Revoked::Token if value.starts_with(DIGEST) => {
-            if !is_digest(value) || !issuer.is_empty() {
-                return Err(
-                    "a digest is `sha256:` and 64 lower-case hexadecimal digits, and needs no issuer"
-                        .to_owned(),
-                );
-            }
+        Revoked::Token if value.starts_with(DIGEST) && (!is_digest(value) || !issuer.is_empty()) => {
+            return Err(
+                "a digest is `sha256:` and 64 lower-case hexadecimal digits, and needs no issuer".to_owned()
+            );
         }
         _ if !named(value) => {
             return Err(format!("what is revoked has a name of 1 to {MAX_NAME} bytes on one line"));

@@ -175,7 +175,7 @@ impl Compiler<'_, '_> {
         match OpaqueVerifier::compile(settings, self.context) {
             Ok(verifier) => self.opaque = Some(verifier),
             Err((place, problem)) => {
-                self.problems.push(Diagnostic::error(&format!("{path}.introspection.{place}"), problem));
+                self.problems.push(Diagnostic::error(format!("{path}.introspection.{place}"), problem));
                 return None;
             }
         }
