@@ -6,6 +6,7 @@
 
 mod client;
 mod engine;
+mod hostile;
 mod report;
 mod requests;
 mod servers;
@@ -40,6 +41,9 @@ pub struct Options {
     /// Two rounds.
     #[arg(long)]
     quick: bool,
+    /// Instead, what hostile texts cost by the byte, and what bombs cost the gateway.
+    #[arg(long)]
+    hostile: bool,
     /// Rounds; the median counts [default: 7].
     #[arg(long)]
     rounds: Option<usize>,
@@ -70,7 +74,7 @@ pub fn run(options: &Options) -> Result<bool> {
         None => suites_dir().context("there are no suites; name the Core Rule Set by `--crs`")?.join("crs"),
     };
     let rules = rules.canonicalize().with_context(|| format!("no rules in `{}`", rules.display()))?;
-    if !servers::has_modsecurity() && !options.offline {
+    if !servers::has_modsecurity() && !options.offline && !options.hostile {
         test::install(&[servers::PACKAGE])?;
     }
     anyhow::ensure!(program("nginx").is_some(), "`nginx` is not installed (Debian: nginx-light)");
@@ -82,6 +86,10 @@ pub fn run(options: &Options) -> Result<bool> {
     let rounds = options.rounds.unwrap_or(if options.quick { 2 } else { 7 });
     let shapes = requests::shapes();
     let lab = Lab::new(binary, rules.clone())?;
+    if options.hostile {
+        hostile::measure(&lab, &rules, &shapes)?.print(options.output)?;
+        return Ok(true);
+    }
     let mut measured = start(&lab, &options.levels, &rules)?;
     let count = measured.iter().find_map(Measured::rules).unwrap_or_default();
     for round in 0..=rounds {

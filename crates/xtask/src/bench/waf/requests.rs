@@ -83,3 +83,14 @@ fn request(target: &str, body: &str) -> Vec<u8> {
     )
     .into_bytes()
 }
+
+/// A request with a body of this type and coding, on a connection of its own.
+pub fn post(content_type: &str, coding: &str, body: &[u8]) -> Vec<u8> {
+    let coding = if coding.is_empty() { String::new() } else { format!("Content-Encoding: {coding}\r\n") };
+    let head = format!(
+        "POST /api/orders HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\nConnection: close\r\n\
+         Content-Type: {content_type}\r\n{coding}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}

@@ -27,7 +27,8 @@ const START: Duration = Duration::from_secs(60);
 pub struct Server {
     /// Its process; children count with it.
     pub process: Process,
-    port: u16,
+    /// Where it listens.
+    pub port: u16,
     /// From the start of the process until it accepts, milliseconds.
     pub start_ms: f64,
     /// Where it writes its errors, besides its output.
