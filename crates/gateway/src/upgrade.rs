@@ -10,7 +10,7 @@ use std::{
 use aws_lc_rs::digest;
 use bartizan_model::{Denial, Stop, Verdict};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use hyper::{
     body::Incoming,
     upgrade::{OnUpgrade, Upgraded},

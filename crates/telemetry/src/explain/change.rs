@@ -118,7 +118,13 @@ fn identity(value: &Value, finding: &Value, reason: &str) -> Change {
             ..Change::caller("use a key that is in force")
         },
         "key_unknown" | "key_malformed" => Change::caller("send a key that `bartizan keys` made"),
-        "token_in_query" | "key_in_query" => Change::caller(text(finding, "remedy")).or_policy(nothing),
+        "key_too_old" | "key_due" => Change {
+            command: Some("bartizan keys rotate ID".to_owned()),
+            ..Change::caller("use a key that was made lately")
+        },
+        "key_limit" => Change::caller("wait, or ask less often").or_policy(text(finding, "remedy")),
+        "key_shared" => Change::caller(text(finding, "remedy")),
+        "token_in_query" | "key_in_query" | "key_in_path" => Change::caller(text(finding, "remedy")).or_policy(nothing),
         "repeated_credential" => Change::caller("send each credential once").or_policy(nothing),
         "authorization_malformed" => {
             Change::caller("send `Authorization: Bearer` and a token").or_policy(nothing)
