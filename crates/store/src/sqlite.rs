@@ -40,8 +40,7 @@ const EVENTS: usize = 100_000;
 
 /// Recent events, API keys, bans and the log of changes.
 ///
-/// Calls wait for the disk: from asynchronous code use a blocking task. The key index and the ban list are in memory and
-/// never wait.
+/// Calls wait for the disk: from asynchronous code use a blocking task. What is in memory never waits.
 pub struct Store {
     jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
