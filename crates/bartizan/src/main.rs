@@ -108,6 +108,8 @@ enum Command {
         after_help = "Examples:\n  bartizan ban 203.0.113.7 --for 1h --reason 'password guessing'\n  bartizan ban --list"
     )]
     Ban(commands::ban::Args),
+    /// Run tests of your own against a policy: requests, callers and the verdicts that are expected.
+    Test(commands::test::Args),
     /// Who may do what by the policy, and why.
     Authz(Box<commands::authz::Args>),
     /// What roles, scopes and keys are used for, and the narrower policy that would do.
@@ -142,6 +144,7 @@ fn main() -> ExitCode {
         Command::Mfa(args) => commands::mfa::run(args),
         Command::Revoke(args) => commands::revoke::run(args),
         Command::Issuers(args) => commands::issuers::run(&args),
+        Command::Test(args) => commands::test::run(&args),
         Command::Authz(args) => commands::authz::run(&args),
         Command::Access(args) => commands::access::run(&args),
         Command::Ban(args) => commands::ban::run(args),

@@ -22,4 +22,5 @@ pub mod run;
 pub mod sample;
 pub mod schema;
 pub mod simulate;
+pub mod test;
 pub mod why;
