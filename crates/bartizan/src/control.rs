@@ -86,6 +86,18 @@ impl Operations for Running {
         key_max_age(&self.gateway.active().snapshot)
     }
 
+    fn signing_keys(&self) -> Vec<Value> {
+        let active = self.gateway.active();
+        let mut keys = Vec::new();
+        for sign in active.upstreams.iter().filter_map(|upstream| upstream.spec.sign.as_ref()) {
+            let key = sign.jwk();
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
     fn status(&self) -> StatusReport {
         let active = self.gateway.active();
         let now = self.gateway.services.clock.monotonic();

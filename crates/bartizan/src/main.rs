@@ -83,6 +83,11 @@ enum Command {
     Rules(Box<commands::rules::Args>),
     /// Prove that what is meant to block blocks: probes through the live path, to an echo inside the process.
     Doctor(commands::doctor::Args),
+    /// Enroll, list, rotate and revoke the keys of clients that sign their requests.
+    #[command(
+        after_help = "Examples:\n  bartizan clients enroll reports --key reports.pub.pem --expires 180d\n  bartizan clients enroll reports --generate reports.key       makes a pair; the file goes to the client\n  bartizan clients rotate ck_0123456789abcdef --key new.pub.pem --overlap 7d\n  bartizan clients revoke reports\n\nAn operation that demands such a signature besides the user's token:\n  identity: { accept: [{ all: [jwt, signature] }] }\n\nA change is in force within a second."
+    )]
+    Clients(commands::clients::Args),
     /// Create, list, rotate and revoke API keys.
     #[command(
         after_help = "Examples:\n  bartizan keys create --owner billing --scope invoices:read --expires 90d\n  bartizan keys rotate ID --overlap 7d\n  bartizan keys revoke ID\n\nA change is in force within a second."
@@ -140,6 +145,7 @@ fn main() -> ExitCode {
         Command::Why(args) => commands::why::run(args),
         Command::Rules(args) => commands::rules::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Clients(args) => commands::clients::run(args),
         Command::Keys(args) => commands::keys::run(args),
         Command::Mfa(args) => commands::mfa::run(args),
         Command::Revoke(args) => commands::revoke::run(args),

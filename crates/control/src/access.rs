@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 /// Paths that load balancers, orchestrators and Prometheus ask for without a token: they tell no event, key or name of
 /// a caller. Security events prove themselves by their signature.
 pub(crate) fn is_open(path: &str) -> bool {
-    matches!(path, "/healthz" | "/readyz" | "/metrics" | crate::api::EVENTS)
+    matches!(path, "/healthz" | "/readyz" | "/metrics" | "/.well-known/jwks.json" | crate::api::EVENTS)
 }
 
 /// Admits a request for an open path. Scrapers and load balancers may use any name that leads here, and HTTP/1.0 without one;

@@ -21,6 +21,11 @@ pub trait Operations: Send + Sync + 'static {
         None
     }
 
+    /// The public keys that requests towards upstreams are signed with, as JWKs, each once.
+    fn signing_keys(&self) -> Vec<Value> {
+        Vec::new()
+    }
+
     /// How things stand.
     fn status(&self) -> StatusReport;
 

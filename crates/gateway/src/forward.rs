@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use bartizan_guards::{
     Clearance, HeldBody,
+    identity::signature::{digest::CONTENT_DIGEST, sign::Outgoing},
     ownership::{self, Instead, Ownership},
 };
 use bartizan_model::{
@@ -91,6 +92,8 @@ pub struct Onward {
     pub trailers: bool,
     /// The largest body, in bytes.
     pub max_body: u64,
+    /// `Content-Digest` of the body, where requests are signed and it was held.
+    pub digest: Option<HeaderValue>,
 }
 
 /// Forwards, and answers with what comes back.
@@ -319,6 +322,22 @@ pub fn message(
     let mut headers = request.headers.clone();
     headers.reserve(ADDED_FIELDS);
     dress_request(record, onward, &mut headers, asked);
+    if let Some(signer) = &onward.upstream.spec.sign {
+        // A body that was not held may be another one than the client's digest says.
+        if signer.covers_body() {
+            match &onward.digest {
+                Some(digest) => drop(headers.insert(CONTENT_DIGEST, digest.clone())),
+                None => drop(headers.remove(CONTENT_DIGEST)),
+            }
+        }
+        let outgoing = Outgoing {
+            scheme: if backend.spec.tls { "https" } else { "http" },
+            authority: host.to_str().map_err(|_| UpstreamFailure::Broken)?,
+            path: uri.path(),
+            query: uri.query(),
+        };
+        signer.sign(&record.transaction, &outgoing, &mut headers, record.gateway.services.clock.now());
+    }
     if http2 {
         headers.remove(header::HOST);
     } else {

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use bartizan_guards::{
     Clearance,
-    identity::Identity,
-    identity::certificate::{self, CLIENT_CERT, CLIENT_CERT_CHAIN},
+    identity::{
+        Identity,
+        certificate::{self, CLIENT_CERT, CLIENT_CERT_CHAIN},
+        signature::digest,
+    },
     request_limits::RequestLimits,
 };
 use bartizan_model::{
@@ -130,27 +133,36 @@ pub async fn decide(
     let enforced = guards.request_limits.mode() == Mode::Enforce && !transaction.monitor_all;
     let limits = guards.request_limits.active().filter(|_| enforced);
     let max_body = limits.and_then(RequestLimits::own_max_body).unwrap_or(api.max_body);
-    let onward = Onward {
+    let mut onward = Onward {
         api,
         upstream,
         upgrade: head.upgrade,
         target: parts.uri.path_and_query().cloned(),
         trailers: head.trailers,
         max_body,
+        digest: None,
     };
 
     // --- the request body, only if a guard asked for it ---
+    // A signature towards the upstream covers the body, too.
+    let has_body = record.transaction.request.content_length != Some(0);
+    let sign = onward.upstream.spec.sign.as_ref().filter(|sign| has_body && sign.covers_body());
+    let signing = sign.map(|sign| sign.max_body);
     let needed = [
         identity.needs_body(),
         access.needs_body(),
         ownership.needs_body(),
         rate_limit.needs_body(),
         waf.needs_body(),
+        signing,
     ];
     let needed = needed.into_iter().flatten().max();
     let held = body.hold(record, &onward, needed).await;
     let transaction = &mut record.transaction;
     let held = held.map_err(|denial| fail(transaction, denial))?;
+    if signing.is_some() && held.whole {
+        onward.digest = HeaderValue::try_from(digest::content_digest(&held.bytes)).ok();
+    }
     // 7 body checks
     let identity =
         guards.identity.finish(identity, transaction, |identity, of| identity.request_body(of, &held))?;

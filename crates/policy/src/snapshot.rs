@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 
 use bartizan_guards::{
     Guards,
-    identity::{events::Receiver, trust::Doubt},
+    identity::{events::Receiver, signature::sign::Signer, trust::Doubt},
 };
 use bartizan_model::{Diagnostics, Mode, Profile, Redacted, compile::IssuerSpec};
 use bartizan_pattern::{ip::IpSet, path::PathRules};
@@ -258,6 +258,8 @@ pub struct UpstreamSpec {
     pub host: UpstreamHost,
     /// Replaces the API's base path; `None` leaves the path as it is.
     pub rewrite_prefix: Option<String>,
+    /// Signs what goes there, and tells who calls.
+    pub sign: Option<Arc<Signer>>,
     /// TLS towards backends.
     pub tls: UpstreamTls,
     /// Active health checks.

@@ -11,6 +11,7 @@ pub mod drill;
 pub mod explain;
 pub mod init;
 pub mod issuers;
+pub mod clients;
 pub mod keys;
 pub mod mfa;
 pub mod minutes;

@@ -33,6 +33,7 @@ pub(crate) fn routes(admin: Admin) -> Router {
         .route("/healthz", get(probes::health))
         .route("/readyz", get(probes::ready))
         .route("/metrics", get(probes::metrics))
+        .route("/.well-known/jwks.json", get(probes::jwks))
         .route("/v1/status", get(operate::status))
         .route("/v1/reload", post(operate::reload))
         .route("/v1/mode", post(operate::set_mode).delete(operate::enforce))

@@ -31,6 +31,12 @@ pub(super) async fn ready(State(admin): State<Admin>) -> Result<Response, Refusa
     }
 }
 
+/// The public halves of the keys that sign towards upstreams (RFC 7517).
+pub(super) async fn jwks(State(admin): State<Admin>) -> Response {
+    let keys = Json(json!({ "keys": admin.operations.signing_keys() }));
+    ([(header::CONTENT_TYPE, "application/jwk-set+json"), (header::CACHE_CONTROL, "max-age=300")], keys).into_response()
+}
+
 pub(super) async fn metrics(State(admin): State<Admin>) -> Response {
     let text = admin.telemetry.metrics().encode();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()

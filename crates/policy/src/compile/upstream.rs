@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bartizan_guards::identity::signature::sign::Signer;
 use bartizan_model::{Files as _, Period, Profile, Redacted};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 
@@ -17,8 +18,8 @@ use super::{
 };
 use crate::{
     document::{
-        BalanceText, HashText, HealthSettings, HostText, ProtocolText, UpstreamSettings, UpstreamText,
-        UpstreamTlsSettings,
+        BalanceText, HashText, HealthSettings, HostText, ProtocolText, SignSettings, UpstreamSettings,
+        UpstreamText, UpstreamTlsSettings,
     },
     snapshot::{BackendSpec, Balance, HealthSpec, UpstreamHost, UpstreamProtocol, UpstreamSpec, UpstreamTls},
 };
@@ -198,6 +199,7 @@ impl Compiler<'_> {
             protocol,
             host,
             rewrite_prefix,
+            sign: settings.and_then(|s| s.sign.as_ref()).and_then(|sign| self.signer(sign, path)),
             tls: settings.map(|s| self.upstream_tls(&s.tls, path)).unwrap_or_default(),
             health: settings.and_then(|s| s.health.as_ref()).map(|health| self.health(health, path)),
             eject_after: settings.and_then(|s| s.eject_after).unwrap_or(5),
@@ -236,6 +238,37 @@ impl Compiler<'_> {
         }
         spec.digest = digest(&spec);
         spec
+    }
+
+    fn signer(&mut self, sign: &SignSettings, path: &str) -> Option<Arc<Signer>> {
+        const COVERED: [&str; 6] = [
+            "@method",
+            "@target-uri",
+            "content-digest",
+            "x-bartizan-subject",
+            "x-bartizan-identity",
+            "x-request-id",
+        ];
+        let path = format!("{path}.sign");
+        let key = match self.disk.secret(&sign.key) {
+            Ok(key) => key,
+            Err(text) => {
+                self.error_text(&format!("{path}.key"), &text);
+                return None;
+            }
+        };
+        let components = sign.components.clone().unwrap_or_else(|| COVERED.map(str::to_owned).to_vec());
+        let expires = sign.expires.map_or(Duration::from_secs(60), |period| period.0);
+        let max_body = sign.max_body.map_or(1 << 20, |size| usize::try_from(size.0).unwrap_or(usize::MAX));
+        let identity = sign.identity.unwrap_or(true);
+        let pem = key.expose().as_bytes();
+        match Signer::new(pem, &sign.keyid, &components, expires, max_body, identity) {
+            Ok(signer) => Some(Arc::new(signer)),
+            Err(text) => {
+                self.error_text(&path, &text);
+                None
+            }
+        }
     }
 
     fn upstream_tls(&mut self, tls: &UpstreamTlsSettings, path: &str) -> UpstreamTls {
@@ -387,6 +420,7 @@ fn digest(spec: &UpstreamSpec) -> u64 {
     spec.tls.server_name.hash(&mut hasher);
     spec.tls.client.as_ref().map(|(chain, key)| (chain, key.expose())).hash(&mut hasher);
     spec.tls.danger_accept_invalid.hash(&mut hasher);
+    spec.sign.as_ref().map(|sign| sign.settings()).hash(&mut hasher);
     spec.health.hash(&mut hasher);
     (spec.eject_after, spec.eject_for, spec.connect_timeout, spec.first_byte_timeout).hash(&mut hasher);
     (spec.idle_timeout, spec.keepalive, spec.max_idle, spec.max_connections).hash(&mut hasher);

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 pub(crate) use scalar::{Address, HeaderText, Network, Opaque, SharedState, Storage};
 pub(crate) use upstream::{
-    BalanceText, HashText, HealthSettings, HostText, ProtocolText, UpstreamSettings, UpstreamText,
+    BalanceText, HashText, HealthSettings, HostText, ProtocolText, SignSettings, UpstreamSettings, UpstreamText,
     UpstreamTlsSettings,
 };
 

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, str::FromStr};
 
-use bartizan_model::{FileReference, Period, SecretReference};
+use bartizan_model::{ByteSize, FileReference, Period, SecretReference};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
@@ -71,6 +71,9 @@ pub(crate) struct UpstreamSettings {
     /// Replaces the API's `base_path`; `/` removes it. Default: the path is passed on as it is.
     #[serde(default)]
     pub rewrite_prefix: Option<String>,
+    /// Signs requests towards the upstream (RFC 9421) and tells it who calls as a signed token. Default: neither.
+    #[serde(default)]
+    pub sign: Option<SignSettings>,
     /// TLS towards `https` backends: verified with the system's CAs unless stated otherwise.
     #[serde(default)]
     pub tls: UpstreamTlsSettings,
@@ -104,6 +107,31 @@ pub(crate) struct UpstreamSettings {
     /// How often names are resolved again. Default: `30s`.
     #[serde(default)]
     pub resolve_every: Option<Period>,
+}
+
+/// How requests are signed towards an upstream.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignSettings {
+    /// The gateway's private key: PEM, PKCS #8, Ed25519 or ECDSA P-256, `file:path` or `env:NAME`. Its public half is published
+    /// at `/.well-known/jwks.json` of the admin address.
+    pub key: SecretReference,
+    /// What upstreams know the key by.
+    pub keyid: String,
+    /// What the signature covers, of what a request has: `content-digest` is made for bodies of at most `max_body`. Default:
+    /// `@method`, `@target-uri`, `content-digest`, `x-bartizan-subject`, `x-bartizan-identity` and `x-request-id`.
+    #[serde(default)]
+    pub components: Option<Vec<String>>,
+    /// How long a signature is good. Default: `60s`.
+    #[serde(default)]
+    pub expires: Option<Period>,
+    /// The longest body that is held to be hashed; longer ones are streamed, and their signature does not cover them.
+    /// Default: `1MiB`.
+    #[serde(default)]
+    pub max_body: Option<ByteSize>,
+    /// Whether the caller is told in `X-Bartizan-Identity`, a signed JSON Web Token for one minute. Default: `true`.
+    #[serde(default)]
+    pub identity: Option<bool>,
 }
 
 /// Which backend is next.

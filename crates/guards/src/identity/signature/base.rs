@@ -192,6 +192,12 @@ impl Component {
         Ok(component)
     }
 
+    /// The component identifier as an item.
+    #[must_use]
+    pub fn item(&self) -> Option<Item> {
+        Parser::new(&self.text).parse().ok()
+    }
+
     /// The field or derived component.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -268,6 +274,12 @@ pub fn components(input: &InnerList) -> Result<Vec<Component>, NoBase> {
         all.push(component);
     }
     Ok(all)
+}
+
+/// Whether a message has a component.
+#[must_use]
+pub fn is_there(component: &Component, message: &Message<'_>) -> bool {
+    component.value(message).is_ok()
 }
 
 /// The signature base of a message (section 2.5).

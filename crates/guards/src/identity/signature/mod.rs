@@ -4,6 +4,7 @@ pub mod base;
 mod config;
 pub mod digest;
 pub mod keys;
+pub mod sign;
 #[cfg(test)]
 mod tests;
 
