@@ -122,7 +122,8 @@ impl ClientBody {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    /// Whether the head said that there is none.
+    pub(crate) fn is_empty(&self) -> bool {
         match self {
             ClientBody::Waiting(incoming) => http_body::Body::is_end_stream(incoming),
             ClientBody::Held(_) => false,

@@ -12,8 +12,8 @@ use bartizan_guards::{
     request_limits::RequestLimits,
 };
 use bartizan_model::{
-    Answer, CanonicalRequest, Client, Denial, Finding, Memory, Mode, Mounted, Phase, Scheme, Severity, Stop, Transaction,
-    Verdict, address::canonical as canonical_ip, transaction::Step,
+    Answer, CanonicalRequest, Client, Denial, Finding, Memory, Mode, Mounted, Phase, Scheme, Severity, Stop,
+    Transaction, Verdict, address::canonical as canonical_ip, transaction::Step,
 };
 use bartizan_pattern::path::PathRules;
 use bartizan_policy::snapshot::{Api, Found, UnknownOperations};
@@ -77,6 +77,9 @@ pub async fn decide(
     body: &mut ClientBody,
 ) -> Result<(Clearance, Onward), Stop> {
     let mut head = normalize(record, parts)?;
+    if record.transaction.request.content_length.is_none() && body.is_empty() {
+        record.transaction.request.content_length = Some(0);
+    }
     if record.transaction.request.path == SERVER {
         return Err(server_options());
     }

@@ -7,8 +7,8 @@ use std::{
 
 use anyhow::Result;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -81,6 +81,42 @@ impl Ca {
     /// As [`Ca::server`].
     pub fn client(&self, folder: &Path, file: &str, name: &str) -> Result<Leaf> {
         self.leaf(folder, file, &[name], ExtendedKeyUsagePurpose::ClientAuth, Duration::days(1))
+    }
+
+    /// A client certificate of this serial number, valid for a day.
+    ///
+    /// # Errors
+    /// As [`Ca::server`].
+    pub fn client_of(&self, folder: &Path, file: &str, name: &str, serial: u64) -> Result<Leaf> {
+        let key = KeyPair::generate()?;
+        let mut params = leaf(&[name], ExtendedKeyUsagePurpose::ClientAuth, Duration::days(1))?;
+        params.serial_number = Some(SerialNumber::from(serial));
+        write(folder, file, &params.signed_by(&key, &self.issuer)?.pem(), &key)
+    }
+
+    /// Writes what the authority has revoked, in a list that ends in a day.
+    ///
+    /// # Errors
+    /// The list could not be signed or written.
+    pub fn revoke(&self, folder: &Path, file: &str, serials: &[u64]) -> Result<PathBuf> {
+        let now = OffsetDateTime::now_utc();
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: now - Duration::hours(1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: now - Duration::hours(1),
+            next_update: now + Duration::days(1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let path = folder.join(file);
+        fs::write(&path, list.signed_by(&self.issuer)?.pem()?)?;
+        Ok(path)
     }
 
     fn leaf(

@@ -130,7 +130,8 @@ fn execute(store: &Store, command: &Command, output: Output) -> Result<(), Strin
             if expires.is_some_and(|period| period.0.is_zero()) {
                 return Err("a key lives longer than nothing; write `--expires 90d`".to_owned());
             }
-            let record = record(id.as_deref(), client, source, now, expires.map(|period| now.plus(period.0)))?;
+            let record =
+                record(id.as_deref(), client, source, now, expires.map(|period| now.plus(period.0)))?;
             store.enroll_client_key(record.clone()).map_err(|error| error.to_string())?;
             show(&[StoredClientKey { record: record.clone(), last_used: None }], now, output, "is enrolled");
             log("client.enrolled", format!("`{}` of {client}", record.id))
@@ -140,7 +141,8 @@ fn execute(store: &Store, command: &Command, output: Output) -> Result<(), Strin
             let old = keys.into_iter().find(|key| *key.record.id == **id);
             let lifetime = old.as_ref().and_then(|old| Some(old.record.expires?.since(old.record.created)));
             let client = old.map_or_else(|| "".into(), |old| old.record.client);
-            let record = record(new_id.as_deref(), &client, source, now, lifetime.map(|life| now.plus(life)))?;
+            let record =
+                record(new_id.as_deref(), &client, source, now, lifetime.map(|life| now.plus(life)))?;
             let successor = record.clone();
             store
                 .rotate_client_key(id, move |_| successor, now.plus(overlap.0), now)
@@ -164,8 +166,13 @@ fn execute(store: &Store, command: &Command, output: Output) -> Result<(), Strin
 }
 
 fn check_name(name: &str, what: &str) -> Result<(), String> {
-    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(|c| c.is_ascii_graphic() && c != '"' && c != '\\') {
-        return Err(format!("{what} is 1 to {MAX_NAME} printable ASCII characters without space, quote or backslash"));
+    if name.is_empty()
+        || name.len() > MAX_NAME
+        || !name.chars().all(|c| c.is_ascii_graphic() && c != '"' && c != '\\')
+    {
+        return Err(format!(
+            "{what} is 1 to {MAX_NAME} printable ASCII characters without space, quote or backslash"
+        ));
     }
     Ok(())
 }
@@ -189,7 +196,9 @@ fn record(
     let public = match (&source.key, &source.generate) {
         (Some(file), _) => read(file)?,
         (None, Some(file)) => generate(file)?,
-        (None, None) => return Err("name the client's public key by `--key`, or write `--generate`".to_owned()),
+        (None, None) => {
+            return Err("name the client's public key by `--key`, or write `--generate`".to_owned());
+        }
     };
     Ok(ClientKeyRecord {
         id: id.into(),
@@ -211,7 +220,9 @@ fn read(file: &PathBuf) -> Result<Public, String> {
     }
     let text = fs::read_to_string(file).map_err(|error| format!("cannot read `{shown}`: {error}"))?;
     if text.contains("PRIVATE KEY") {
-        return Err(format!("`{shown}` holds a private key, which stays with the client; name its public half"));
+        return Err(format!(
+            "`{shown}` holds a private key, which stays with the client; name its public half"
+        ));
     }
     let algorithm = natural(text.as_bytes()).ok_or_else(|| {
         format!("`{shown}` holds no public key that can be used; write PEM (`PUBLIC KEY`) or a JWK: Ed25519, ECDSA P-256 or P-384, or RSA of 2048 bits or more")
@@ -262,7 +273,14 @@ fn list(keys: &[StoredClientKey], now: Timestamp, output: Output) {
         return say("no client is enrolled; `bartizan clients enroll NAME --key FILE` enrolls one");
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["ID", "CLIENT", "ALGORITHM", "STATE", "EXPIRES", "LAST USED"]);
+    table.load_preset(presets::NOTHING).set_header([
+        "ID",
+        "CLIENT",
+        "ALGORITHM",
+        "STATE",
+        "EXPIRES",
+        "LAST USED",
+    ]);
     for key in keys {
         let record = &key.record;
         table.add_row([

@@ -35,6 +35,7 @@ mod operations;
 mod operators;
 mod ownership;
 mod peers_tls;
+mod possession;
 mod protection;
 mod reloads;
 mod rules;

@@ -34,7 +34,8 @@ pub(super) async fn ready(State(admin): State<Admin>) -> Result<Response, Refusa
 /// The public halves of the keys that sign towards upstreams (RFC 7517).
 pub(super) async fn jwks(State(admin): State<Admin>) -> Response {
     let keys = Json(json!({ "keys": admin.operations.signing_keys() }));
-    ([(header::CONTENT_TYPE, "application/jwk-set+json"), (header::CACHE_CONTROL, "max-age=300")], keys).into_response()
+    ([(header::CONTENT_TYPE, "application/jwk-set+json"), (header::CACHE_CONTROL, "max-age=300")], keys)
+        .into_response()
 }
 
 pub(super) async fn metrics(State(admin): State<Admin>) -> Response {

@@ -145,7 +145,21 @@ fn identity(value: &Value, finding: &Value, reason: &str) -> Change {
             Change::caller("get a token that is meant for this API").or_policy(text(finding, "remedy"))
         }
         "unknown_key" => Change::caller("get a token that is signed with a key which the issuer publishes"),
-        _ => Change::caller("send the token as its issuer signed it").or_policy(nothing),
+        _ => {
+            let told = text(finding, "remedy");
+            let policy = if told.is_empty() { nothing } else { told };
+            let caller = match reason.split('_').next().unwrap_or_default() {
+                "certificate" => "use a certificate that the operation accepts",
+                "binding" | "bound" => "show the key that the token is bound to",
+                "dpop" => "make a DPoP proof for this very request and token",
+                "signature" if reason != "signature" => {
+                    "sign the request as the operation demands, and send it once"
+                }
+                "digest" | "body" => "send the body that was signed",
+                _ => return Change::caller("send the token as its issuer signed it").or_policy(nothing),
+            };
+            Change::caller(caller).or_policy(policy)
+        }
     }
 }
 

@@ -6,11 +6,11 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
 };
+use bartizan_model::{Principal, Timestamp, Transaction};
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use bartizan_model::{Principal, Timestamp, Transaction};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::{Map, Value, json};
@@ -62,7 +62,8 @@ impl Signer {
         max_body: usize,
         identity: bool,
     ) -> Result<Self, String> {
-        const KEY: &str = "it holds no Ed25519 or ECDSA P-256 key; make one by `openssl genpkey -algorithm ed25519`";
+        const KEY: &str =
+            "it holds no Ed25519 or ECDSA P-256 key; make one by `openssl genpkey -algorithm ed25519`";
         let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| KEY)?;
         let PrivateKeyDer::Pkcs8(der) = &key else { return Err(KEY.to_owned()) };
         let der = der.secret_pkcs8_der();
@@ -75,7 +76,8 @@ impl Signer {
         }
         let mut read = Vec::new();
         for text in components {
-            let component = Component::parse(text).map_err(|_| format!("`{text}` is not a component of a request"))?;
+            let component =
+                Component::parse(text).map_err(|_| format!("`{text}` is not a component of a request"))?;
             read.push(component);
         }
         Ok(Signer { keyid: keyid.to_owned(), pair, components: read, expires, max_body, identity })
