@@ -147,7 +147,7 @@ fn identity(value: &Value, finding: &Value, reason: &str) -> Change {
         "unknown_key" => Change::caller("get a token that is signed with a key which the issuer publishes"),
         _ => {
             let told = text(finding, "remedy");
-            let policy = if told.is_empty() { nothing } else { told };
+            let policy = if told.is_empty() { nothing.to_owned() } else { told };
             let caller = match reason.split('_').next().unwrap_or_default() {
                 "certificate" => "use a certificate that the operation accepts",
                 "binding" | "bound" => "show the key that the token is bound to",
