@@ -44,7 +44,8 @@ impl From<StoreError> for Refusal {
             StoreError::KeyEnded(_)
             | StoreError::KeyExists(_)
             | StoreError::FactorExists(_)
-            | StoreError::TooManyBans | StoreError::TooManyRevocations => {
+            | StoreError::TooManyBans
+            | StoreError::TooManyRevocations => {
                 (StatusCode::CONFLICT, "admin.conflict", "The state of things does not allow it")
             }
             _ => (StatusCode::SERVICE_UNAVAILABLE, "admin.store", "The store failed"),

@@ -88,12 +88,7 @@ fn features_to_come_are_refused_by_name() {
     for (text, message) in cases {
         about(&bad(&format!("{text}{API}")), message);
     }
-    for guard in ["dlp"] {
-        about(
-            &bad(&format!("{API}    guards: {{ {guard}: {{}} }}\n")),
-            &format!("`{guard}` is not available"),
-        );
-    }
+    about(&bad(&format!("{API}    guards: {{ dlp: {{}} }}\n")), "`dlp` is not available");
     let feed = bad(&format!("{API}    guards: {{ ip_access: {{ deny: [feed:drop] }} }}\n"));
     assert_eq!(place(about(&feed, "`feed:` needs threat-intel feeds")), (4, 35));
     let times = feed.0.iter().filter(|said| said.message.contains("feed:")).count();

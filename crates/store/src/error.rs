@@ -69,7 +69,10 @@ impl fmt::Display for StoreError {
             }
             StoreError::Sqlite(path, error) => write!(f, "the database `{}`: {error}", path.display()),
             StoreError::UnknownClientKey(id) => {
-                write!(f, "no client and no client's key is called `{id}`; `bartizan clients list` shows all of them")
+                write!(
+                    f,
+                    "no client and no client's key is called `{id}`; `bartizan clients list` shows all of them"
+                )
             }
             StoreError::ClientKeyEnded(id) => {
                 write!(f, "the client's key `{id}` has ended or was rotated already; enroll a new one")

@@ -19,8 +19,8 @@ use ipnet::IpNet;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::{
-    Usage, UsageIndex,
-    Ban, BanList, ClientIndex, DenyList, FactorIndex, KeyIndex, MAX_BANS, StoreError, StoredFactor, StoredKey,
+    Ban, BanList, ClientIndex, DenyList, FactorIndex, KeyIndex, MAX_BANS, StoreError, StoredFactor,
+    StoredKey, Usage, UsageIndex,
     bans::normal,
     clients, revocations, schema,
     sql::{self, Change, EventFilter, Revisions},

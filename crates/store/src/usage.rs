@@ -57,10 +57,13 @@ struct Seen {
     last: Timestamp,
 }
 
+/// By the hash of its key, as keys are compared without being made.
+type Shard = HashMap<u64, Vec<(Key, Seen)>>;
+
 /// Uses that are not written yet.
 #[derive(Default)]
 pub struct UsageIndex {
-    shards: [Mutex<HashMap<u64, Vec<(Key, Seen)>>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
 }
 

@@ -389,7 +389,7 @@ fn needs(action: &Action, members: &[u32], parsed: &[Parsed<'_>]) -> Result<Need
         let reads = |parsed: &&&Parsed<'_>| {
             parsed.uses.values.keys().any(|(_, path)| path.join(".") == conflict.path)
         };
-        let place = chosen.iter().filter(reads).next_back().map(|parsed| parsed.info.place.clone());
+        let place = chosen.iter().rfind(reads).map(|parsed| parsed.info.place.clone());
         let unknown = Place { file: String::new(), line: 0, column: 0 };
         (conflict, place.unwrap_or(unknown))
     };

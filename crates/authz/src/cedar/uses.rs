@@ -37,8 +37,7 @@ pub(super) struct Uses {
 impl Uses {
     /// Reads the JSON form of a policy.
     pub(super) fn of(policy: &Value) -> Self {
-        let mut uses = Uses::default();
-        uses.roles = mentions_role(policy);
+        let mut uses = Uses { roles: mentions_role(policy), ..Uses::default() };
         for condition in policy.get("conditions").and_then(Value::as_array).into_iter().flatten() {
             if let Some(body) = condition.get("body") {
                 uses.visit(body, Some(FieldKind::Boolean));

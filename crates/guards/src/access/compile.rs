@@ -176,10 +176,13 @@ fn several(
     names.into_iter().map(below).collect()
 }
 
+/// Adds a database of one kind.
+type AddDatabase = fn(Geo, Arc<[u8]>) -> Result<Geo, String>;
+
 fn geo(config: &Config, context: &CompileContext<'_>, report: &mut Diagnostics) -> Option<Geo> {
     let files = config.geo.as_ref()?;
     let mut geo = Geo::default();
-    let databases: [(&str, &Option<FileReference>, fn(Geo, Arc<[u8]>) -> Result<Geo, String>); 2] =
+    let databases: [(&str, &Option<FileReference>, AddDatabase); 2] =
         [("geo.country", &files.country, Geo::with_country), ("geo.asn", &files.asn, Geo::with_asn)];
     for (path, file, add) in databases {
         let Some(file) = file else { continue };

@@ -77,7 +77,7 @@ pub fn forms(table: &mut Table, keys: &Keys) {
     // The last letter of 64 bytes has bits that mean nothing: each other letter of the same bytes is another text.
     for (name, part) in [("signature", 2), ("header", 0), ("payload", 1)] {
         let text = parts[part];
-        if text.len() % 4 == 0 {
+        if text.len().is_multiple_of(4) {
             continue;
         }
         let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

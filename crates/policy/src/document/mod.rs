@@ -17,8 +17,8 @@ use serde::Deserialize;
 
 pub(crate) use scalar::{Address, HeaderText, Network, Opaque, SharedState, Storage};
 pub(crate) use upstream::{
-    BalanceText, HashText, HealthSettings, HostText, ProtocolText, SignSettings, UpstreamSettings, UpstreamText,
-    UpstreamTlsSettings,
+    BalanceText, HashText, HealthSettings, HostText, ProtocolText, SignSettings, UpstreamSettings,
+    UpstreamText, UpstreamTlsSettings,
 };
 
 /// A Bartizan policy.

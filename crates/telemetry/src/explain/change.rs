@@ -124,7 +124,9 @@ fn identity(value: &Value, finding: &Value, reason: &str) -> Change {
         },
         "key_limit" => Change::caller("wait, or ask less often").or_policy(text(finding, "remedy")),
         "key_shared" => Change::caller(text(finding, "remedy")),
-        "token_in_query" | "key_in_query" | "key_in_path" => Change::caller(text(finding, "remedy")).or_policy(nothing),
+        "token_in_query" | "key_in_query" | "key_in_path" => {
+            Change::caller(text(finding, "remedy")).or_policy(nothing)
+        }
         "repeated_credential" => Change::caller("send each credential once").or_policy(nothing),
         "authorization_malformed" => {
             Change::caller("send `Authorization: Bearer` and a token").or_policy(nothing)

@@ -110,7 +110,8 @@ fn compare(expect: &Expected, told: &Value) -> Vec<String> {
     let status = told.get("status").and_then(Value::as_u64).map(|status| status.to_string());
     same("status", expect.status.map(|status| status.to_string()), status);
     if let Some(part) = &expect.decided_by {
-        let decided = [told.get("detail"), told.get("allowed_by")].into_iter().flatten().map(Value::to_string);
+        let decided =
+            [told.get("detail"), told.get("allowed_by")].into_iter().flatten().map(Value::to_string);
         let decided = decided.collect::<Vec<_>>().join("; ");
         if !decided.contains(part.as_str()) {
             wrong.push(format!("decided_by: `{part}` is not in {decided}"));

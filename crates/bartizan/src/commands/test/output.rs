@@ -38,7 +38,10 @@ pub(super) fn tell(form: Form, ended: &[Ended]) {
                             "passed": end.wrong.is_empty(), "wrong": end.wrong })
                 })
                 .collect();
-            say(&format!("{:#}", json!({ "tests": tests, "passed": ended.len() - failed, "failed": failed })));
+            say(&format!(
+                "{:#}",
+                json!({ "tests": tests, "passed": ended.len() - failed, "failed": failed })
+            ));
         }
         Form::Junit => say(&junit(ended, failed)),
         Form::Sarif => say(&format!("{:#}", sarif(ended))),
@@ -52,7 +55,10 @@ fn junit(ended: &[Ended], failed: usize) -> String {
     );
     for end in ended {
         let (name, file) = (escaped(&end.name), escaped(&shown(&end.file)));
-        let head = format!("    <testcase name=\"{name}\" classname=\"{file}\" file=\"{file}\" line=\"{}\"", end.line);
+        let head = format!(
+            "    <testcase name=\"{name}\" classname=\"{file}\" file=\"{file}\" line=\"{}\"",
+            end.line
+        );
         xml.push_str(&head);
         if end.wrong.is_empty() {
             xml.push_str("/>\n");

@@ -68,7 +68,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<PolicyTest>, String> {
 }
 
 fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), String> {
-    let wrong = |error: std::io::Error| format!("cannot read `{}`: {error}; name a folder with tests", path.display());
+    let wrong = |error: std::io::Error| {
+        format!("cannot read `{}`: {error}; name a folder with tests", path.display())
+    };
     if !std::fs::metadata(path).map_err(wrong)?.is_dir() {
         files.push(path.to_path_buf());
         return Ok(());

@@ -169,7 +169,6 @@ pub fn natural(text: &[u8]) -> Option<Algorithm> {
 #[cfg(test)]
 impl SigningKey {
     /// A shared secret of a JWK.
-    #[expect(clippy::unwrap_used, reason = "tests assert")]
     pub(super) fn from_symmetric_jwk(text: &[u8]) -> Self {
         Self::new(Algorithm::Hmac, vec![KeySet::from_jwks(text, Symmetric::Accept).unwrap().0]).unwrap()
     }
