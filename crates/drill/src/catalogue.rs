@@ -42,7 +42,7 @@ impl fmt::Display for Unknown {
 impl std::error::Error for Unknown {}
 
 static ALL: [Drill; 16] = [
-    Drill::waits("T-01", "low-privilege token at admin resources", "authorization by role"),
+    Drill::built("T-01", "low-privilege token at admin resources", &scenarios::t01::SCENARIO),
     Drill::built("T-02", "SQL payload in a body: the firewall's half", &scenarios::t02::SCENARIO),
     Drill::built("T-03", "plain HTTP, MITM, downgraded TLS", &scenarios::t03::SCENARIO),
     Drill::built("T-04", "tokens in plaintext logs", &scenarios::t04::SCENARIO),

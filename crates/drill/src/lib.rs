@@ -30,4 +30,5 @@ pub use judge::judge;
 pub use render::{catalogue_table, drill_text, summary_text};
 pub use report::{Judged, Outcome, Report, Series};
 pub use scenario::{Bounds, Criterion, Figures, Legitimate, Rule, Scenario};
+pub use scenarios::t01::{POLICIES as BANK_POLICIES, ROLES as BANK_ROLES};
 pub use stage::{Cancel, Options, Stage};

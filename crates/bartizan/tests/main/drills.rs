@@ -105,6 +105,19 @@ fn the_sixteen_are_listed_and_those_that_wait_fail_when_asked_for() {
 }
 
 #[test]
+fn low_privilege_tokens_end_at_the_roles() {
+    let place = Place::new();
+    let (code, text) = place.run(&["t1", "--short", "--seed", "7", "--output", "json"]);
+    let told: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
+    let drill = &told["drills"][0];
+    assert_eq!((code, &drill["id"], &drill["outcome"]), (0, &"T-01".into(), &"passed".into()), "{text}");
+    assert!(drill["without"]["taken"].as_u64() >= Some(10), "{text}");
+    assert_eq!((&drill["with"]["taken"], &drill["with"]["attacks"]), (&0.into(), &drill["with"]["blocked"]));
+    assert_eq!(drill["with"]["legitimate"], drill["with"]["succeeded"], "{text}");
+    place.nothing_is_left();
+}
+
+#[test]
 fn sql_in_bodies_ends_at_the_firewall() {
     let place = Place::new();
     let (code, text) = place.run(&["t2", "--short", "--seed", "7", "--output", "json"]);

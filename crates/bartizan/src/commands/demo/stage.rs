@@ -98,6 +98,8 @@ impl Stage {
         ]);
         write(&state.join("bank.json"), CONTRACT)?;
         write(&state.join("rules.conf"), RULES)?;
+        write(&state.join("roles.yaml"), bartizan_drill::BANK_ROLES)?;
+        write(&state.join("bank.cedar"), bartizan_drill::BANK_POLICIES)?;
         let policy = match plan.policy {
             Some(file) => file.to_owned(),
             None => {
@@ -341,7 +343,9 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join("bank.json"), CONTRACT).unwrap();
             fs::write(dir.path().join("rules.conf"), RULES).unwrap();
-            // Compiling reads these two files.
+            fs::write(dir.path().join("roles.yaml"), bartizan_drill::BANK_ROLES).unwrap();
+            fs::write(dir.path().join("bank.cedar"), bartizan_drill::BANK_POLICIES).unwrap();
+            // Compiling reads these files.
             let text = filled_in(&POLICY.replace("file:${STATE}/", "file:"), &variables);
             let source = Source { base: Some(dir.path().to_owned()), ..Source::inline("policy", text) };
             let policy = look(&source).unwrap_or_else(|failure| panic!("{}", failure.text));

@@ -208,8 +208,8 @@ fn attacks(stage: &Stage, site: &Site, figures: &mut Figures) -> Result<Trail> {
     figures.count("own_percent", own * 100 / u64::max(asked, 1));
 
     // Only those who may read do.
-    let mut doctor = Line::new(stage, site, site.bank.sign_in_staff(stage, Staff::Doctor)?);
-    let mut clerk = Line::new(stage, site, site.bank.sign_in_staff(stage, Staff::Clerk)?);
+    let mut doctor = Line::new(stage, site, site.bank.token(stage, Staff::Doctor.id())?);
+    let mut clerk = Line::new(stage, site, site.bank.token(stage, Staff::Clerk.id())?);
     let mut read = 0;
     for id in 50..60 {
         read += u64::from(doctor.get(&record(id))?.status == 200);
