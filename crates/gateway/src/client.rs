@@ -277,6 +277,6 @@ mod tests {
             (place.host, place.port, place.authority),
             ("id.example.com", 8443, "id.example.com:8443")
         );
-        assert!(Place::of(&"file:///etc/passwd".parse().unwrap()).is_none());
+        assert!(Place::of(&"ftp://id.example.com/x".parse().unwrap()).is_none());
     }
 }

@@ -18,7 +18,7 @@ use crate::{client_body::ClientBody, connection::Connection, gateway::Gateway, p
 ///
 /// The answer is an object of `verdict` (`allow`, `deny`, `challenge` or `throttle`), `status` (null where the upstream
 /// would answer), `reason` and `by` (the code, and the guard or stage that decided), `detail`, `api`, `base_path`,
-/// `operation`, `mode`, `method`, `path`, `client`, `principal`, `findings` and `steps` as events have them, `backends` (where
+/// `operation`, `mode`, `method`, `path`, `client`, `principal`, `allowed_by`, `access`, `findings`, `score` and `steps` as events have them, `backends` (where
 /// it could go), `place` (where the policy says what decided, `file:line:column`) and `generation`. What is not known is null
 /// or missing.
 ///

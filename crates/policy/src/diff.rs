@@ -137,11 +137,15 @@ fn changed_api(old: &EffectiveApi, new: &EffectiveApi, changes: &mut Vec<Change>
             }
         }
     }
-    for operation in &new.operations {
-        let known =
-            old.operations.iter().any(|other| same(other, operation) || other.label == operation.label);
-        if !known {
-            changes.push(whole(&new.name, Some(&title(operation)), "added"));
+    for operation in new.operations.iter().filter(|one| !old.operations.iter().any(|other| same(other, one)))
+    {
+        match old.operations.iter().find(|other| other.label == operation.label) {
+            None => changes.push(whole(&new.name, Some(&title(operation)), "added")),
+            // What was told apart from an operation that goes on, such as unknown ones that an exclusion names.
+            Some(before) if new.operations.iter().any(|other| same(before, other)) => {
+                changed_operation(&new.name, before, operation, changes);
+            }
+            Some(_) => {}
         }
     }
 }

@@ -60,16 +60,15 @@ apis:
 
 #[test]
 fn the_rendered_text_shows_file_line_and_help() {
-    let rejected =
-        compile("apis:\n  - name: shop\n    upstream: 127.0.0.1:3000\n    ownership: {}\n    waf: {}\n")
-            .err()
-            .unwrap();
+    let rejected = compile("apis:\n  - name: shop\n    upstream: 127.0.0.1:3000\n    dlp: {}\n    waf: {}\n")
+        .err()
+        .unwrap();
     let text = render(&rejected.diagnostics, &rejected.sources, false);
     assert!(text.contains("--> bartizan.yaml:3:15"), "{text}");
     assert!(text.contains("3 |     upstream: 127.0.0.1:3000"), "{text}");
     assert!(text.contains("^^^^^^^^^^^^^^"), "{text}");
     assert!(text.contains("help: write `http://host:port` or `https://host:port`"), "{text}");
-    assert!(text.contains("`ownership` is not available in this version"), "{text}");
+    assert!(text.contains("`dlp` is not available in this version"), "{text}");
     assert!(text.contains("write it below `guards`: `guards: { waf: .. }`"), "{text}");
     assert!(text.contains("3 errors, 1 warning"), "{text}");
     assert!(!text.contains('\u{1b}'));
@@ -83,7 +82,6 @@ fn features_to_come_are_refused_by_name() {
         ("shared_state: redis://127.0.0.1\n", "`redis` shared state is not available"),
         ("storage: postgres://db\n", "`postgres` storage is not available"),
         ("http3: true\n", "`http3` is not available"),
-        ("exclusions: []\n", "`exclusions` is not available"),
     ];
     for (text, message) in cases {
         about(&bad(&format!("{text}{API}")), message);

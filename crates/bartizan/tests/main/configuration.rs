@@ -72,7 +72,7 @@ fn every_problem_is_told_at_its_place_with_what_to_do() {
             "did you mean `enforce`?",
             "bartizan.yaml:6:27",
             "bartizan.yaml:7:36",
-            "write `ip`, `principal` or `header.<name>`",
+            "write `ip`, `principal`, `header.<name>` or `request.body.<field>`",
             "bartizan.yaml:8:35",
             "`64KiB`",
             "5 errors",
@@ -123,26 +123,13 @@ fn an_issuer_that_is_wrong_is_told_once() {
 
 #[test]
 fn features_to_come_are_refused_by_name() {
-    let guards = "guards: { access: {}, ownership: {}, step_up: {}, ip_access: { deny: ['feed:drop'] } }";
+    let guards = "guards: { dlp: {}, bots: {}, ip_access: { deny: ['feed:drop'] } }";
     let text = format!(
         "listeners: [{{ address: '127.0.0.1:1', tls: {{ acme: {{ domains: [a] }} }} }}]\n\
          storage: postgres://db/x\nshared_state: redis://cache\n\
-         apis:\n  - name: a\n    upstream: http://127.0.0.1:1\n    identity: {{ accept: [mtls] }}\n    exclusions: []\n    {guards}\n"
+         apis:\n  - name: a\n    upstream: http://127.0.0.1:1\n    {guards}\n"
     );
-    refused(
-        &text,
-        &[
-            "`acme`",
-            "`postgres`",
-            "`redis`",
-            "`mtls`",
-            "`exclusions`",
-            "`access`",
-            "`ownership`",
-            "`step_up`",
-            "`feed:`",
-        ],
-    );
+    refused(&text, &["`acme`", "`postgres`", "`redis`", "`dlp`", "`bots`", "`feed:`"]);
 }
 
 #[test]

@@ -51,12 +51,21 @@ fn a_short_demo_stops_attacks_and_harms_nobody() {
     assert_eq!(people["succeeded"], people["sent"], "{told}");
     assert!(told["attacks"]["stopped"].as_u64().unwrap() > 20, "{told}");
     assert!(told["first_stop_seconds"].as_f64().unwrap() < 3.0, "{told}");
-    for kind in ["anonymous_access", "forgotten_endpoint", "forged_token", "oversized_head"] {
+    for kind in [
+        "account_enumeration",
+        "record_enumeration",
+        "tenant_switch",
+        "sql_injection",
+        "anonymous_access",
+        "forgotten_endpoint",
+        "forged_token",
+        "oversized_head",
+    ] {
         let tally = &told["by_kind"][kind];
         assert_eq!(tally["stopped"], tally["tried"], "{kind}: {told}");
     }
     // What no guard stops is said to get through.
-    assert!(told["by_kind"]["account_enumeration"]["through"].as_u64().unwrap() > 0, "{told}");
+    assert!(told["by_kind"]["credential_stuffing"]["through"].as_u64().unwrap() > 0, "{told}");
 }
 
 #[test]
