@@ -159,3 +159,15 @@ fn main() -> ExitCode {
         Command::Ownership(args) => commands::ownership::run(args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn every_command_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

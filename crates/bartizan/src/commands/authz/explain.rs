@@ -14,6 +14,7 @@ use crate::{
 
 /// A request and its caller.
 #[derive(Debug, clap::Args)]
+#[group(id = "caller_and_request")]
 pub struct Args {
     #[command(flatten)]
     pub request: explain::Args,
