@@ -3,7 +3,7 @@
 //! The role table, policies that are found by operation (a dozen of 500 apply), and 500 policies that all apply. Each figure
 //! is the best of seven rounds, per decision.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
-#![expect(clippy::disallowed_methods, reason = "it measures time")]
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
 
 use std::{hint::black_box, sync::Arc, time::Instant};
 

@@ -1,9 +1,10 @@
 //! The two bodies of an exchange: the client's on its way up, bounded in size and slowness, and the response's on its
 //! way down, which ends the record.
 
+mod error;
+
 use std::{
     collections::VecDeque,
-    fmt,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
@@ -28,46 +29,13 @@ use crate::{
     upstream::Lease,
 };
 
+pub use error::{BodyError, HoldError};
+
 /// Before a slow body is judged.
 const RATE_GRACE: Duration = Duration::from_secs(5);
 
 /// What is fetched of a body before a backend is asked for a connection.
 const AHEAD: usize = 16 * 1024;
-
-/// Why a body could not be passed on. The text goes nowhere but to the tracing of the HTTP library.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyError {
-    /// The client's body was cut.
-    Client(BodyFault),
-    /// The upstream's body ended before it was whole, or stalled.
-    Upstream,
-    /// The stream was ended by an operator's decision.
-    Ended,
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            BodyError::Client(BodyFault::TooLarge) => "the request body is larger than allowed",
-            BodyError::Client(BodyFault::TooSlow) => "the request body is slower than allowed",
-            BodyError::Client(BodyFault::TooLong) => "the exchange took longer than allowed",
-            BodyError::Client(BodyFault::Broken) => "the request body is broken",
-            BodyError::Upstream => "the response body is not whole",
-            BodyError::Ended => "the stream was ended by policy",
-        })
-    }
-}
-
-impl std::error::Error for BodyError {}
-
-/// Why a body could not be held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HoldError {
-    /// It was cut.
-    Body(BodyError),
-    /// The budget for held bodies is spent.
-    Budget,
-}
 
 /// The client's body on its way to an upstream.
 pub enum RequestBody {

@@ -1,3 +1,4 @@
+//! Tests of predicates and of rules that are mined.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

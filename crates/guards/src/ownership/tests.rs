@@ -1,3 +1,4 @@
+//! Tests of the guard beside its cases.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,7 +8,9 @@
 )]
 //! The walk against a second opinion, what is no configuration, and what a refusal looks like.
 
+use bartizan_model::Problem;
 use bartizan_model::{CredentialKind, Principal};
+use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
