@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 /// The known name with the fewest edits from `wanted`, if that is a third of its length at most, or one of two letters.
 pub(crate) fn nearest<'k>(wanted: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let limit = (wanted.chars().count() / 3).max(1);
-    let scored = known.into_iter().map(|name| (edits(wanted, name), name));
+    let scored = known.into_iter().map(|name| (edits(folded(wanted), folded(name)), name));
     let best = scored.min_by(|a, b| a.0.cmp(&b.0).then(a.1.cmp(b.1)).then(Ordering::Equal))?;
     (best.0 <= limit).then_some(best.1)
 }
@@ -18,11 +18,16 @@ pub(crate) fn hint<'k>(wanted: &str, known: impl IntoIterator<Item = &'k str>, o
     }
 }
 
-/// The Levenshtein distance, letters of any case being equal.
-fn edits(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().flat_map(char::to_lowercase).collect();
+/// Letters of any case are equal.
+fn folded(name: &str) -> impl Iterator<Item = char> {
+    name.chars().flat_map(char::to_lowercase)
+}
+
+/// The Levenshtein distance.
+pub(crate) fn edits(one: impl Iterator<Item = char>, other: impl Iterator<Item = char>) -> usize {
+    let other: Vec<char> = other.collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.chars().flat_map(char::to_lowercase).enumerate() {
+    for (at, letter) in one.enumerate() {
         let mut diagonal = at;
         let mut left = at + 1;
         let mut next = vec![left];

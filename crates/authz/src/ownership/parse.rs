@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::names::edits;
+
 use super::{
     Expr, MAX_BYTES, Operand, Predicate, PredicateError, Source, Step, ValuePath,
     token::{Token, tokens},
@@ -546,25 +548,6 @@ impl Parser<'_> {
 
 /// The known word that is one or two letters away.
 fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let near = known.iter().map(|known| (distance(word, known), *known)).min()?;
+    let near = known.iter().map(|known| (edits(word.chars().take(32), known.chars()), *known)).min()?;
     (near.0 <= 2 && near.0 * 2 <= near.1.len()).then_some(near.1)
-}
-
-/// The edits between two short words (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (at, x) in a.chars().take(32).enumerate() {
-        let mut before = at;
-        if let Some(first) = row.first_mut() {
-            *first = at + 1;
-        }
-        let mut left = at + 1;
-        for (cell, y) in row.iter_mut().skip(1).zip(b.chars()) {
-            let changed = before + usize::from(x != y);
-            before = *cell;
-            left = changed.min(before + 1).min(left + 1);
-            *cell = left;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

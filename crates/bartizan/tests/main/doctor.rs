@@ -16,6 +16,22 @@ const CONTRACT: &str = r#"{"openapi":"3.1.0","info":{"title":"shop","version":"1
 /// The public half of the key of RFC 7515 appendix A.3, whose private half is printed there.
 const PUBLISHED: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"a3","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
 
+/// What the README's policy names; in the place of the Core Rule Set a rule that knows what its mount is probed with.
+const README_FILES: [(&str, &str); 4] = [
+    (
+        "openapi/bank.yaml",
+        r#"{"openapi":"3.1.0","info":{"title":"bank","version":"1"},"paths":{
+  "/accounts/{id}":{"get":{"responses":{"200":{"description":"ok"}}},"delete":{"responses":{"204":{"description":"ok"}}}},
+  "/login":{"post":{"responses":{"200":{"description":"ok"}}}}}}"#,
+    ),
+    ("policies/roles.yaml", "roles:\n  anonymous: [POST /login]\n  authenticated: [GET /accounts/*]\n"),
+    ("policies/bank.cedar", "permit (principal in Role::\"teller\", action, resource);\n"),
+    (
+        "crs/rules/REQUEST-900.conf",
+        "SecRule ARGS \"@rx UNION|script|passwd\" \"id:100,phase:2,deny,status:403,log,msg:'An attack'\"\n",
+    ),
+];
+
 /// A policy with everything in it. Each line stands alone, so that a test can break one.
 const GOOD: &str = r#"listeners: [{ address: "$LISTEN" }]
 admin: { address: "$ADMIN" }
@@ -161,8 +177,11 @@ fn the_documented_policies_pass() {
     let policy = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let apis = policy.find("trusted_proxies").unwrap();
     let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("openapi")).unwrap();
-    fs::write(dir.path().join("openapi/bank.yaml"), CONTRACT).unwrap();
+    for (name, text) in README_FILES {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
     fs::write(dir.path().join("bartizan.yaml"), &policy[apis..]).unwrap();
     let (code, said) = doctor(dir.path(), &["--config", "bartizan.yaml"]);
     assert_eq!(code, 0, "{said}");
