@@ -17,15 +17,19 @@ const CONTRACT: &str = r#"{"openapi":"3.1.0","info":{"title":"shop","version":"1
 const PUBLISHED: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"a3","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
 
 /// What the README's policy names; in the place of the Core Rule Set a rule that knows what its mount is probed with.
-const README_FILES: [(&str, &str); 4] = [
+const README_FILES: [(&str, &str); 5] = [
     (
         "openapi/bank.yaml",
         r#"{"openapi":"3.1.0","info":{"title":"bank","version":"1"},"paths":{
   "/accounts/{id}":{"get":{"responses":{"200":{"description":"ok"}}},"delete":{"responses":{"204":{"description":"ok"}}}},
   "/login":{"post":{"responses":{"200":{"description":"ok"}}}}}}"#,
     ),
-    ("policies/roles.yaml", "roles:\n  anonymous: [POST /login]\n  authenticated: [GET /accounts/*]\n"),
+    (
+        "policies/roles.yaml",
+        "roles:\n  anonymous: [POST /login]\n  customer: [GET /accounts/*]\n  teller: []\n",
+    ),
     ("policies/bank.cedar", "permit (principal in Role::\"teller\", action, resource);\n"),
+    ("crs/crs-setup.conf", "SecRuleEngine On\n"),
     (
         "crs/rules/REQUEST-900.conf",
         "SecRule ARGS \"@rx UNION|script|passwd\" \"id:100,phase:2,deny,status:403,log,msg:'An attack'\"\n",
