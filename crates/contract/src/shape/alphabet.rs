@@ -1,0 +1,226 @@
+//! What a text can hold once it fits its schema: the proof by which detectors know what they need not look for.
+
+use regex_syntax::{
+    ParserBuilder,
+    hir::{Class, Hir, HirKind, Look},
+};
+use serde_json::Value;
+
+/// A set of ASCII characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Alphabet(u128);
+
+impl Alphabet {
+    /// The characters of a text; `None` where one is not ASCII.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        text.bytes().try_fold(Alphabet(0), |set, byte| set.with(byte))
+    }
+
+    /// With one character more.
+    #[must_use]
+    pub fn with(self, byte: u8) -> Option<Self> {
+        byte.is_ascii().then(|| Alphabet(self.0 | 1_u128 << byte))
+    }
+
+    /// Those in either.
+    #[must_use]
+    pub fn or(self, other: Alphabet) -> Self {
+        Alphabet(self.0 | other.0)
+    }
+
+    /// Whether it has this character.
+    #[must_use]
+    pub fn has(self, byte: u8) -> bool {
+        byte.is_ascii() && self.0 & 1_u128 << byte != 0
+    }
+
+    /// Whether all characters of a text are in it.
+    #[must_use]
+    pub fn covers(self, text: &[u8]) -> bool {
+        text.iter().all(|byte| self.has(*byte))
+    }
+
+    fn range(first: u8, last: u8) -> Self {
+        (first..=last).fold(Alphabet(0), |set, byte| Alphabet(set.0 | 1_u128 << (byte & 127)))
+    }
+}
+
+/// Why a value is known to be harmless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProofClass {
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// `null`.
+    Null,
+    /// A UUID (RFC 9562).
+    Uuid,
+    /// A date (RFC 3339 full-date).
+    Date,
+    /// A time of a date (RFC 3339 date-time).
+    DateTime,
+    /// An address (`ipv4`, `ipv6`).
+    Address,
+    /// One of the values that the contract lists.
+    Enum,
+    /// A text of a pattern that is anchored at both ends.
+    Pattern,
+}
+
+impl ProofClass {
+    /// Its name, for explanations.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProofClass::Integer => "integer",
+            ProofClass::Number => "number",
+            ProofClass::Boolean => "boolean",
+            ProofClass::Null => "null",
+            ProofClass::Uuid => "uuid",
+            ProofClass::Date => "date",
+            ProofClass::DateTime => "date-time",
+            ProofClass::Address => "address",
+            ProofClass::Enum => "enum",
+            ProofClass::Pattern => "pattern",
+        }
+    }
+}
+
+/// What is proved of a value that fits: every character of its text, behind all decoding, is in the alphabet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Proof {
+    /// Why.
+    pub class: ProofClass,
+    /// All characters that its text can have.
+    pub alphabet: Alphabet,
+}
+
+impl Proof {
+    /// Numbers as JSON writes them.
+    pub const NUMBER: &'static str = "0123456789+-.eE";
+
+    /// What the syntax of JSON proves of a value that is no text.
+    #[must_use]
+    pub fn of_class(class: ProofClass) -> Option<Self> {
+        let characters = match class {
+            ProofClass::Integer | ProofClass::Number => Self::NUMBER,
+            ProofClass::Boolean => "truefals",
+            ProofClass::Null => "nul",
+            ProofClass::Uuid => "0123456789abcdefABCDEF-",
+            ProofClass::Date => "0123456789-",
+            ProofClass::DateTime => "0123456789-:.+TtZz ",
+            ProofClass::Address => "0123456789abcdefABCDEF:.",
+            ProofClass::Enum | ProofClass::Pattern => return None,
+        };
+        Alphabet::of(characters).map(|alphabet| Proof { class, alphabet })
+    }
+
+    /// What one schema proves of texts that fit it: by `const`, `enum`, `format` or `pattern`.
+    pub(crate) fn of_schema(schema: &serde_json::Map<String, Value>) -> Option<Self> {
+        let listed = |values: &[Value]| {
+            let texts = values.iter().filter_map(Value::as_str);
+            let set = texts.map(Alphabet::of).try_fold(Alphabet::default(), |all, one| Some(all.or(one?)))?;
+            Some(Proof { class: ProofClass::Enum, alphabet: set })
+        };
+        if let Some(value) = schema.get("const") {
+            return listed(std::slice::from_ref(value));
+        }
+        if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+            return listed(values);
+        }
+        let class = match schema.get("format").and_then(Value::as_str) {
+            Some("uuid") => Some(ProofClass::Uuid),
+            Some("date") => Some(ProofClass::Date),
+            Some("date-time") => Some(ProofClass::DateTime),
+            Some("ipv4" | "ipv6") => Some(ProofClass::Address),
+            _ => None,
+        };
+        if let Some(class) = class {
+            return Self::of_class(class);
+        }
+        let pattern = schema.get("pattern").and_then(Value::as_str)?;
+        Some(Proof { class: ProofClass::Pattern, alphabet: of_pattern(pattern)? })
+    }
+}
+
+/// Every character that a text can have which a pattern matches, where it is anchored at both ends and all are ASCII.
+///
+/// Patterns are of ECMA 262; where the syntax that is parsed here means something else (`(?`, classes with `[`, `&` or `~`
+/// inside), nothing is proved. Whoever uses a proof holds the text against its alphabet, too.
+fn of_pattern(pattern: &str) -> Option<Alphabet> {
+    let mut inside = false;
+    let mut escaped = false;
+    for byte in pattern.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'[' | b'&' | b'~' if inside => return None,
+            b'[' => inside = true,
+            b']' => inside = false,
+            _ => {}
+        }
+    }
+    if pattern.contains("(?") {
+        return None;
+    }
+    let hir = ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).ok()?;
+    let HirKind::Concat(pieces) = hir.kind() else { return None };
+    let ends = [pieces.first()?, pieces.last()?].map(|piece| piece.kind().clone());
+    let anchored = matches!(ends, [HirKind::Look(Look::Start), HirKind::Look(Look::End)]);
+    let mut set = Alphabet::default();
+    (anchored && collect(&hir, &mut set)).then_some(set)
+}
+
+/// Adds all characters of a pattern; `false` where one is not ASCII.
+fn collect(hir: &Hir, set: &mut Alphabet) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => true,
+        HirKind::Literal(literal) => {
+            let all = literal.0.iter().try_fold(*set, |set, byte| set.with(*byte));
+            all.is_some_and(|all| {
+                *set = all;
+                true
+            })
+        }
+        HirKind::Class(Class::Unicode(class)) => class.ranges().iter().all(|range| {
+            let ends = (u8::try_from(range.start()), u8::try_from(range.end()));
+            matches!(ends, (Ok(first), Ok(last)) if last.is_ascii() && {
+                *set = set.or(Alphabet::range(first, last));
+                true
+            })
+        }),
+        HirKind::Class(Class::Bytes(class)) => class.ranges().iter().all(|range| {
+            range.end().is_ascii() && {
+                *set = set.or(Alphabet::range(range.start(), range.end()));
+                true
+            }
+        }),
+        HirKind::Repetition(repetition) => collect(&repetition.sub, set),
+        HirKind::Capture(capture) => collect(&capture.sub, set),
+        HirKind::Concat(all) | HirKind::Alternation(all) => all.iter().all(|one| collect(one, set)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anchored_patterns_have_an_alphabet() {
+        let of = |pattern| of_pattern(pattern);
+        assert_eq!(of(r"^[a-z]{2,5}-\d+$"), Alphabet::of("abcdefghijklmnopqrstuvwxyz-0123456789"));
+        assert_eq!(of(r"^\\d$"), Alphabet::of(r"\d"));
+        assert_eq!(of("^(ab|c)$"), Alphabet::of("abc"));
+        assert_eq!(of("^[A-Z]{3}$").map(|set| set.has(b'\'')), Some(false));
+        for pattern in [
+            "[a-z]+", "^[a-z]+", "a$", "^a|b$", "^.*$", r"^\S+$", "^[^a]$", "^[a&&b]$", "^(?i)a$", "^ä$",
+            "(^a$)", "^[[a]]]$",
+        ] {
+            assert_eq!(of(pattern), None, "{pattern}");
+        }
+    }
+}
