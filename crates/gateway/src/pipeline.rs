@@ -337,6 +337,10 @@ fn outer_scheme(headers: &HeaderMap) -> Option<Scheme> {
 fn take_passed_on_certificate(transaction: &mut Transaction, trusted: bool) -> Result<(), Stop> {
     let headers = &mut transaction.request.headers;
     if !headers.contains_key(CLIENT_CERT) && !headers.contains_key(CLIENT_CERT_CHAIN) {
+        // Who asks on behalf of somebody else shows its own certificate in the handshake, and not the caller's.
+        if trusted && transaction.client.ip != canonical_ip(transaction.client.peer.ip()) {
+            transaction.certificate = None;
+        }
         return Ok(());
     }
     if trusted {

@@ -19,6 +19,7 @@ use super::{
     flaw::Flaw,
     trust::{Doubt, Fault, Trust},
 };
+use crate::digest::of_parts;
 
 /// Certificates whose chain is remembered as good, for each entry; a full memory starts over.
 const REMEMBERED: usize = 4096;
@@ -281,7 +282,11 @@ impl MtlsVerifier {
             return Err(Flaw::Certificate(Fault::NotYetValid));
         }
         if let Some(trust) = &self.trust {
-            let known = self.good.lock().get(&certificate.fingerprint).is_some_and(|until| now < *until);
+            // The same certificate without the chain that it came with is another question.
+            let mut parts: Vec<&[u8]> = vec![&certificate.fingerprint];
+            parts.extend(certificate.chain.iter().map(|der| &**der));
+            let key = if certificate.chain.is_empty() { certificate.fingerprint } else { of_parts(&parts) };
+            let known = self.good.lock().get(&key).is_some_and(|until| now < *until);
             if !known {
                 trust.check(certificate, now).map_err(Flaw::Certificate)?;
                 let lists = trust.lists_until().filter(|until| *until > now);
@@ -290,7 +295,7 @@ impl MtlsVerifier {
                 if good.len() >= REMEMBERED {
                     good.clear();
                 }
-                good.insert(certificate.fingerprint, until);
+                good.insert(key, until);
             }
         }
         let mut matched = Vec::new();

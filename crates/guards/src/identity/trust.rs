@@ -127,8 +127,17 @@ impl Trust {
             return Err(unusable("it holds none"));
         }
         for der in ders {
-            let list =
-                OwnedCertRevocationList::from_der(&der).map_err(|error| unusable(&format!("{error:?}")))?;
+            let list = OwnedCertRevocationList::from_der(&der).map_err(|error| {
+                unusable(match error {
+                    webpki::Error::UnsupportedDeltaCrl => "it tells only what is new since another one",
+                    webpki::Error::UnsupportedIndirectCrl => "it speaks for other authorities than its own",
+                    webpki::Error::UnsupportedCriticalExtension => {
+                        "it has a critical extension that is not known"
+                    }
+                    webpki::Error::UnsupportedCrlVersion => "it is not of version 2",
+                    _ => "it is malformed",
+                })
+            })?;
             let (_, parsed) =
                 CertificateRevocationList::from_der(&der).map_err(|_| unusable("it is malformed"))?;
             let until = parsed.next_update().and_then(|time| u64::try_from(time.timestamp()).ok());
@@ -170,33 +179,39 @@ impl Trust {
         let leaf = EndEntityCert::try_from(&leaf).map_err(|_| Fault::Malformed)?;
         let chain: Vec<CertificateDer<'_>> = chain.iter().map(|der| CertificateDer::from(*der)).collect();
         let lists: Vec<&CertRevocationList<'_>> = self.lists.iter().collect();
-        let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|builder| {
-            builder
-                .with_depth(RevocationCheckDepth::EndEntity)
-                .with_status_policy(if self.doubt.accept_unlisted {
-                    UnknownStatusPolicy::Allow
-                } else {
-                    UnknownStatusPolicy::Deny
-                })
-                .with_expiration_policy(if self.doubt.accept_expired_list {
-                    ExpirationPolicy::Ignore
-                } else {
-                    ExpirationPolicy::Enforce
-                })
-                .build()
-        });
         let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now.seconds()));
-        leaf.verify_for_usage(
-            ALL_VERIFICATION_ALGS,
-            &self.anchors,
-            &chain,
-            now,
-            KeyUsage::client_auth(),
-            revocation,
-            None,
-        )
-        .map(drop)
-        .map_err(Fault::from)
+        let verify = |depth, unlisted| {
+            let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|builder| {
+                builder
+                    .with_depth(depth)
+                    .with_status_policy(unlisted)
+                    .with_expiration_policy(if self.doubt.accept_expired_list {
+                        ExpirationPolicy::Ignore
+                    } else {
+                        ExpirationPolicy::Enforce
+                    })
+                    .build()
+            });
+            leaf.verify_for_usage(
+                ALL_VERIFICATION_ALGS,
+                &self.anchors,
+                &chain,
+                now,
+                KeyUsage::client_auth(),
+                revocation,
+                None,
+            )
+            .map(drop)
+            .map_err(Fault::from)
+        };
+        // Authorities between may be revoked, too. Where one has no list of its own that is no doubt: a list for the leaf is
+        // what operators have.
+        if !chain.is_empty() && !lists.is_empty() {
+            verify(RevocationCheckDepth::Chain, UnknownStatusPolicy::Allow)?;
+        }
+        let unlisted =
+            if self.doubt.accept_unlisted { UnknownStatusPolicy::Allow } else { UnknownStatusPolicy::Deny };
+        verify(RevocationCheckDepth::EndEntity, unlisted)
     }
 }
 
