@@ -11,6 +11,7 @@ use bartizan_model::{
     principal::Binding,
     services::{Replay, Use},
 };
+use bartizan_pattern::path::{PathRules, canonical};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderName, HeaderValue, Uri};
 use schemars::JsonSchema;
@@ -43,6 +44,9 @@ const MAX_ID: usize = 256;
 
 /// A nonce is handed out for so long, and good for twice that.
 const NONCE_LIFE: u64 = 300;
+
+/// The request has passed the rules of its API; the same path elsewhere need not.
+const LENIENT: PathRules = PathRules { encoded_slash: true, parameters: true };
 
 /// How proofs of possession must be made.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -209,6 +213,10 @@ impl Bindings {
             .filter(|algorithm| self.algorithms.contains(algorithm))
             .ok_or(Flaw::ProofAlgorithm)?;
         let jwk = header.get("jwk").and_then(Value::as_object).ok_or(Flaw::ProofKey)?;
+        // Section 4.3, item 7: no member of a private key (RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1).
+        if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|name| jwk.contains_key(*name)) {
+            return Err(Flaw::ProofKey);
+        }
         let (keys, _) =
             KeySet::from_jwks(Value::Object(jwk.clone()).to_string().as_bytes(), Symmetric::Refuse)
                 .map_err(|_| Flaw::ProofKey)?;
@@ -309,10 +317,17 @@ fn is_target(target: &str, transaction: &Transaction) -> bool {
     let target = target.split('#').next().unwrap_or_default();
     let Ok(uri) = target.parse::<Uri>() else { return false };
     let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else { return false };
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return false;
+    }
     let message = Message::of(transaction);
     let scheme = scheme.to_ascii_lowercase();
     let host = host.to_ascii_lowercase();
+    // RFC 3986 sections 6.2.2 and 6.2.3: what is percent-encoded without need, or in lower case, is the same path.
+    let is_path = |path: &str| {
+        path == message.path || canonical(path, LENIENT).is_ok_and(|path| path == transaction.request.path)
+    };
     scheme == message.scheme
         && authority(&scheme, &host, uri.port_u16()) == message.authority
-        && (uri.path() == message.path || uri.path() == transaction.request.path)
+        && is_path(uri.path())
 }

@@ -68,7 +68,9 @@
 //!   somebody who is no trusted proxy.
 //! - 401 for a bound token without what it is bound to, for a DPoP proof that is not of this request, key, token and time
 //!   or was used before (`use_dpop_nonce` where a nonce is asked for), and for a signature or keyed hash that does not hold,
-//!   does not cover what it must, is too old or was used before, or whose signed digest is not the body's.
+//!   does not cover what it must, is too old or was used before, or whose signed digest is not the body's. Of several
+//!   signatures each by a known key must hold. A signature is used up by its nonce, or as a whole where it has none and the
+//!   method is not a safe one.
 //! - 413 when a signed body is longer than `max_body`; 503 when nothing more can be remembered as used (1,048,576 values).
 //! - 503 with `Retry-After` when the issuer's keys could not be fetched yet, or its introspection endpoint does not answer:
 //!   what cannot be verified is not let through.
@@ -111,7 +113,7 @@ mod key_rules;
 mod mac;
 pub mod mtls;
 mod pem;
-mod presented;
+pub(crate) mod presented;
 mod probes;
 mod proofs;
 mod published;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bartizan_model::{
-    CompileContext, Diagnostics, Principal, Transaction,
+    CompileContext, Diagnostic, Diagnostics, Principal, Timestamp, Transaction,
     services::{Replay, Use},
 };
 use http::HeaderName;
@@ -49,7 +49,7 @@ pub(super) struct BodyCheck {
     pub limit: usize,
     digests: Vec<Expected>,
     pending: Vec<Pending>,
-    once: Vec<(u128, bartizan_model::Timestamp)>,
+    once: Vec<(u128, Timestamp)>,
 }
 
 impl Proved {
@@ -105,7 +105,23 @@ impl Proofs {
         path: &str,
         context: &CompileContext<'_>,
     ) -> Result<usize, Diagnostics> {
-        self.macs.push(MacVerifier::compile(config, path, context)?);
+        let verifier = MacVerifier::compile(config, path, context)?;
+        if let Some(id) = self.macs.iter().find_map(|known| verifier.clash(known)) {
+            let name = verifier.name();
+            let (what, help) = if id.is_empty() {
+                (
+                    format!("another entry accepts `{name}` with other secrets or for another subject"),
+                    "list all secrets in one entry, or give each sender an operation of its own",
+                )
+            } else {
+                (
+                    format!("another entry has the key id `{id}` of `{name}` with other secrets or rights"),
+                    "list all secrets of a key in one entry",
+                )
+            };
+            return Err(Diagnostic::error(format!("{path}.hmac"), what).help(help).into());
+        }
+        self.macs.push(verifier);
         Ok(self.macs.len() - 1)
     }
 
@@ -148,25 +164,25 @@ impl Proofs {
                 body.limit = body.limit.max(signed.max_body);
                 body.digests.extend(signed.digests);
             }
+            signed.once.into_iter().for_each(|once| body.spend(once));
             signed.principal
         })?;
         let macs = self.macs.iter().map(|verifier| verifier.read(transaction));
-        let mut wait = false;
         proved.keep(Kind::Mac, macs, |claim| {
             if claim.pending.is_some() || !claim.digests.is_empty() {
                 body.limit = body.limit.max(claim.max_body);
-                wait = true;
             }
             body.digests.extend(claim.digests);
             body.pending.extend(claim.pending);
-            body.once.extend(claim.once);
+            claim.once.into_iter().for_each(|once| body.spend(once));
             claim.principal
         })?;
-        if !wait {
-            self.use_up(&mut body, transaction)?;
-        }
         let open = !body.digests.is_empty() || !body.pending.is_empty();
-        proved.body = open.then(|| Box::new(body));
+        if open {
+            proved.body = Some(Box::new(body));
+        } else {
+            self.use_up(&body, transaction)?;
+        }
         Ok(proved)
     }
 
@@ -183,25 +199,36 @@ impl Proofs {
         if !check.digests.iter().all(|expected| expected.holds(&body.bytes)) {
             return Err(Flaw::DigestMismatch);
         }
-        if !check.pending.iter().all(|pending| pending.holds(&body.bytes)) {
-            return Err(Flaw::SignatureMismatch);
+        for pending in std::mem::take(&mut check.pending) {
+            let once = pending.judge(&body.bytes)?;
+            check.spend(once);
         }
-        self.use_up(&mut check, transaction)
+        self.use_up(&check, transaction)
     }
 
     /// Takes what may be used once. A question of `explain` uses nothing up.
-    fn use_up(&self, check: &mut BodyCheck, transaction: &Transaction) -> Result<(), Flaw> {
-        for (key, until) in std::mem::take(&mut check.once) {
-            if transaction.probe {
-                continue;
-            }
-            match self.replay.take(key, until, transaction.started) {
+    fn use_up(&self, check: &BodyCheck, transaction: &Transaction) -> Result<(), Flaw> {
+        if transaction.probe {
+            return Ok(());
+        }
+        for (key, until) in &check.once {
+            match self.replay.take(*key, *until, transaction.started) {
                 Use::First => {}
                 Use::Again => return Err(Flaw::SignatureReplayed),
                 Use::Full => return Err(Flaw::ReplayFull),
             }
         }
         Ok(())
+    }
+}
+
+impl BodyCheck {
+    /// Notes what is used up. Two entries of `accept` may have found the same: once is enough, for as long as either says.
+    fn spend(&mut self, (key, until): (u128, Timestamp)) {
+        match self.once.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) => *known = until.max(*known),
+            None => self.once.push((key, until)),
+        }
     }
 }
 

@@ -2,18 +2,21 @@
 
 use aws_lc_rs::hmac;
 use bartizan_model::{Timestamp, Transaction};
-use http::{HeaderName, header::AUTHORIZATION};
+use http::{
+    HeaderName,
+    header::{AUTHORIZATION, DATE},
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
-use time::{Date, Month, PrimitiveDateTime, Time};
+use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, format_description::well_known::Rfc2822};
 
 use super::{
     super::{flaw::Flaw, jwks::sha256, mtls::hex, replay, signature::base::Message},
-    Claim, Form, KnownKey, MacVerifier, Pending, any_holds, only, unhex,
+    Claim, Form, KnownKey, MacVerifier, Pending, Spent, any_holds, only, unhex,
 };
 use crate::identity::signature::digest::Expected;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-const DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const CONTENT: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
@@ -49,8 +52,17 @@ pub(super) fn read(verifier: &MacVerifier, transaction: &Transaction) -> Result<
     if other(&verifier.region, parsed.region) || other(&verifier.service, parsed.service) {
         return Err(Flaw::SignatureTag);
     }
-    let time = only(transaction, &DATE)?.ok_or(Flaw::SignatureParameter("x-amz-date"))?;
-    let moment = moment(time)?;
+    // `Date` counts where the field of AWS is not there; it must be signed then, as those of AWS must anyway.
+    let (time, moment) = match only(transaction, &AMZ_DATE)? {
+        Some(time) => (time.to_owned(), moment(time)?),
+        None => {
+            let date = only(transaction, &DATE)?.ok_or(Flaw::SignatureParameter("x-amz-date"))?;
+            if !parsed.signed.contains(&DATE.as_str()) {
+                return Err(Flaw::SignatureComponents);
+            }
+            of_date(date)?
+        }
+    };
     if !time.starts_with(parsed.date) {
         return Err(Flaw::SignatureMismatch);
     }
@@ -61,18 +73,18 @@ pub(super) fn read(verifier: &MacVerifier, transaction: &Transaction) -> Result<
     let canonical = canonical(&parsed, transaction)?;
     let payload = only(transaction, &CONTENT)?;
     let keys: Vec<hmac::Key> = signing_keys(key, &parsed);
-    let once =
-        Some((replay::key("aws_sigv4", parsed.key.as_bytes(), &parsed.tag), moment.plus(verifier.skew)));
+    let until = moment.plus(verifier.skew);
     let mut claim = Claim {
         principal: std::sync::Arc::clone(&key.principal),
         digests: Vec::new(),
         pending: None,
-        once,
+        once: None,
         max_body: verifier.max_body,
     };
     let Some(payload) = payload else {
         let form = Form::Aws { to_sign, canonical };
-        claim.pending = Some(Pending { keys, form, presented: vec![parsed.tag] });
+        let spent = Spent::Message { kind: verifier.name(), id: key.id.clone() };
+        claim.pending = Some(Pending { keys, form, presented: vec![parsed.tag], spent, until });
         return Ok(Some(claim));
     };
     if payload == UNSIGNED {
@@ -87,6 +99,8 @@ pub(super) fn read(verifier: &MacVerifier, transaction: &Transaction) -> Result<
     let canonical = format!("{canonical}{payload}");
     let message = format!("{to_sign}{}", hex(&sha256(&[canonical.as_bytes()])));
     if any_holds(&keys, message.as_bytes(), &[parsed.tag]) {
+        let spent = replay::key(verifier.name(), key.id.as_bytes(), message.as_bytes());
+        claim.once = Some((spent, until));
         Ok(Some(claim))
     } else {
         Err(Flaw::SignatureMismatch)
@@ -141,15 +155,19 @@ fn canonical(parsed: &Authorization<'_>, transaction: &Transaction) -> Result<St
     // All services but S3 encode the path once more.
     let path = match parsed.service {
         "s3" => message.path.clone().into_owned(),
-        _ => percent_encode(message.path.as_bytes(), ENCODED_PATH).to_string(),
+        _ => percent_encode(tidy(&message.path).as_bytes(), ENCODED_PATH).to_string(),
     };
     let mut parameters = Vec::new();
     let query = message.query.as_deref().unwrap_or_default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        // `+` stays as it is: a form reads it as a space, and so it must not pass for `%2B`.
         let again = |text: &str| {
-            let bytes: Vec<u8> = percent_decode(text.as_bytes()).collect();
-            percent_encode(&bytes, ENCODED).to_string()
+            let encoded = |part: &str| {
+                let bytes: Vec<u8> = percent_decode(part.as_bytes()).collect();
+                percent_encode(&bytes, ENCODED).to_string()
+            };
+            text.split('+').map(encoded).collect::<Vec<_>>().join("+")
         };
         parameters.push((again(name), again(value)));
         if parameters.len() > MAX_PARAMETERS {
@@ -187,6 +205,41 @@ fn canonical(parsed: &Authorization<'_>, transaction: &Transaction) -> Result<St
 /// Without spaces around, and one for each run of them.
 fn squeeze(text: &str) -> String {
     text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// A path without empty and dot segments (RFC 3986 section 5.2.4), as its signers write it.
+fn tidy(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(kept.pop()),
+            segment => kept.push(segment),
+        }
+    }
+    let end = if path.ends_with('/') && !kept.is_empty() { "/" } else { "" };
+    format!("/{}{end}", kept.join("/"))
+}
+
+/// The moment that a `Date` names, and how AWS writes it in what is signed.
+fn of_date(date: &str) -> Result<(String, Timestamp), Flaw> {
+    if let Ok(read) = moment(date) {
+        return Ok((date.to_owned(), read));
+    }
+    // RFC 9110 section 5.6.7 writes `GMT`, which RFC 2822 reads as a zone of old.
+    let wrong = Flaw::SignatureParameter("date");
+    let time = OffsetDateTime::parse(date, &Rfc2822).map_err(|_| wrong)?.to_offset(time::UtcOffset::UTC);
+    let seconds = u64::try_from(time.unix_timestamp()).map_err(|_| wrong)?;
+    let text = format!(
+        "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
+        time.year(),
+        u8::from(time.month()),
+        time.day(),
+        time.hour(),
+        time.minute(),
+        time.second()
+    );
+    Ok((text, Timestamp::from_seconds(seconds)))
 }
 
 /// `YYYYMMDD'T'HHMMSS'Z'`.

@@ -52,7 +52,7 @@ pub(super) struct Claim {
     pub digests: Vec<Expected>,
     /// What cannot be judged without the body.
     pub pending: Option<Pending>,
-    /// What is used up by this request, once all of it holds, and until when that is remembered.
+    /// What is used up by this request where the head tells it, and until when that is remembered.
     pub once: Option<(u128, Timestamp)>,
     /// Bytes of the body that are held for it.
     pub max_body: usize,
@@ -63,6 +63,17 @@ pub(super) struct Pending {
     keys: Vec<hmac::Key>,
     form: Form,
     presented: Vec<Vec<u8>>,
+    spent: Spent,
+    until: Timestamp,
+}
+
+/// What tells that a request was accepted before.
+enum Spent {
+    /// A nonce, under its key in the table.
+    Nonce(u128),
+    /// What is hashed, of the key of this kind and id. Not the hash: a request may show several, and somebody who replays it
+    /// may add to them, or leave some out.
+    Message { kind: &'static str, id: String },
 }
 
 impl std::fmt::Debug for Pending {
@@ -82,8 +93,11 @@ enum Form {
 }
 
 impl Pending {
-    /// Whether one of the keys made one of the presented hashes over this body. Compared in constant time.
-    pub(super) fn holds(&self, body: &[u8]) -> bool {
+    /// What is used up where one of the keys made one of the presented hashes over this body. Compared in constant time.
+    ///
+    /// # Errors
+    /// [`Flaw::SignatureMismatch`].
+    pub(super) fn judge(&self, body: &[u8]) -> Result<(u128, Timestamp), Flaw> {
         let message = match &self.form {
             Form::Before(before) => [before.as_slice(), body].concat(),
             Form::Hashed(before) => [before.as_slice(), hex(&sha256(&[body])).as_bytes()].concat(),
@@ -92,7 +106,14 @@ impl Pending {
                 format!("{to_sign}{}", hex(&sha256(&[canonical.as_bytes()]))).into_bytes()
             }
         };
-        any_holds(&self.keys, &message, &self.presented)
+        if !any_holds(&self.keys, &message, &self.presented) {
+            return Err(Flaw::SignatureMismatch);
+        }
+        let spent = match &self.spent {
+            Spent::Nonce(nonce) => *nonce,
+            Spent::Message { kind, id } => replay::key(kind, id.as_bytes(), &message),
+        };
+        Ok((spent, self.until))
     }
 }
 
@@ -122,7 +143,11 @@ impl MacVerifier {
         };
         let mut keys = Vec::new();
         let texts = |list: &[String]| list.iter().map(|text| Arc::from(text.as_str())).collect();
+        let mut named_twice = Vec::new();
         for (index, key) in config.keys.iter().enumerate() {
+            if config.keys.iter().take(index).any(|known| known.id == key.id) {
+                named_twice.push((index, key.id.clone()));
+            }
             let subject = key.subject.as_deref().unwrap_or(&key.id);
             let principal = Principal {
                 scopes: texts(&key.scopes),
@@ -148,6 +173,12 @@ impl MacVerifier {
                     Arc::from(subject),
                 )),
             });
+        }
+        for (index, id) in named_twice {
+            problems.push(
+                Diagnostic::error(format!("{at}.keys[{index}].id"), format!("two keys have the id `{id}`"))
+                    .help("give each key an id of its own; a key that is rotated has several `secret`s"),
+            );
         }
         let (wanted, unwanted) = if preset.is_keyed() {
             ((config.keys.is_empty(), "keys"), (!config.secret.is_empty(), "secret"))
@@ -224,19 +255,33 @@ impl MacVerifier {
         Ok(())
     }
 
-    /// A claim that the body decides. What is used up is the signature itself: it covers all that matters.
+    /// A claim that the body decides.
     fn claim(&self, key: &KnownKey, form: Form, presented: Vec<Vec<u8>>, until: Timestamp) -> Claim {
         let keys =
             key.secrets.iter().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose())).collect();
-        let first = presented.first().map(Vec::as_slice).unwrap_or_default();
-        let once = Some((replay::key(self.preset.name(), key.id.as_bytes(), first), until));
+        let spent = Spent::Message { kind: self.preset.name(), id: key.id.clone() };
         Claim {
             principal: Arc::clone(&key.principal),
             digests: Vec::new(),
-            pending: Some(Pending { keys, form, presented }),
-            once,
+            pending: Some(Pending { keys, form, presented, spent, until }),
+            once: None,
             max_body: self.max_body,
         }
+    }
+
+    /// What of two entries cannot be told apart before the body is there: the same form with other secrets, or for somebody
+    /// else, under one key id.
+    pub(super) fn clash(&self, other: &MacVerifier) -> Option<&str> {
+        if self.preset != other.preset {
+            return None;
+        }
+        let same = |key: &KnownKey, other: &KnownKey| {
+            let secrets = |key: &KnownKey| key.secrets.iter().map(|s| s.expose().clone()).collect::<Vec<_>>();
+            key.principal == other.principal && secrets(key) == secrets(other)
+        };
+        let clashes =
+            |key: &&KnownKey| other.keys.iter().any(|known| known.id == key.id && !same(key, known));
+        self.keys.iter().find(clashes).map(|key| key.id.as_str())
     }
 }
 

@@ -7,7 +7,7 @@ use sfv::{BareItem, Dictionary, Item, ListEntry, Parser};
 
 use super::{
     super::{flaw::Flaw, signature::base::Message},
-    Claim, Form, MAX_SIGNATURES, MacVerifier, is_webhook, only, seconds, unhex,
+    Claim, Form, MAX_SIGNATURES, MacVerifier, Spent, is_webhook, only, seconds, unhex,
 };
 
 /// GitHub.
@@ -126,8 +126,9 @@ pub(super) fn bartizan(verifier: &MacVerifier, transaction: &Transaction) -> Res
     let key = verifier.key(keyid)?;
     let mut claim =
         verifier.claim(key, Form::Hashed(before.into_bytes()), vec![tag.clone()], end(verifier, moment));
-    let once = super::replay::key("bartizan", keyid.as_bytes(), nonce.as_bytes());
-    claim.once = Some((once, end(verifier, moment)));
+    if let Some(pending) = &mut claim.pending {
+        pending.spent = Spent::Nonce(super::replay::key("bartizan", keyid.as_bytes(), nonce.as_bytes()));
+    }
     Ok(Some(claim))
 }
 

@@ -61,6 +61,8 @@ pub struct Message<'m> {
     pub path: Cow<'m, str>,
     /// The query as it was sent, without `?`.
     pub query: Option<Cow<'m, str>>,
+    /// The target of the request line where that is more than path and query (RFC 9112 section 3.2.2).
+    pub target: Option<&'m str>,
     /// The fields.
     pub headers: &'m HeaderMap,
     /// The status of a response.
@@ -94,6 +96,7 @@ impl<'m> Message<'m> {
             authority: authority(scheme, &request.host, request.port),
             path,
             query,
+            target: request.sent.as_deref().filter(|sent| !sent.starts_with('/')),
             headers: &request.headers,
             status: None,
             request: None,
@@ -210,6 +213,18 @@ impl Component {
         self.name == name && self.key.is_none() && !self.of_request && !self.trailer
     }
 
+    /// Whether it is of the field or derived component of this name, all of it or a part.
+    #[must_use]
+    pub fn is_of(&self, name: &str) -> bool {
+        self.name == name && !self.of_request && !self.trailer
+    }
+
+    /// The component identifier, as signatures list it.
+    #[must_use]
+    pub fn identifier(&self) -> &str {
+        &self.text
+    }
+
     /// Whether this covers what `demanded` demands: the same, perhaps in another encoding.
     #[must_use]
     pub fn covers(&self, demanded: &Component) -> bool {
@@ -322,7 +337,10 @@ fn derived(name: &str, query_name: Option<&str>, message: &Message<'_>) -> Resul
         "@target-uri" => format!("{}://{}{}{}", message.scheme, message.authority, message.path, query()),
         "@authority" => message.authority.clone().into_owned(),
         "@scheme" => message.scheme.to_owned(),
-        "@request-target" => format!("{}{}", message.path, query()),
+        "@request-target" => match message.target {
+            Some(target) => target.to_owned(),
+            None => format!("{}{}", message.path, query()),
+        },
         "@path" => message.path.clone().into_owned(),
         "@query" => format!("?{}", message.query.as_deref().unwrap_or_default()),
         "@query-param" => return query_parameter(query_name.ok_or(NoBase::Malformed)?, message),
@@ -343,7 +361,8 @@ fn query_parameter(name: &str, message: &Message<'_>) -> Result<String, NoBase> 
         (decode(name) == wanted).then_some(value)
     });
     let (Some(value), None) = (found.next(), found.next()) else { return Err(NoBase::Absent) };
-    let value = String::from_utf8_lossy(&decode(value)).into_owned();
+    // Bytes that are no text would all be signed as the same replacement.
+    let value = String::from_utf8(decode(value)).map_err(|_| NoBase::Absent)?;
     Ok(utf8_percent_encode(&value, FORM).to_string())
 }
 

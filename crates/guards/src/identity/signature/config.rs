@@ -1,8 +1,13 @@
 //! The settings of `signature`.
 
+use std::{fmt, marker::PhantomData};
+
 use bartizan_model::{ByteSize, FileReference, Period, SecretReference};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IntoDeserializer, SeqAccess, Visitor},
+};
 
 use super::keys::Algorithm;
 
@@ -22,11 +27,12 @@ pub struct Signature {
     pub max_age: Period,
     /// How far clocks may be apart. Default: `30s`.
     pub skew: Period,
-    /// Whether `created` must be there: `required` (default) or `optional`.
+    /// Whether `created` must be there: `required` (default) or `optional`, where `expires` will do.
     pub created: Presence,
     /// Whether `expires` must be there: `required` or `optional` (default). It is checked wherever it is.
     pub expires: Presence,
-    /// Whether `nonce` must be there: `required` or `optional` (default). A nonce is good once.
+    /// Whether `nonce` must be there: `required` or `optional` (default). A nonce is good once. Without one, a signature
+    /// is good once where the method may change something; `GET` and other safe methods may be repeated until `max_age`.
     pub nonce: Presence,
     /// The `tag` that a signature must have: those of other tags are passed over.
     pub tag: Option<String>,
@@ -96,9 +102,10 @@ pub struct Key {
     pub tenant: Option<String>,
 }
 
-/// One, or a list.
-#[derive(Deserialize, JsonSchema)]
+/// One, or a list: how a schema tells it.
+#[derive(JsonSchema)]
 #[serde(untagged)]
+#[expect(dead_code, reason = "INVARIANT: only its schema is used")]
 pub(in super::super) enum OneOrMore<T> {
     /// One.
     One(T),
@@ -106,13 +113,33 @@ pub(in super::super) enum OneOrMore<T> {
     More(Vec<T>),
 }
 
+/// Reads one text or a list of texts. What is wrong with one of them is said as that type says it.
 pub(in super::super) fn one_or_more<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    Ok(match OneOrMore::deserialize(deserializer)? {
-        OneOrMore::One(one) => vec![one],
-        OneOrMore::More(more) => more,
-    })
+    struct Either<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a reference, or a list of them")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<T>, E> {
+            T::deserialize(text.into_deserializer()).map(|one| vec![one])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Vec<T>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(one) = entries.next_element()? {
+                all.push(one);
+            }
+            Ok(all)
+        }
+    }
+
+    deserializer.deserialize_any(Either(PhantomData))
 }

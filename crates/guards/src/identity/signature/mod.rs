@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use bartizan_model::{
     CompileContext, CredentialKind, Diagnostic, Diagnostics, Principal, Strength, Timestamp, Transaction,
-    services::{ClientKeyRecord, ClientKeys, Replay, Use},
+    services::{ClientKeyRecord, ClientKeys},
 };
 use hashbrown::HashMap;
 use http::HeaderName;
@@ -54,7 +54,6 @@ pub(super) struct SignatureVerifier {
     nonce: Presence,
     tag: Option<String>,
     max_body: usize,
-    replay: Arc<dyn Replay>,
 }
 
 /// A key that the policy names, and whose it is.
@@ -76,6 +75,8 @@ pub(super) struct Signed {
     pub principal: Arc<Principal>,
     /// What the body must hash to.
     pub digests: Vec<Expected>,
+    /// What is used up once all of it holds, and until when that is remembered.
+    pub once: Vec<(u128, Timestamp)>,
     /// Bytes of the body that are held for it.
     pub max_body: usize,
 }
@@ -145,14 +146,13 @@ impl SignatureVerifier {
             nonce: config.nonce,
             tag: config.tag.clone(),
             max_body: usize::try_from(config.max_body.0).unwrap_or(usize::MAX),
-            replay: Arc::clone(&context.services.replay),
         })
     }
 
     /// What a client is asked to sign, for `Accept-Signature` (section 5.1).
     pub(super) fn wanted(&self) -> String {
         let components: Vec<String> =
-            self.components.iter().map(|component| format!("\"{}\"", component.name())).collect();
+            self.components.iter().map(|component| component.identifier().to_owned()).collect();
         let mut wanted = format!("sig=({});created;keyid", components.join(" "));
         if self.nonce == Presence::Required {
             wanted.push_str(";nonce");
@@ -165,7 +165,7 @@ impl SignatureVerifier {
         wanted
     }
 
-    /// The first signature of an accepted key that holds; nothing where there is no signature for us.
+    /// The first signature of an accepted key, all of which must hold; nothing where there is no signature for us.
     pub(super) fn verify(&self, transaction: &Transaction) -> Result<Option<Signed>, Flaw> {
         let headers = &transaction.request.headers;
         let (inputs, signatures) = (headers.contains_key(SIGNATURE_INPUT), headers.contains_key(SIGNATURE));
@@ -177,7 +177,7 @@ impl SignatureVerifier {
         if inputs.len() > MAX_SIGNATURES {
             return Err(Flaw::SignatureMalformed);
         }
-        let mut nearest = None;
+        let (mut nearest, mut first) = (None, None::<Signed>);
         for (label, input) in &inputs {
             let ListEntry::InnerList(input) = input else { return Err(Flaw::SignatureMalformed) };
             let parameters = Parameters::read(input)?;
@@ -197,11 +197,7 @@ impl SignatureVerifier {
             };
             // A hop's signature by a key that is not known here is not ours to judge.
             let Some(outcome) = self.by_key(keyid, transaction.started, |key, principal| {
-                self.judge(transaction, input, &parameters, signature, key).map(|digests| Signed {
-                    principal,
-                    digests,
-                    max_body: self.max_body,
-                })
+                self.judge(transaction, input, &parameters, signature, key, principal)
             }) else {
                 nearest = Some(Flaw::SignatureKey);
                 continue;
@@ -210,9 +206,15 @@ impl SignatureVerifier {
             if let Some(enrolled) = self.enrolled.as_ref().filter(|_| !self.keys.contains_key(keyid)) {
                 enrolled.used(keyid, transaction.started);
             }
-            return Ok(Some(signed));
+            match &mut first {
+                None => first = Some(signed),
+                Some(first) => {
+                    first.digests.extend(signed.digests);
+                    first.once.extend(signed.once);
+                }
+            }
         }
-        Err(nearest.unwrap_or(Flaw::SignatureMalformed))
+        first.map(Some).ok_or(nearest.unwrap_or(Flaw::SignatureMalformed))
     }
 
     /// Does something with the key of an id and whom it names; `None` where no such key is accepted.
@@ -256,7 +258,7 @@ impl SignatureVerifier {
         Some(key)
     }
 
-    /// Whether one signature holds; what the body must hash to for it.
+    /// Whether one signature holds: what the body must hash to for it, and what it uses up.
     fn judge(
         &self,
         transaction: &Transaction,
@@ -264,7 +266,8 @@ impl SignatureVerifier {
         parameters: &Parameters<'_>,
         signature: &[u8],
         key: &SigningKey,
-    ) -> Result<Vec<Expected>, Flaw> {
+        principal: Arc<Principal>,
+    ) -> Result<Signed, Flaw> {
         if parameters.alg.is_some_and(|alg| alg != key.algorithm.name()) {
             return Err(Flaw::SignatureAlgorithm);
         }
@@ -289,21 +292,20 @@ impl SignatureVerifier {
         }
         let mut digests = Vec::new();
         for name in [&CONTENT_DIGEST, &REPR_DIGEST] {
-            if covered.iter().any(|component| component.is_whole(name.as_str())) {
+            if covered.iter().any(|component| component.is_of(name.as_str())) {
                 digests.extend(digest::read(&transaction.request.headers, name)?);
             }
         }
-        // Only what a valid signature covers is remembered, and a question of `explain` uses nothing up.
-        if let (Some(nonce), false) = (parameters.nonce, transaction.probe) {
-            let owner = parameters.keyid.unwrap_or_default();
-            let key = replay::key("nonce", owner.as_bytes(), nonce.as_bytes());
-            match self.replay.take(key, until, transaction.started) {
-                Use::First => {}
-                Use::Again => return Err(Flaw::SignatureReplayed),
-                Use::Full => return Err(Flaw::ReplayFull),
-            }
-        }
-        Ok(digests)
+        // Without a nonce, what asks for a change is good once: the whole of what is signed, as one signature of some
+        // algorithms can be turned into another. What only reads may be asked for again until it is too old.
+        let owner = parameters.keyid.unwrap_or_default().as_bytes();
+        let spent = match parameters.nonce {
+            Some(nonce) => Some(replay::key("nonce", owner, nonce.as_bytes())),
+            None if transaction.request.method.is_safe() => None,
+            None => Some(replay::key("signature", owner, base.as_bytes())),
+        };
+        let once = spent.map(|spent| (spent, until)).into_iter().collect();
+        Ok(Signed { principal, digests, once, max_body: self.max_body })
     }
 
     /// Whether the signature is of now; until when it could be shown again.
@@ -333,8 +335,8 @@ impl SignatureVerifier {
                 until = Some(until.map_or(end, |until: Timestamp| until.min(end)));
             }
         }
-        // Without any end it is remembered for as long as is usual.
-        Ok(until.unwrap_or_else(|| now.plus(Duration::from_secs(86_400))))
+        // Without any end it would be good for ever.
+        until.ok_or(Flaw::SignatureParameter("created"))
     }
 }
 

@@ -150,6 +150,7 @@ impl Signer {
             authority: target.authority.into(),
             path: target.path.into(),
             query: target.query.map(Into::into),
+            target: None,
             headers,
             status: None,
             request: None,

@@ -44,6 +44,7 @@ fn request<'m>(authority: &'m str, headers: &'m HeaderMap) -> Message<'m> {
         authority: authority.into(),
         path: "/foo".into(),
         query: Some("param=Value&Pet=dog".into()),
+        target: None,
         headers,
         status: None,
         request: None,
