@@ -28,6 +28,14 @@ pub(super) fn bearer(headers: &HeaderMap) -> Verification<&str> {
     }
 }
 
+/// The token itself, whatever the case of its scheme and the spaces around it.
+pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
+    match bearer(headers) {
+        Verification::Valid(token) => Some(token),
+        Verification::Absent | Verification::Invalid(_) => None,
+    }
+}
+
 /// Whether a user name and a password are presented (RFC 7617).
 pub(super) fn is_basic(headers: &HeaderMap) -> bool {
     let basic = |field: &http::HeaderValue| {

@@ -6,9 +6,11 @@ use http::{
     header::{COOKIE, SET_COOKIE},
 };
 
+use percent_encoding::percent_decode;
+
 use super::config::{SameSite, SetCookie};
 
-/// Cookies of one message that are looked at; browsers send fewer.
+/// Cookies of one response that are told of, and whose clients are remembered; browsers keep fewer.
 const MAX_COOKIES: usize = 64;
 
 /// Names, in which `*` stands for any characters.
@@ -52,10 +54,42 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     pattern.iter().skip(p).all(|byte| *byte == b'*')
 }
 
-/// Names and values of a request's cookies, in order.
+/// Names and values of a request's cookies, in order: all of them, as one that were left out could hide behind others. The
+/// bounds on a head bound them.
 pub(super) fn sent(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     let pairs = headers.get_all(COOKIE).iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
-    pairs.filter(|pair| !pair.trim_ascii().is_empty()).map(pair).take(MAX_COOKIES)
+    pairs.filter(|pair| !pair.trim_ascii().is_empty()).map(pair)
+}
+
+/// What applications read: without the quotes that some strip, with the escapes undone that some undo. Two spellings of one
+/// session are one session.
+pub(super) fn plain(text: &[u8]) -> Vec<u8> {
+    let inner = text.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    let text = inner.map_or_else(|| text.to_vec(), unescaped);
+    let mut bytes: Vec<u8> = percent_decode(&text).collect();
+    bytes.iter_mut().filter(|byte| **byte == b'+').for_each(|byte| *byte = b' ');
+    bytes
+}
+
+/// A quoted string without its backslashes: before three octal digits, which stand for a byte, and before any other.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        match (first, after) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) => {
+                bytes.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest = after;
+            }
+            (b'\\', [escaped, after @ ..]) => {
+                bytes.push(*escaped);
+                rest = after;
+            }
+            (byte, _) => bytes.push(byte),
+        }
+    }
+    bytes
 }
 
 /// Name and value; a pair without `=` is a value without a name.
@@ -162,7 +196,9 @@ impl Hardening {
         let prefixed = |prefix: &str| {
             field.name.get(..prefix.len()).is_some_and(|name| name.eq_ignore_ascii_case(prefix.as_bytes()))
         };
-        let (host, secure) = (prefixed("__Host-"), prefixed("__Secure-"));
+        // `__Host-Http-` is both.
+        let http = prefixed("__Http-") || prefixed("__Host-Http-");
+        let (host, secure) = (prefixed("__Host-"), prefixed("__Secure-") || http || field.has("partitioned"));
         let site = field.same_site();
         let same_site = match self.same_site {
             SameSite::Off => None,
@@ -175,7 +211,8 @@ impl Hardening {
         let mut paths = field.attributes.iter().rev().filter(|(name, _)| name.eq_ignore_ascii_case(b"path"));
         Lacks {
             secure: (self.secure || needs_secure) && !field.has("secure"),
-            http_only: self.http_only && !self.readable.matches(field.name) && !field.has("httponly"),
+            http_only: (self.http_only && !self.readable.matches(field.name) || http)
+                && !field.has("httponly"),
             same_site,
             host: host && (paths.next().is_none_or(|(_, path)| *path != b"/") || field.has("domain")),
         }
@@ -304,6 +341,7 @@ mod tests {
                 "__Host-sid=1; Domain=example.com; Path=/app",
                 "__Host-sid=1; Path=/; Secure; HttpOnly; SameSite=Lax",
             ),
+            ("__Http-sid=1", "__Http-sid=1; Secure; HttpOnly; SameSite=Lax"),
             (
                 "__host-sid=1; Secure; HttpOnly; SameSite=Lax; Path=/",
                 "__host-sid=1; Secure; HttpOnly; SameSite=Lax; Path=/",
@@ -323,6 +361,12 @@ mod tests {
         let plain = SetCookie { secure: false, ..SetCookie::default() };
         assert_eq!(hardened(&plain, "sid=1"), "sid=1; HttpOnly; SameSite=Lax");
         assert_eq!(hardened(&plain, "__Secure-sid=1"), "__Secure-sid=1; Secure; HttpOnly; SameSite=Lax");
+        assert_eq!(hardened(&plain, "w=1; Partitioned"), "w=1; Partitioned; Secure; HttpOnly; SameSite=Lax");
+        let scripts = SetCookie { http_only: false, secure: false, ..SetCookie::default() };
+        assert_eq!(
+            hardened(&scripts, "__Host-Http-sid=1"),
+            "__Host-Http-sid=1; Path=/; Secure; HttpOnly; SameSite=Lax"
+        );
         let strict = SetCookie { same_site: SameSite::Strict, ..SetCookie::default() };
         assert_eq!(hardened(&strict, "sid=1; SameSite=Lax"), "sid=1; Secure; HttpOnly; SameSite=Strict");
         let embedded = SetCookie { cross_site: names(&["widget"]), secure: false, ..SetCookie::default() };
@@ -362,6 +406,16 @@ mod tests {
         let all: Vec<_> = sent(&headers).collect();
         let expected: [(&[u8], &[u8]); 4] = [(b"a", b"1"), (b"sid", b"\"x=y\""), (b"", b"b"), (b"sid", b"2")];
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn a_cookie_has_one_plain_form() {
+        for spelling in ["a b/1", "\"a b/1\"", "a%20b%2f1", "a+b/1", "\"a\\040b\\/1\"", "%61 b/1"] {
+            assert_eq!(plain(spelling.as_bytes()), b"a b/1", "{spelling}");
+        }
+        for other in ["\"", "\"\\\"", "%", "\\"] {
+            assert_ne!(plain(other.as_bytes()), b"a b/1", "{other}");
+        }
     }
 
     #[test]

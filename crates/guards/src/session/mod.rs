@@ -20,7 +20,10 @@
 //! `step_up: { when: risk >= 40 }`, and to conditions of `access`.
 //!
 //! On the way out, cookies get `Secure`, `HttpOnly` and `SameSite=Lax` where the upstream left them out, and those named
-//! `__Host-..` what browsers demand of them.
+//! `__Host-..`, `__Secure-..` or `__Http-..` what browsers demand of them.
+//!
+//! A cookie is the same session in quotes or percent-encoded, a token the same whatever the case of `Bearer`; one without `jti`
+//! and `sid` is known by what its issuer signed.
 //!
 //! # Why
 //! OWASP API2:2023 (broken authentication): whoever holds a bearer credential is its owner, until somebody looks. NIST SP
@@ -70,10 +73,7 @@ use bartizan_model::{
     CompileContext, CredentialKind, Denial, Diagnostic, Diagnostics, Guard, Mode, Outcome, Phase,
     Reason as _, ResponseHead, Strength, Timestamp, Transaction, probe::Probes,
 };
-use http::{
-    HeaderName, HeaderValue,
-    header::{AUTHORIZATION, WWW_AUTHENTICATE},
-};
+use http::{HeaderName, HeaderValue, header::WWW_AUTHENTICATE};
 
 pub use config::{Config, Kind, Moved, SameSite, SetCookie, Weights};
 pub use reason::{Refusal, Why};
@@ -82,10 +82,16 @@ use self::{
     cookies::{Hardening, Patterns},
     sight::{Seen, Sight},
 };
-use crate::{client_print::ClientPrint, digest, remembered::Remembered, step_up::Demand};
+use crate::{
+    client_print::ClientPrint, digest, identity::presented, remembered::Remembered, step_up::Demand,
+};
 
 /// Credentials of each of the three kinds of table.
 const CREDENTIALS: usize = 65_536;
+
+/// Credentials of one request that are remembered where they were not known: no client has more sessions at a time, and one
+/// request must not push out many of others.
+const NEW: usize = 16;
 
 /// Findings of weak cookies of one response.
 const MAX_WEAK: usize = 8;
@@ -209,8 +215,9 @@ impl Guard for Session {
         let client = ClientPrint::of(transaction);
         let (asn, now) = (self.asn(transaction), transaction.started);
         let mut worst: Option<(Seen, Credential)> = None;
-        for credential in self.credentials(transaction) {
-            let Some(seen) = self.look(&credential, &client, asn, now) else { continue };
+        for (place, credential) in self.credentials(transaction).into_iter().enumerate() {
+            let may_add = place < NEW;
+            let Some(seen) = self.look(&credential, &client, asn, now, may_add) else { continue };
             if seen.risk > 0 && worst.as_ref().is_none_or(|(known, _)| seen.risk > known.risk) {
                 worst = Some((seen, credential));
             }
@@ -252,7 +259,7 @@ impl Session {
             let (asn, now) = (self.asn(transaction), transaction.started);
             for (name, value) in cookies::issued(&head.headers) {
                 if self.cookies.matches(&name) {
-                    let key = cookie_key(&name, &value);
+                    let key = cookie_key(&name, &cookies::plain(&value));
                     self.sights.issued.with(key, || Sight::new(client, asn, now), |_| ());
                 }
             }
@@ -273,7 +280,7 @@ impl Session {
                 }
                 CredentialKind::Jwt | CredentialKind::Opaque if self.kinds.contains(&Kind::Tokens) => {
                     let (issuer, subject) = (principal.issuer.as_bytes(), principal.subject.as_bytes());
-                    let text = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+                    let text = signed_part(presented::token(headers).unwrap_or_default()).as_bytes();
                     let key = match (principal.session.as_deref(), id) {
                         (Some(session), _) => {
                             digest::of_parts(&[b"sid", issuer, subject, session.as_bytes()])
@@ -287,12 +294,12 @@ impl Session {
             }
         }
         if !self.cookies.is_empty() {
-            let watched = cookies::sent(headers)
-                .filter(|(name, value)| !value.is_empty() && self.cookies.matches(name));
-            found.extend(watched.map(|(name, value)| Credential {
-                key: cookie_key(name, value),
-                what: What::Cookie(name.to_vec()),
-            }));
+            for (name, value) in cookies::sent(headers) {
+                let (name, value) = (cookies::plain(name), cookies::plain(value));
+                if !value.is_empty() && self.cookies.matches(&name) {
+                    found.push(Credential { key: cookie_key(&name, &value), what: What::Cookie(name) });
+                }
+            }
         }
         found
     }
@@ -302,7 +309,15 @@ impl Session {
         self.geo.as_ref().map_or(0, |geo| geo.asn(transaction.client.ip))
     }
 
-    fn look(&self, credential: &Credential, client: &ClientPrint, asn: u32, now: Timestamp) -> Option<Seen> {
+    /// Compares the client with that of the credential, which becomes this one's where it is new and may be added.
+    fn look(
+        &self,
+        credential: &Credential,
+        client: &ClientPrint,
+        asn: u32,
+        now: Timestamp,
+        may_add: bool,
+    ) -> Option<Seen> {
         let look = |sight: &mut Sight| sight.look(client, asn, now, &self.weights, self.at);
         let new = || Sight::new(*client, asn, now);
         let sights = &self.sights;
@@ -310,7 +325,8 @@ impl Session {
             What::Token | What::ApiKey => sights.verified.with(credential.key, new, look),
             What::Cookie(_) => match sights.issued.find(&credential.key, look) {
                 Some(seen) => Some(seen),
-                None => sights.shown.with(credential.key, new, look),
+                None if may_add => sights.shown.with(credential.key, new, look),
+                None => sights.shown.find(&credential.key, look),
             },
         }
     }
@@ -396,6 +412,15 @@ impl What {
             What::ApiKey => "an API key",
             What::Cookie(_) => "a session cookie",
         }
+    }
+}
+
+/// What identifies a token that names neither itself nor its session: all of a JSON Web Token that is signed, as a signature of
+/// some algorithms can be turned into another; else all of it.
+fn signed_part(token: &str) -> &str {
+    match token.rsplit_once('.') {
+        Some((signed, _)) if signed.contains('.') => signed,
+        _ => token,
     }
 }
 
