@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     lang::{AuditMode, BodyLimitAction, EngineMode, Phase},
+    operator::Work,
     variables::{Collections, Tx},
 };
 
@@ -51,6 +52,18 @@ impl Inspection {
         if self.live.engine == EngineMode::On {
             self.live.engine = EngineMode::DetectionOnly;
         }
+    }
+
+    /// Bounds what is done from here on, in units of [`Work`]. Once it is more, nothing is looked at any further:
+    /// [`Inspection::work`] says so, and whoever asks decides what becomes of an exchange that was looked at in part.
+    pub fn limit_work(&mut self, most: u64) {
+        self.live.work = Work::up_to(most);
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        self.live.work
     }
 
     /// Phase 1: the head is known.

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     lang::{AllowScope, AuditMode, EngineMode, Phase, Processor, RuleSet, Target},
+    operator::Work,
     variables::{CollectionKey, StoredVariable, Tx, Variable},
 };
 
@@ -68,6 +69,8 @@ pub(super) struct Live {
     pub(super) would_interrupt: Option<Interruption>,
     /// What the current rule added to scores.
     pub(super) score: i64,
+    /// What was done so far, and what may be.
+    pub(super) work: Work,
 }
 
 /// What `ctl` changed.
@@ -157,6 +160,7 @@ impl Live {
             interruption: None,
             would_interrupt: None,
             score: 0,
+            work: Work::default(),
         }
     }
 

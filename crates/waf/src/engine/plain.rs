@@ -6,7 +6,10 @@ use super::{
     values::{Value, View},
     walk::Look,
 };
-use crate::lang::{Condition, Link, Selector};
+use crate::{
+    lang::{Condition, Link, Selector},
+    operator::Work,
+};
 
 /// Looks at one condition; whether any value matched. Each match has its effects at once.
 pub(super) fn holds(look: &mut Look<'_>, link: &Link, condition: &Condition, live: &mut Live) -> bool {
@@ -31,7 +34,7 @@ pub(super) fn holds(look: &mut Look<'_>, link: &Link, condition: &Condition, liv
             }];
         }
         for value in values {
-            for seen in forms(condition, link.multi_match, &value) {
+            for seen in forms(condition, link.multi_match, &value, &mut look.operator.work) {
                 found |= look.test(link, condition, (value.variable, &value.name), &seen, live);
             }
         }
@@ -40,11 +43,12 @@ pub(super) fn holds(look: &mut Look<'_>, link: &Link, condition: &Condition, liv
 }
 
 /// What the operator sees of a value: its last form, or with `multiMatch` every form that differs from the one before.
-fn forms(condition: &Condition, multi_match: bool, value: &Value<'_>) -> Vec<Vec<u8>> {
+fn forms(condition: &Condition, multi_match: bool, value: &Value<'_>, work: &mut Work) -> Vec<Vec<u8>> {
     let mut forms = Vec::new();
     let mut current = value.bytes.to_vec();
     let mut next = Vec::new();
     for transformation in &condition.transformations {
+        work.charge(current.len(), 1);
         if transformation.apply(&current, &mut next) {
             let before = std::mem::replace(&mut current, std::mem::take(&mut next));
             if multi_match {

@@ -263,3 +263,46 @@ fn redirects_expand_their_address() {
     assert_eq!(interruption.status, 302);
     assert_eq!(interruption.stop, Stop::Redirect(b"https://b.example/?u=u1".to_vec()));
 }
+
+/// What was cut short for want of work says so, and nothing that it did not find is remembered as not there.
+#[test]
+fn a_budget_of_work_ends_the_walk_and_leaves_nothing_behind() {
+    let rules = rules(
+        r#"SecRule ARGS "@rx (?i)union\s+select" "id:1,phase:2,deny,t:none,t:urlDecodeUni,t:htmlEntityDecode"
+           SecRule ARGS "@pm sleep( benchmark(" "id:2,phase:2,deny,t:none,t:lowercase"
+           SecRule ARGS "@rx ^[a-z]+$" "id:3,phase:2,pass,nolog""#,
+    );
+    let attack = b"/?q=1%2520UNION&r=x&s=%26%2349;%2520UNION%2520SELECT";
+    let head = RequestHead {
+        method: b"GET",
+        target: attack,
+        version: b"HTTP/1.1",
+        headers: &[],
+        client: "192.0.2.1:1234".parse().unwrap(),
+        server: "192.0.2.9:443".parse().unwrap(),
+    };
+    for program in [&rules.plain, &rules.fast] {
+        let mut worker = Worker::new();
+        let mut inspect = |most: Option<u64>| {
+            let mut inspection = Inspection::new(program.clone(), context());
+            if let Some(most) = most {
+                inspection.limit_work(most);
+            }
+            inspection.request_head(&head, &mut worker);
+            inspection.request_body(b"", false, &mut worker);
+            inspection.finish(&mut worker);
+            (inspection.work(), inspection.interruption().is_some())
+        };
+        let (needed, _) = inspect(None);
+        assert!(!needed.is_over() && needed.done() > 100, "{needed:?}");
+        let mut cut = 0;
+        for most in 0..needed.done() {
+            let (work, stopped) = inspect(Some(most));
+            // Either it came to its verdict, or it says that it did not.
+            assert!(stopped || work.is_over(), "{most}: {work:?}");
+            cut += usize::from(work.is_over());
+            assert!(inspect(None).1, "{most}");
+        }
+        assert!(cut > 0);
+    }
+}

@@ -25,6 +25,7 @@ impl Inspection {
     pub(super) fn phase(&mut self, phase: Phase, worker: &mut Worker) -> Option<&Interruption> {
         let Self { program, exchange, live } = self;
         let rules = &program.rules;
+        worker.operator.work = live.work;
         if may_walk(live, phase) {
             // What may match, once the first rule is reached that can be scanned for.
             let mut candidates: Option<Candidates> = None;
@@ -68,7 +69,12 @@ impl Inspection {
                 let Worker { operator, scratch } = &mut *worker;
                 let (index, buffers, matches) = (*index, scratch.buffers(), Vec::new());
                 let look = Look { index, rule, exchange, rules, operator, buffers, matches, keeps_all };
-                if !look.evaluate(live, program.plan.is_some()) {
+                let matched = look.evaluate(live, program.plan.is_some());
+                // What was not looked at for want of work proves nothing.
+                if worker.operator.work.is_over() {
+                    break;
+                }
+                if !matched {
                     continue;
                 }
                 if let Jump::To(station) = rule.jump {
@@ -82,12 +88,13 @@ impl Inspection {
                 }
             }
         }
-        self.live.interruption.as_ref()
+        live.work = worker.operator.work;
+        live.interruption.as_ref()
     }
 }
 
 fn may_walk(live: &Live, phase: Phase) -> bool {
-    if live.engine == EngineMode::Off {
+    if live.engine == EngineMode::Off || live.work.is_over() {
         return false;
     }
     if phase == Phase::Logging {
@@ -151,6 +158,9 @@ impl Look<'_> {
         seen: &[u8],
         live: &mut Live,
     ) -> bool {
+        if self.operator.work.is_over() {
+            return false;
+        }
         self.operator.capturing = link.capture;
         let holds = match &condition.test {
             Test::Fixed(operator) => operator.matches(seen, self.operator),

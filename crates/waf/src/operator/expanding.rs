@@ -62,6 +62,7 @@ impl Expanding {
     #[inline(never)]
     pub fn matches(self, argument: &[u8], value: &[u8], context: &mut OperatorContext) -> bool {
         context.clear();
+        context.work.charge(value.len() + argument.len(), 1);
         match self.0 {
             Kind::Compare(comparison) => comparison.matches(value, argument, context),
             Kind::Number(relation) => relation.holds(number(value), number(argument)),

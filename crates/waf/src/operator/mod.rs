@@ -14,6 +14,7 @@ mod substring;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod work;
 
 use crate::{
     files::Files,
@@ -32,6 +33,7 @@ pub use self::{
     expanding::Expanding,
     number::{Relation, number},
     validate::ByteRange,
+    work::Work,
 };
 
 /// How many groups of a match are kept: the whole match and groups 1 to 9, which rules name `TX:0` to `TX:9`.
@@ -42,6 +44,8 @@ pub const GROUPS: usize = 10;
 pub struct OperatorContext {
     /// Whether the rule captures: only then are groups gathered.
     pub capturing: bool,
+    /// What was done for the exchange under way, and what may be.
+    pub work: Work,
     groups: [Option<(usize, usize)>; GROUPS],
     /// Whether some group is noted.
     grouped: bool,
@@ -197,6 +201,7 @@ impl Operator {
     /// Tests one value. What it found is in `context` until the next test.
     pub fn matches(&self, value: &[u8], context: &mut OperatorContext) -> bool {
         context.clear();
+        context.work.charge(value.len(), 1);
         match &self.test {
             Test::Always => true,
             Test::Never | Test::Absent(_) => false,

@@ -1,8 +1,8 @@
 //! Lists of phrases, all searched at once: `@pm` and `@pmFromFile`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, BuildError, MatchKind};
 
 use super::OperatorContext;
 use crate::files::Files;
@@ -11,8 +11,12 @@ use crate::files::Files;
 #[derive(Debug)]
 pub(super) struct Phrases {
     list: Vec<Box<[u8]>>,
-    automaton: AhoCorasick,
+    /// Built when a value is first tested, which in most lists never happens.
+    automaton: OnceLock<Option<AhoCorasick>>,
 }
+
+/// Up to this many bytes of phrases, there is an automaton for certain.
+const CERTAIN_BYTES: usize = 8 << 20;
 
 impl Phrases {
     /// Phrases between blanks, with bytes as `|41 42|` (the notation of Snort).
@@ -34,11 +38,11 @@ impl Phrases {
     }
 
     fn new(list: Vec<Box<[u8]>>) -> Result<Self, String> {
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .build(&list)
-            .map_err(|error| format!("too many phrases: {error}"))?;
+        let automaton = OnceLock::new();
+        if list.iter().map(|phrase| phrase.len() + 1).sum::<usize>() > CERTAIN_BYTES {
+            let built = build(&list).map_err(|error| format!("too many phrases: {error}"))?;
+            let _ = automaton.set(Some(built));
+        }
         Ok(Self { list, automaton })
     }
 
@@ -48,7 +52,12 @@ impl Phrases {
 
     #[inline(never)]
     pub(super) fn matches(&self, value: &[u8], context: &mut OperatorContext) -> bool {
-        let Some(found) = self.automaton.find(value) else { return false };
+        let Some(automaton) = self.automaton.get_or_init(|| build(&self.list).ok()) else {
+            // Phrases that cannot be searched for are in every value: nothing slips through.
+            context.captured(0, value.len());
+            return true;
+        };
+        let Some(found) = automaton.find(value) else { return false };
         context.captured(found.start(), found.end());
         true
     }
@@ -56,6 +65,10 @@ impl Phrases {
 
 /// The files that an argument names: name and content of each.
 type Contents = Vec<(String, Arc<[u8]>)>;
+
+fn build(list: &[Box<[u8]>]) -> Result<AhoCorasick, BuildError> {
+    AhoCorasick::builder().ascii_case_insensitive(true).match_kind(MatchKind::Standard).build(list)
+}
 
 /// Reads the files that an argument names.
 pub(super) fn read(argument: &[u8], files: &dyn Files) -> Result<Contents, String> {

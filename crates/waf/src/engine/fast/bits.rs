@@ -64,10 +64,10 @@ impl Bits {
         }
     }
 
-    /// Adds what is in both `found` and `mask`.
-    pub(super) fn insert_common(&mut self, found: &[u64], mask: &Bits) {
-        for ((word, found), mask) in self.0.iter_mut().zip(found).zip(&mask.0) {
-            *word |= found & mask;
+    /// Adds the numbers of one word.
+    pub(super) fn insert_word(&mut self, at: usize, bits: u64) {
+        if let Some(word) = self.0.get_mut(at) {
+            *word |= bits;
         }
     }
 }

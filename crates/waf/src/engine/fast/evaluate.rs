@@ -116,7 +116,9 @@ fn form(
     let mut next = look.buffers.pop().unwrap_or_default();
     let mut changed = false;
     for step in &condition.transformations {
-        if step.apply(if changed { &current } else { bytes }, &mut next) {
+        let before = if changed { &current } else { bytes };
+        look.operator.work.charge(before.len(), 1);
+        if step.apply(before, &mut next) {
             if link.multi_match {
                 let before = if changed { &current } else { bytes };
                 found |= look.test(link, condition, name, before, live);

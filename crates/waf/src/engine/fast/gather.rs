@@ -1,9 +1,10 @@
 //! The rules that may match the values of one exchange.
 
 use ahash::{AHashMap, AHashSet};
+use smallvec::SmallVec;
 
 use super::{
-    bits::Bits,
+    bits::{Bits, set as set_bit},
     memo::Memo,
     plan::Plan,
     scan::ScanCache,
@@ -25,9 +26,12 @@ use crate::{
 /// Of how many sets one thread keeps automata and what it remembers.
 const MAX_CACHES: usize = 4;
 /// What the automata of the other sets may take while one is used, bytes.
-const MAX_OTHERS: usize = 4 << 20;
+const MAX_OTHERS: usize = 2 << 20;
 /// How much of a buffer is kept from one inspection to the next, bytes.
 const MAX_KEPT: usize = 1 << 20;
+
+/// How many patterns of one group are searched for one by one; more of them are searched at once.
+const MAX_ALONE: u32 = 3;
 
 /// The longest text whose letters are looked at, bytes: longer ones have most of them.
 const MAX_TOLD: usize = 128;
@@ -36,8 +40,8 @@ const MAX_TOLD: usize = 128;
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Scratch {
     caches: Vec<Kept>,
-    /// What was found in texts that were scanned already, by hash.
-    seen: AHashMap<u64, Found>,
+    /// Where what was found in texts that were scanned already stands in `found`, by hash.
+    seen: AHashMap<u64, usize>,
     /// Values that were looked at already: by which tree, and their hash.
     visited: AHashSet<(u32, u64)>,
     found: Vec<u64>,
@@ -120,6 +124,7 @@ impl Candidates {
         scratch.seen.clear();
         scratch.visited.clear();
         scratch.found.clear();
+        operator.capturing = false;
         let Scratch { caches, seen, visited, found, hasher, buffers } = scratch;
         let kept = caches.get_mut(at)?;
         kept.shapes.begin(&set);
@@ -155,7 +160,7 @@ impl Candidates {
 struct Work<'w> {
     set: &'w ScanSet,
     kept: &'w mut Kept,
-    seen: &'w mut AHashMap<u64, Found>,
+    seen: &'w mut AHashMap<u64, usize>,
     visited: &'w mut AHashSet<(u32, u64)>,
     found: &'w mut Vec<u64>,
     hasher: &'w ahash::RandomState,
@@ -169,8 +174,12 @@ impl Work<'_> {
     /// Looks at a value and at all that is made of it, unless nothing can be found there, or it is known what is
     /// found in an equal value.
     fn value(&mut self, form: &Form, bytes: &[u8]) {
+        if self.operator.work.is_over() {
+            return;
+        }
+        self.operator.work.charge(0, 1);
         let mut text = self.text(bytes);
-        if form.steps & text.shape.changing == 0 && !self.may_find(&form.all, &text.shape, text.has, bytes) {
+        if form.steps & text.shape.changing == 0 && !self.is_open(&form.all, &text.shape) {
             return;
         }
         let hash = self.hasher.hash_one(bytes);
@@ -189,14 +198,24 @@ impl Work<'_> {
         // What is remembered is all that holds here, whatever holds elsewhere.
         let before = std::mem::replace(&mut self.tests, Bits::new(self.set.tests));
         self.form(form, bytes, &mut text);
-        self.kept.memo.put(form.tree, bytes, hash, self.tests.as_words());
+        // What was cut short for want of work is not all that holds.
+        if !self.operator.work.is_over() {
+            self.kept.memo.put(form.tree, bytes, hash, self.tests.as_words());
+        }
         self.tests.insert_all(&before);
     }
 
     fn text(&mut self, bytes: &[u8]) -> Text {
         let has = Letters::of(bytes);
         let shape = self.kept.shapes.of(self.set, has.kinds(), bytes.len());
-        Text { has, shape, later: None, hash: None, found: None, groups: 0, phrases: false, refuted: 0 }
+        Text { has, shape, later: None, hash: None, found: None, refuted: 0 }
+    }
+
+    /// Whether one of the tests may find something that is not known yet in texts of the shape.
+    fn is_open(&self, tests: &Bits, shape: &Shape) -> bool {
+        let possible = self.kept.shapes.possible(self.set, shape);
+        let mut words = tests.as_words().iter().zip(possible).zip(self.tests.as_words());
+        words.any(|((test, possible), known)| test & possible & !known != 0)
     }
 
     /// Whether one of the tests may find something that is not known yet, in texts of the shape that have only these.
@@ -205,30 +224,18 @@ impl Work<'_> {
         let words = tests.as_words().iter().zip(possible).zip(self.tests.as_words()).enumerate();
         for (at, ((test, possible), known)) in words {
             let open = test & possible & !known;
-            if open != 0 && (bytes.len() > MAX_TOLD || self.told(at, open, has, bytes.len()) != 0) {
+            if open != 0 && told(self.set, at, open, has, bytes.len()) != 0 {
                 return true;
             }
         }
         false
     }
 
-    /// Of some tests, those that may find something in a text that has these letters: `open` is one word of their bits.
-    fn told(&self, at: usize, open: u64, has: Letters, length: usize) -> u64 {
-        let mut left = open;
-        let mut rest = open;
-        while rest != 0 {
-            let number = at * 64 + rest.trailing_zeros() as usize;
-            let needs = self.set.needs.get(number);
-            if needs.is_some_and(|[_, needs]| !needs.allow(has, length)) {
-                left &= !(rest & rest.wrapping_neg());
-            }
-            rest &= rest - 1;
-        }
-        left
-    }
-
     /// Looks at one form and at all that is made of it.
     fn form(&mut self, form: &Form, bytes: &[u8], text: &mut Text) {
+        if self.operator.work.is_over() {
+            return;
+        }
         if form.steps & text.shape.changing == 0 {
             self.make(&form.all, bytes, text);
             return;
@@ -243,6 +250,7 @@ impl Work<'_> {
                 self.form(next, bytes, text);
             } else if behind & text.shape.wild != 0 || self.may_find_later(&next.all, bytes, text) {
                 let mut out = self.buffers.pop().unwrap_or_default();
+                self.operator.work.charge(bytes.len(), 1);
                 if step.apply(bytes, &mut out) {
                     let mut text = self.text(&out);
                     self.form(next, &out, &mut text);
@@ -270,46 +278,36 @@ impl Work<'_> {
 
     /// Makes these tests.
     fn make(&mut self, tests: &Bits, bytes: &[u8], text: &mut Text) {
-        let (mut groups, mut phrases, mut direct) = (0u8, 0, 0);
         let set = self.set;
+        let (mut scanned, mut direct) = (0, 0);
+        let mut open: SmallVec<[u64; 16]> = SmallVec::new();
         let possible = self.kept.shapes.possible(set, &text.shape);
-        let kinds = set.phrases.as_words().iter().zip(set.direct.as_words());
-        let words = tests.as_words().iter().zip(possible).zip(self.tests.as_words()).zip(kinds);
-        for (at, (((test, possible), known), (phrase, one))) in words.enumerate() {
-            let mut open = test & possible & !known;
-            if open == 0 {
-                continue;
-            }
-            if bytes.len() <= MAX_TOLD {
-                open = self.told(at, open, text.has, bytes.len());
-            }
-            for (group, patterns) in set.groups.iter().enumerate() {
-                let patterns = patterns.as_words().get(at).copied().unwrap_or_default();
-                groups |= u8::from(open & patterns != 0) << group;
-            }
-            phrases |= open & phrase;
-            direct |= open & one;
+        let words =
+            tests.as_words().iter().zip(possible).zip(self.tests.as_words()).zip(set.direct.as_words());
+        for (((test, possible), known), one) in words {
+            let left = test & possible & !known;
+            scanned |= left & !one;
+            direct |= left & one;
+            open.push(left);
         }
-        if groups != 0 || phrases != 0 {
-            self.scan(tests, bytes, text, groups, phrases != 0);
+        if scanned != 0 {
+            self.scan(&open, bytes, text);
         }
         if direct != 0 {
-            self.direct(tests, bytes, text);
+            self.direct(&open, bytes, text);
         }
     }
 
-    /// Makes the tests that no automaton makes, one by one.
-    fn direct(&mut self, tests: &Bits, bytes: &[u8], text: &mut Text) {
+    /// Makes the tests that are not scanned for, one by one.
+    fn direct(&mut self, open: &[u64], bytes: &[u8], text: &mut Text) {
         let set = self.set;
-        for (at, (test, direct)) in tests.as_words().iter().zip(set.direct.as_words()).enumerate() {
-            let possible = self.kept.shapes.possible(set, &text.shape).get(at).copied().unwrap_or_default();
-            let known = self.tests.as_words().get(at).copied().unwrap_or_default();
-            let mut open = test & direct & possible & !known;
-            while open != 0 {
-                let number = at * 64 + open.trailing_zeros() as usize;
-                open &= open - 1;
+        for (at, (open, direct)) in open.iter().zip(set.direct.as_words()).enumerate() {
+            let mut left = told(set, at, open & direct, text.has, bytes.len());
+            while left != 0 {
+                let number = at * 64 + left.trailing_zeros() as usize;
+                left &= left - 1;
                 let Some(direct) = set.operators.get(number) else { continue };
-                if text.refuted & direct.bit != 0 {
+                if text.refuted & direct.bit != 0 || self.operator.work.is_over() {
                     continue;
                 }
                 if direct.operator.matches(bytes, self.operator) != direct.negated {
@@ -321,56 +319,88 @@ impl Work<'_> {
         }
     }
 
-    /// Scans the text for all patterns of some groups, for all phrases, or both, unless that was done.
-    fn scan(&mut self, tests: &Bits, bytes: &[u8], text: &mut Text, groups: u8, phrases: bool) {
-        let words = Bits::words(self.set.tests);
-        let place = match text.found {
-            Some(place) => place,
+    /// Finds out which of the open tests find something in the text, as far as that is not known.
+    fn scan(&mut self, open: &[u64], bytes: &[u8], text: &mut Text) {
+        let set = self.set;
+        let words = Bits::words(set.tests);
+        let (place, is_new) = match text.found {
+            Some(place) => (place, false),
             None => {
                 let hash = text.hash.unwrap_or_else(|| self.hasher.hash_one(bytes));
                 let next = self.found.len();
-                let found = self.seen.entry(hash).or_insert(Found { place: next, groups: 0, phrases: false });
-                if found.place == next {
-                    self.found.resize(next + words, 0);
+                let place = *self.seen.entry(hash).or_insert(next);
+                if place == next {
+                    self.found.resize(next + 2 * words, 0);
                 }
-                text.found = Some(found.place);
-                text.hash = Some(hash);
-                text.groups = found.groups;
-                text.phrases = found.phrases;
-                found.place
+                (text.found, text.hash) = (Some(place), Some(hash));
+                (place, place == next)
             }
         };
-        let found = self.found.get_mut(place..place + words).unwrap_or_default();
-        let mut scanned = false;
-        for group in (0..self.set.groups.len()).filter(|group| groups & !text.groups & 1 << group != 0) {
-            self.set.scanner.scan_patterns(group, bytes, &mut self.kept.automata, found);
-            scanned = true;
+        let known = self.found.get_mut(place..place + 2 * words).unwrap_or_default();
+        let (decided, holds) = known.split_at_mut(words.min(known.len()));
+        if is_new {
+            self.operator.work.charge(bytes.len(), 1);
+            set.scanner.refute(bytes, text.has.kinds(), &mut self.kept.automata, decided);
         }
-        text.groups |= groups;
-        if phrases && !text.phrases {
-            self.set.scanner.scan_phrases(bytes, found);
-            text.phrases = true;
-            scanned = true;
-        }
-        self.tests.insert_common(found, tests);
-        if scanned
-            && let Some(hash) = text.hash
-            && let Some(found) = self.seen.get_mut(&hash)
+        let mut left: SmallVec<[u64; 16]> = SmallVec::new();
+        for (at, ((open, one), decided)) in
+            open.iter().zip(set.direct.as_words()).zip(&mut *decided).enumerate()
         {
-            (found.groups, found.phrases) = (text.groups, text.phrases);
+            let undecided = open & !one & !*decided;
+            let told = told(set, at, undecided, text.has, bytes.len());
+            *decided |= undecided & !told;
+            left.push(told);
+        }
+        for (number, group) in set.groups.iter().enumerate() {
+            let of_group = left.iter().zip(group.as_words());
+            let count: u32 = of_group.map(|(left, group)| (left & group).count_ones()).sum();
+            if count <= MAX_ALONE {
+                continue;
+            }
+            self.operator.work.charge(bytes.len(), 1);
+            if set.scanner.search(number, bytes, &mut self.kept.automata, holds) {
+                let words = group.as_words().iter().zip(decided.iter_mut()).zip(&mut left);
+                for ((group, decided), left) in words {
+                    *decided |= group;
+                    *left &= !group;
+                }
+            }
+        }
+        for (at, mut left) in left.into_iter().enumerate() {
+            while left != 0 {
+                let number = at * 64 + left.trailing_zeros() as usize;
+                left &= left - 1;
+                let Some(test) = set.operators.get(number).filter(|_| !self.operator.work.is_over()) else {
+                    continue;
+                };
+                set_bit(decided, number);
+                if test.operator.matches(bytes, self.operator) {
+                    set_bit(holds, number);
+                }
+            }
+        }
+        for (at, (open, holds)) in open.iter().zip(&*holds).enumerate() {
+            self.tests.insert_word(at, open & holds);
         }
     }
 }
 
-/// What was found in a text.
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    /// Where its words begin.
-    place: usize,
-    /// The groups of patterns that were looked for, as bits.
-    groups: u8,
-    /// Whether all phrases were looked for.
-    phrases: bool,
+/// Of some tests, those that may find something in a text that has these letters: `open` is one word of their bits.
+fn told(set: &ScanSet, at: usize, open: u64, has: Letters, length: usize) -> u64 {
+    if length > MAX_TOLD {
+        return open;
+    }
+    let mut left = open;
+    let mut rest = open;
+    while rest != 0 {
+        let number = at * 64 + rest.trailing_zeros() as usize;
+        let needs = set.needs.get(number);
+        if needs.is_some_and(|[_, needs]| !needs.allow(has, length)) {
+            left &= !(rest & rest.wrapping_neg());
+        }
+        rest &= rest - 1;
+    }
+    left
 }
 
 /// What is known of the bytes that are looked at.
@@ -380,10 +410,8 @@ struct Text {
     /// The shape of what bounded transformations make of it.
     later: Option<Shape>,
     hash: Option<u64>,
-    /// Where the tests that they matched begin, once they were scanned.
+    /// Where it stands which tests are decided, and then which of them hold, once it was scanned.
     found: Option<usize>,
-    groups: u8,
-    phrases: bool,
     /// Direct tests that do not hold for it, as bits.
     refuted: u64,
 }

@@ -1,9 +1,10 @@
 //! What a text must have for a test to find something in it. Most values are proved harmless by it: short ones, and
 //! those of letters and digits alone, are never scanned.
 
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Hir, HirKind};
 use smallvec::SmallVec;
 
+use super::atoms::of_bytes;
 use crate::transform::{ByteSet, Letters};
 
 /// How many sets are kept of a test: the strictest ones.
@@ -97,9 +98,10 @@ fn in_small(has: Letters) -> Letters {
 /// Sets of which every match has something each, the strictest first. None of them contains another.
 fn sets(hir: &Hir, terms: Terms) -> Vec<Letters> {
     match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) | HirKind::Class(Class::Unicode(_)) => Vec::new(),
+        HirKind::Empty | HirKind::Look(_) => Vec::new(),
         HirKind::Literal(literal) => strictest(literal.0.iter().map(|byte| terms(*byte)).collect()),
-        HirKind::Class(Class::Bytes(class)) => {
+        HirKind::Class(class) => {
+            let Some(class) = of_bytes(class) else { return Vec::new() };
             let bytes = class.ranges().iter().flat_map(|range| range.start()..=range.end());
             vec![bytes.fold(Letters::default(), |all, byte| all.with(terms(byte)))]
         }

@@ -45,22 +45,20 @@ pub(super) struct ScanSet {
     pub(super) steps: Vec<Transformation>,
     /// By test, what a text must have for it to find something: by kinds of bytes, and by letters.
     pub(super) needs: Vec<[Needs; 2]>,
-    /// The tests that each automaton of patterns makes.
+    /// The tests that are searched for at once, group by group.
     pub(super) groups: Vec<Bits>,
-    /// The tests that the automaton of phrases makes.
-    pub(super) phrases: Bits,
-    /// The tests that no automaton takes: each is made for each form of each value, once for all that look at it.
+    /// The tests that nothing is scanned for: each is made for each form of each value, once for all that look at it.
     pub(super) direct: Bits,
-    /// By test, how it is made directly.
+    /// By test, how it is made by itself.
     pub(super) operators: Vec<Direct>,
 }
 
-/// A test that is made by itself.
+/// A test, as it is made by itself.
 #[derive(Debug)]
 pub(super) struct Direct {
     pub(super) operator: Arc<Operator>,
     pub(super) negated: bool,
-    /// A bit of its own among the first 64 of these tests; 0 for the others.
+    /// A bit of its own among the first 64 tests that nothing is scanned for; 0 for the others.
     pub(super) bit: u64,
 }
 
@@ -132,7 +130,7 @@ impl ScanSet {
         let used = sources.iter().flat_map(Source::forms).fold(0, |used, form| used | form.steps);
         let steps =
             Transformation::ALL.iter().copied().filter(|step| used >> *step as u32 & 1 == 1).collect();
-        let (groups, phrases) = scanner.tests();
+        let groups = scanner.groups();
         let mut bit = 1u64;
         let operators = conditions.iter().enumerate().map(|(test, tested)| {
             let is_direct = direct.contains(test);
@@ -151,7 +149,6 @@ impl ScanSet {
             steps,
             needs,
             groups,
-            phrases,
             direct,
             operators,
         }
