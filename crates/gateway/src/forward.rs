@@ -520,6 +520,9 @@ async fn inspect(
     let readable = !streams && transaction.request.method != Method::HEAD;
     let owned = ownership.active().and_then(|ownership| ownership.needs_response_body(transaction));
     let ruled = waf.active().and_then(|waf| waf.needs_response_body(transaction));
+    if owned.is_some() && !readable {
+        ownership.response(transaction, Phase::ResponseHeaders, |owner, of| owner.response_unread(of))?;
+    }
     let (owned, ruled) = (owned.filter(|_| readable), ruled.filter(|_| readable));
     let Some(limit) = owned.max(ruled) else { return Ok(()) };
     let held = download.hold(limit, record.gateway.held.share(), record.deadline()).await;

@@ -30,7 +30,8 @@
 //!
 //! # When it refuses
 //! With 404 as for an object that does not exist, or with 403 by `answer: 403`; with 404 the API's own 404, 403 and 410 look
-//! the same, and other errors of the API keep their status and lose their body. With 400 where one id has different values.
+//! the same, and other errors of the API keep their status and lose their body. With 400 where one id has different values, or
+//! a body with ids to compare cannot be read.
 //! With 429 where `enumeration.action` is `refuse`. Codes that clients see do not tell the cases apart.
 //!
 //! # Limits
@@ -50,10 +51,12 @@
 //! - A. Wald, Sequential Tests of Statistical Hypotheses, 1945
 
 mod answer;
+mod asked;
 mod config;
 mod enumeration;
 mod heads;
 mod learn;
+mod objects;
 mod parameters;
 mod probes;
 mod reason;
@@ -65,7 +68,6 @@ mod values;
 use std::{collections::BTreeMap, sync::Arc};
 
 use ahash::RandomState;
-use bartizan_authz::ownership::Missing;
 use bartizan_model::{
     Answer, CompileContext, Denial, Diagnostics, Guard, Mode, Outcome, Phase, ResponseHead, Timestamp,
     TokenKey, Transaction, address::limiting_key, event::ObservedValues, probe::Probes,
@@ -81,7 +83,7 @@ use self::{
     answer::{Decision, REMEDY},
     config::Enumeration,
     enumeration::{Look, Objects, Seen},
-    heads::{error_alone, is_lines, is_stream, is_websocket, keep_private, media_type, not_there},
+    heads::{error_alone, is_lines, is_stream, keep_private, media_type, not_there},
     parameters::Parameters,
     rules::{OperationRule, Rules, parameters},
     values::{Body, Kept, Scene},
@@ -130,7 +132,9 @@ struct Looking {
     body_seen: bool,
     state: State,
     object: u64,
+    operation: u64,
     number: Option<u64>,
+    counts: bool,
     counted: bool,
     instead: Option<Instead>,
     wants: Option<usize>,
@@ -154,7 +158,8 @@ impl Guard for Ownership {
 
     fn compile(config: Config, context: &CompileContext<'_>) -> Result<Self, Diagnostics> {
         let mut problems = Diagnostics::new();
-        let parameters = Parameters::compile(&config.shared.parameters, &mut problems);
+        let parameters =
+            Parameters::compile(&config.shared.parameters, config.shared.undecided, &mut problems);
         let rules = match Rules::compile(&config, context) {
             Ok(rules) if !problems.has_errors() => rules,
             Ok(_) => return Err(problems),
@@ -190,13 +195,14 @@ impl Guard for Ownership {
     }
 
     fn needs_body(&self, transaction: &Transaction) -> Option<usize> {
-        let request = &transaction.request;
-        if request.content_length == Some(0) || matches!(request.method, Method::GET | Method::HEAD) {
+        // Also of a GET: some APIs read what it brings.
+        if transaction.request.content_length == Some(0) {
             return None;
         }
         let looking = transaction.memory.get::<Looking>(Self::ID)?;
         let scene = Scene::of(transaction, &looking.parameters);
-        let by_rule = looking.state == State::Open && self.rule(looking).is_some_and(|rule| rule.asks_body);
+        // Where the answer decides, the body tells which object was asked for.
+        let by_rule = looking.state == State::Open;
         (by_rule || self.parameters.needs_body(&scene)).then_some(MAX_BODY)
     }
 
@@ -272,6 +278,22 @@ impl Ownership {
         outcome
     }
 
+    /// The answer that [`Ownership::needs_response_body`] asked for is a stream that nobody holds.
+    pub fn response_unread(&self, transaction: &mut Transaction) -> Outcome<Why> {
+        let Some(mut looking) = transaction.memory.take::<Looking>(Self::ID) else {
+            return Outcome::Continue;
+        };
+        let outcome = match looking.state {
+            State::Open => {
+                let what = "the answer is a stream".into();
+                self.undecided(transaction, &mut looking, what, REMEDY, Phase::ResponseHeaders)
+            }
+            State::Own | State::Told => Outcome::Continue,
+        };
+        transaction.memory.keep(Self::ID, looking);
+        outcome
+    }
+
     /// What has to be sent in place of what the upstream answered; asked where the guard enforces, after each of
     /// [`Ownership::response_head`] and [`Ownership::response_body`].
     #[must_use]
@@ -292,14 +314,15 @@ impl Ownership {
         let named = rule.and_then(|rule| self.rules.get(rule)).and_then(|rule| rule.template.clone());
         let label = transaction.operation.split_once(' ').map(|(_, path)| path);
         let template = named.as_deref().or(label).unwrap_or_default();
-        let parameters = parameters(template, self.rules.below(&request.path));
-        let number = parameters.values().next_back().and_then(|value| value.parse().ok());
-        let ids = parameters.iter().map(|(name, value)| (&**name, value.as_str()));
-        let query = values::pairs(request.query.as_deref().unwrap_or_default());
-        let query: Vec<(String, String)> =
-            query.filter(|(name, _)| parameters::is_id(name)).take(8).collect();
-        let query = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let object = self.hasher.hash_one(ids.chain(query).collect::<Vec<_>>());
+        let below = self.rules.below(&request.path);
+        let parameters = parameters(template, below);
+        let asked = rule.and_then(|rule| self.rules.get(rule));
+        let named = objects::named(template, &parameters, below);
+        let query = objects::of_query(request.query.as_deref().unwrap_or_default(), asked);
+        let number = named.number.or_else(|| query.iter().find_map(|(_, value)| value.parse().ok()));
+        let object = self.hasher.hash_one((&named.object, &query));
+        let operation = self.hasher.hash_one((&self.api, &transaction.operation, &named.shape));
+        let counts = rule.is_some() || named.has_ids;
         let values = (self.learn && !transaction.probe)
             .then(|| learn::Values::of_request(transaction, &parameters, &self.tokens));
         Box::new(Looking {
@@ -309,101 +332,14 @@ impl Ownership {
             body_seen: false,
             state: if rule.is_some() { State::Open } else { State::Own },
             object,
+            operation,
             number,
+            counts,
             counted: false,
             instead: None,
             wants: None,
             values,
         })
-    }
-
-    /// Judges as far as the request goes: its head, then its body.
-    fn request(
-        &self,
-        transaction: &mut Transaction,
-        looking: &mut Looking,
-        body: Option<&HeldBody>,
-    ) -> Outcome<Why> {
-        let mut scene = Scene::of(transaction, &looking.parameters);
-        if let Some(held) = body {
-            scene.body = Body::Held(held);
-        }
-        if let Some(places) = self.parameters.conflict(&scene, body) {
-            looking.state = State::Told;
-            return Outcome::Deny(Why::Conflict { places });
-        }
-        // A probe of the live path asks for no object; it shows that parameters are compared.
-        if transaction.scratch.is_some() {
-            looking.state = State::Told;
-            return Outcome::Continue;
-        }
-        let Some(rule) = self.rule(looking).filter(|_| looking.state == State::Open) else {
-            return Outcome::Continue;
-        };
-        let mut open = false;
-        let mut why = None;
-        for predicate in &rule.predicates {
-            let possible = predicate.judge(&scene);
-            let undecided = possible.cannot_hold() && rule.undecided == Undecided::Deny;
-            if possible.holds() {
-                continue;
-            }
-            if possible.fails() {
-                why = Some(Why::Foreign {
-                    rule: Arc::clone(&rule.label),
-                    predicate: Arc::clone(predicate.text()),
-                    records: None,
-                    answer: rule.answer,
-                });
-                break;
-            }
-            if possible.is_open() && !undecided {
-                open = true;
-                continue;
-            }
-            let (value, missing) =
-                possible.missing.unwrap_or_else(|| ("the predicate".into(), Missing::Unreadable));
-            why = Some(if possible.of_caller {
-                Why::Caller {
-                    rule: Arc::clone(&rule.label),
-                    value,
-                    anonymous: missing == Missing::Anonymous,
-                    answer: rule.answer,
-                }
-            } else {
-                undecided_by(rule, reason::told(&value, missing), REMEDY)
-            });
-        }
-        if why.is_none() && open && is_websocket(transaction) {
-            why = Some(undecided_by(rule, "a WebSocket has no answer that is read".into(), REMEDY));
-        }
-        if body.is_some() {
-            looking.body_seen = true;
-            if open
-                && rule.asks_body
-                && let Some(held) = body
-            {
-                looking.kept = values::kept(&rule.predicates, held);
-            }
-        }
-        let allowed = rule.undecided == Undecided::Allow;
-        match why {
-            None => {
-                looking.state = if open { State::Open } else { State::Own };
-                Outcome::Continue
-            }
-            Some(undecided @ Why::Undecided { .. }) if allowed => {
-                find(transaction, &undecided, Phase::RequestHeaders);
-                looking.state = State::Own;
-                Outcome::Continue
-            }
-            Some(why) => {
-                looking.state = State::Told;
-                let seen = if matches!(why, Why::Foreign { .. }) { Seen::Foreign } else { Seen::Missing };
-                self.count(transaction, looking, seen, Phase::RequestHeaders);
-                Outcome::Deny(why)
-            }
-        }
     }
 
     fn head(
@@ -507,6 +443,9 @@ impl Ownership {
                 Outcome::Continue
             }
             Decision::Filtered { left, records } => {
+                // A list of which nothing is left was somebody else's.
+                let seen = if records.0 == records.1 { Seen::Foreign } else { Seen::Own };
+                self.count(transaction, looking, seen, Phase::ResponseBody);
                 find(transaction, &Why::Filtered { rule: label, records }, Phase::ResponseBody);
                 looking.instead = Some(Instead::Body(left.into()));
                 looking.state = State::Own;
@@ -559,15 +498,14 @@ impl Ownership {
 
     /// Counts the exchange once, and tells what that tells.
     fn count(&self, transaction: &mut Transaction, looking: &mut Looking, seen: Seen, phase: Phase) {
-        let counts = !looking.parameters.is_empty() || looking.rule.is_some();
-        if looking.counted || transaction.probe || !counts {
+        if looking.counted || transaction.probe || !looking.counts {
             return;
         }
         looking.counted = true;
         let look = Look {
             caller: self.caller(transaction),
             shared: transaction.principal.is_none(),
-            operation: self.hasher.hash_one((&self.api, &transaction.operation)),
+            operation: looking.operation,
             object: looking.object,
             number: looking.number,
             seen,

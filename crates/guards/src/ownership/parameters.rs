@@ -1,32 +1,48 @@
 //! The same parameter in path, query and body: readers disagree on which of them counts, so that one can be checked and
 //! another one used (HTTP parameter pollution).
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use bartizan_authz::ownership::{Datum, Missing, Source, ValuePath, Values as _};
 use bartizan_model::{Diagnostic, Diagnostics};
 use bartizan_pattern::body::{
     Content, Reading,
-    json::{Kind, Value},
+    json::{JsonLimits, Kind, Tape, TapeBuffer, Value},
+    media_type::BodyKind,
+    multipart::Multipart,
 };
 
 use super::{
-    config,
+    config::{self, Undecided},
     values::{Scene, pairs},
 };
 use crate::body::HeldBody;
 
-/// Pairs of a query or form, and members of a body, that are compared: more are no parameters.
+/// Names of ids in one request that are kept apart: no API has as many, and with more nothing can be told.
 const MAX_NAMES: usize = 256;
 
 /// Which values must be the same.
 pub(super) struct Parameters {
     ids: bool,
     same: Vec<Vec<ValuePath>>,
+    undecided: Undecided,
+}
+
+/// What comparing came to, where not all is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// These places disagree.
+    Differ(String),
+    /// The body cannot be read, so that it may say anything: why not.
+    Unread(String),
 }
 
 impl Parameters {
-    pub(super) fn compile(config: &config::Parameters, problems: &mut Diagnostics) -> Self {
+    pub(super) fn compile(
+        config: &config::Parameters,
+        undecided: Undecided,
+        problems: &mut Diagnostics,
+    ) -> Self {
         let mut same = Vec::new();
         for (at, group) in config.same.iter().enumerate() {
             let mut paths = Vec::new();
@@ -49,7 +65,7 @@ impl Parameters {
             }
             same.push(paths);
         }
-        Parameters { ids: config.ids, same }
+        Parameters { ids: config.ids, same, undecided }
     }
 
     /// Whether ids are compared.
@@ -63,15 +79,18 @@ impl Parameters {
         self.same.iter().flatten().any(|path| path.source == Source::Body)
             || self.ids
                 && (scene.parameters.keys().any(|name| is_id(name))
-                    || pairs(query).take(MAX_NAMES).any(|(name, _)| is_id(&name)))
+                    || pairs(query).any(|(name, _)| is_id(&name)))
     }
 
-    /// The places that disagree, in words, as far as they are known.
-    pub(super) fn conflict(&self, scene: &Scene<'_>, body: Option<&HeldBody>) -> Option<String> {
-        self.same
-            .iter()
-            .find_map(|group| differing(scene, group))
-            .or_else(|| if self.ids { of_ids(scene, body) } else { None })
+    /// Whether what cannot be read may pass.
+    pub(super) fn lets_unread_pass(&self) -> bool {
+        self.undecided == Undecided::Allow
+    }
+
+    /// What is in doubt, as far as it is known.
+    pub(super) fn doubt(&self, scene: &Scene<'_>, body: Option<&HeldBody>) -> Option<Doubt> {
+        let differs = self.same.iter().find_map(|group| differing(scene, group)).map(Doubt::Differ);
+        differs.or_else(|| if self.ids { of_ids(scene, body) } else { None })
     }
 }
 
@@ -101,6 +120,7 @@ fn differing(scene: &Scene<'_>, group: &[ValuePath]) -> Option<String> {
 
 /// Names that say of themselves that they are ids.
 pub(super) fn is_id(name: &str) -> bool {
+    let name = without_index(name);
     let lower = name.to_ascii_lowercase();
     matches!(lower.as_str(), "id" | "uuid" | "guid" | "oid" | "sub" | "uid")
         || name.ends_with("Id")
@@ -110,61 +130,167 @@ pub(super) fn is_id(name: &str) -> bool {
         || lower.ends_with("[id]")
 }
 
-/// Where ids came, the first value and place of each name.
-#[derive(Default)]
-struct Seen {
-    values: BTreeMap<String, (String, &'static str)>,
-    conflict: Option<String>,
+/// A name without what makes a list of it: `id[]`, `id[0]`.
+fn without_index(name: &str) -> &str {
+    let mut name = name;
+    while let Some((before, index)) = name.strip_suffix(']').and_then(|open| open.rsplit_once('[')) {
+        if before.is_empty() || !index.bytes().all(|byte| byte.is_ascii_digit()) {
+            break;
+        }
+        name = before;
+    }
+    name
 }
 
-impl Seen {
+/// A name as frameworks that are lenient about it bind it: without case, `_` and `-`, and with dots for brackets.
+fn folded(name: &str) -> String {
+    let plain = without_index(name).chars().filter(|c| !matches!(c, '_' | '-' | ']'));
+    plain.map(|c| if c == '[' { '.' } else { c.to_ascii_lowercase() }).collect()
+}
+
+/// One value of an id.
+struct Known {
+    value: String,
+    place: &'static str,
+    /// The number of the list that it is in, where a list may hold several.
+    list: Option<usize>,
+}
+
+/// Where ids came, by folded name.
+#[derive(Default)]
+struct Ids {
+    values: BTreeMap<String, Known>,
+    lists: usize,
+    differ: Option<String>,
+}
+
+impl Ids {
     fn note(&mut self, name: &str, value: &str, place: &'static str) {
-        if self.conflict.is_some() || !is_id(name) || self.values.len() >= MAX_NAMES {
+        // `id[]=1&id[]=2` is one list.
+        let list = (without_index(name) != name).then_some(0);
+        self.note_in(name, value, place, list);
+    }
+
+    fn note_in(&mut self, name: &str, value: &str, place: &'static str, list: Option<usize>) {
+        if self.differ.is_some() || !is_id(name) {
             return;
         }
-        match self.values.get(name) {
-            Some((known, other)) if known != value => {
-                self.conflict = Some(if *other == place {
-                    format!("the values of `{name}` in the {place}")
-                } else {
-                    format!("`{name}` in the {other} and in the {place}")
-                });
+        match self.values.get(&folded(name)) {
+            Some(known) if known.value != value => {
+                // A list that is alone may have several values; one of another place may not differ from any of them.
+                let one_list = list.is_some() && known.list == list && known.place == place;
+                if !one_list {
+                    self.differ = Some(if known.place == place {
+                        format!("the values of `{name}` in the {place}")
+                    } else {
+                        format!("`{name}` in the {} and in the {place}", known.place)
+                    });
+                }
             }
             Some(_) => {}
-            None => drop(self.values.insert(name.to_owned(), (value.to_owned(), place))),
+            None if self.values.len() >= MAX_NAMES => {
+                self.differ = Some(format!("more than {MAX_NAMES} ids"));
+            }
+            None => {
+                let known = Known { value: value.to_owned(), place, list };
+                self.values.insert(folded(name), known);
+            }
+        }
+    }
+
+    fn pairs<'p>(&mut self, pairs: impl Iterator<Item = (String, String)> + 'p, place: &'static str) {
+        for (name, value) in pairs {
+            self.note(&name, &value, place);
+        }
+    }
+
+    /// The members of a document. `null` is no value; a list may be one, an object is none that equals another.
+    fn document(&mut self, root: Value<'_>) {
+        if root.kind() != Kind::Object {
+            return;
+        }
+        for (name, value) in root.entries() {
+            let name = name.decoded();
+            let name = String::from_utf8_lossy(&name);
+            match value.kind() {
+                Kind::Null => {}
+                Kind::Array => {
+                    self.lists += 1;
+                    let list = Some(self.lists);
+                    for item in value.items() {
+                        self.note_in(&name, &text(item), "body", list);
+                    }
+                }
+                _ => self.note_in(&name, &text(value), "body", None),
+            }
+        }
+    }
+
+    fn parts(&mut self, parts: Multipart<'_>) {
+        for part in parts.parts() {
+            if let Some(name) = part.name() {
+                self.note(&String::from_utf8_lossy(&name), &String::from_utf8_lossy(part.data()), "body");
+            }
         }
     }
 }
 
-fn of_ids(scene: &Scene<'_>, body: Option<&HeldBody>) -> Option<String> {
-    let mut seen = Seen::default();
+/// A value as it is compared: of a text what it says, of anything else as it is written.
+fn text(value: Value<'_>) -> String {
+    match value.kind() {
+        Kind::String => String::from_utf8_lossy(&value.decoded()).into_owned(),
+        _ => String::from_utf8_lossy(value.source()).into_owned(),
+    }
+}
+
+fn of_ids(scene: &Scene<'_>, body: Option<&HeldBody>) -> Option<Doubt> {
+    let mut ids = Ids::default();
     for (name, value) in scene.parameters {
-        seen.note(name, value, "path");
+        ids.note(name, value, "path");
     }
-    for (name, value) in pairs(scene.request.query.as_deref().unwrap_or_default()).take(MAX_NAMES) {
-        seen.note(&name, &value, "query");
+    ids.pairs(pairs(scene.request.query.as_deref().unwrap_or_default()), "query");
+    let unread = match body {
+        // Without an id outside of it there is nothing that its own could differ from.
+        Some(held) if !ids.values.is_empty() => of_body(&mut ids, held),
+        _ => None,
+    };
+    ids.differ.map(Doubt::Differ).or(unread.map(Doubt::Unread))
+}
+
+/// The ids of a body; why they are not known, where it has parameters that cannot be read.
+fn of_body(ids: &mut Ids, held: &HeldBody) -> Option<String> {
+    let reading = held.reading();
+    let (content, kind, reason) = match &reading {
+        Reading::Parsed(parsed) => (parsed.content, Some(parsed.kind), None),
+        Reading::Unreadable(unreadable) => (unreadable.content, unreadable.kind, Some(unreadable.reason)),
+    };
+    match content {
+        Content::Json(tape) => tape.root().into_iter().for_each(|root| ids.document(root)),
+        Content::Form(form) => ids.pairs(pairs(&String::from_utf8_lossy(form.bytes())), "body"),
+        Content::Multipart(parts) => ids.parts(parts),
+        // APIs that do not look at the type read JSON and forms under any.
+        Content::Text(_) | Content::Opaque => unlabelled(ids, reading.bytes()),
+        Content::Empty | Content::Xml(_) => {}
     }
-    if let Some(held) = body
-        && let Reading::Parsed(parsed) = held.reading()
-    {
-        match parsed.content {
-            Content::Json(tape) => {
-                let members = tape.root().filter(|root| root.kind() == Kind::Object).map(Value::entries);
-                for (name, value) in members.into_iter().flatten().take(MAX_NAMES) {
-                    if matches!(value.kind(), Kind::String | Kind::Number) {
-                        let (name, value) = (name.decoded(), value.decoded());
-                        seen.note(&String::from_utf8_lossy(&name), &String::from_utf8_lossy(&value), "body");
-                    }
-                }
-            }
-            Content::Form(form) => {
-                let text = String::from_utf8_lossy(form.bytes());
-                for (name, value) in pairs(&text).take(MAX_NAMES) {
-                    seen.note(&name, &value, "body");
-                }
-            }
-            _ => {}
+    // Files go in parts: what follows a large one may be anything, and is let pass.
+    let has_parameters = matches!(kind, Some(BodyKind::Json | BodyKind::Form));
+    match reason {
+        _ if !has_parameters || held.bytes.is_empty() => None,
+        _ if !held.whole => Some("the body is longer than what is compared, 256 KiB".to_owned()),
+        Some(reason) => Some(format!("the body cannot be read: {reason}")),
+        None => None,
+    }
+}
+
+fn unlabelled(ids: &mut Ids, bytes: &[u8]) {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
+    if bytes.starts_with(b"{") {
+        let mut buffer = TapeBuffer::new();
+        if let Ok(tape) = Tape::parse(bytes, &JsonLimits::default(), &mut buffer) {
+            tape.root().into_iter().for_each(|root| ids.document(root));
         }
+    } else if bytes.contains(&b'=') && !bytes.contains(&b'\n') {
+        let text: Cow<'_, str> = String::from_utf8_lossy(bytes);
+        ids.pairs(pairs(&text), "body");
     }
-    seen.conflict
 }

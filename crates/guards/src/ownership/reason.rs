@@ -57,6 +57,11 @@ pub enum Why {
         /// The places, as a policy names them.
         places: String,
     },
+    /// Whether a parameter has different values in different places cannot be told.
+    Unread {
+        /// Why not.
+        what: String,
+    },
     /// The caller asks for one object after the other.
     Enumeration {
         /// What tells.
@@ -83,6 +88,12 @@ const CONFLICT: ReasonInfo = ReasonInfo {
     public: "A parameter has different values in different places",
     ..FOREIGN
 };
+const UNREAD: ReasonInfo = ReasonInfo {
+    code: "ownership.parameter_unread",
+    severity: Severity::Low,
+    public: "The body cannot be read",
+    ..CONFLICT
+};
 const ENUMERATION: ReasonInfo = ReasonInfo {
     code: "ownership.enumeration",
     status: StatusCode::TOO_MANY_REQUESTS,
@@ -92,7 +103,7 @@ const ENUMERATION: ReasonInfo = ReasonInfo {
 };
 
 impl Reason for Why {
-    const ALL: &'static [ReasonInfo] = &[FOREIGN, UNDECIDED, CALLER, FILTERED, CONFLICT, ENUMERATION];
+    const ALL: &'static [ReasonInfo] = &[FOREIGN, UNDECIDED, CALLER, FILTERED, CONFLICT, UNREAD, ENUMERATION];
 
     fn info(&self) -> ReasonInfo {
         let (info, answer) = match self {
@@ -101,6 +112,7 @@ impl Reason for Why {
             Why::Caller { answer, .. } => (CALLER, *answer),
             Why::Filtered { .. } => return FILTERED,
             Why::Conflict { .. } => return CONFLICT,
+            Why::Unread { .. } => return UNREAD,
             Why::Enumeration { .. } => return ENUMERATION,
         };
         match answer {
@@ -128,6 +140,9 @@ impl Reason for Why {
                 format!("{foreign} of {all} records were taken out by the rule of `{rule}`")
             }
             Why::Conflict { places } => format!("{places} have different values"),
+            Why::Unread { what } => {
+                format!("ids in path or query cannot be compared with those of the body: {what}")
+            }
             Why::Enumeration { signs, .. } => {
                 format!("the caller asks for one object after the other: {signs}")
             }
@@ -148,6 +163,9 @@ impl Reason for Why {
             Why::Conflict { .. } => {
                 Cow::Borrowed("send one value, or set `ownership.parameters` for this operation")
             }
+            Why::Unread { .. } => Cow::Borrowed(
+                "send a well-formed body of at most 256 KiB, or set `ownership.parameters: { ids: false }` for this operation",
+            ),
             Why::Enumeration { .. } => Cow::Borrowed(
                 "raise `ownership.enumeration` where callers of this operation rightly ask for many objects",
             ),
