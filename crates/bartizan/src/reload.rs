@@ -2,9 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    path::PathBuf,
+    ffi::OsStr,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bartizan_control::ReloadReport;
@@ -16,6 +17,21 @@ use parking_lot::Mutex;
 
 /// Editors write a file in several steps: changes are gathered for this long.
 const SETTLE: Duration = Duration::from_millis(150);
+
+/// Changes that never cease are taken in after this long: whoever touches a file all the time must not hold back a policy.
+const LONGEST_SETTLE: Duration = Duration::from_millis(500);
+
+/// Whether a file that is watched has this name, or the name fits, where the policy names files by a pattern.
+fn is_named(file: &Path, name: &OsStr) -> bool {
+    let Some(own) = file.file_name() else { return false };
+    let fits = || {
+        let (pattern, name) = (own.to_str()?, name.to_str()?);
+        let (before, after) = pattern.split_once('*')?;
+        let long = name.len() >= before.len() + after.len();
+        Some(long && name.starts_with(before) && name.ends_with(after))
+    };
+    own == name || fits().unwrap_or(false)
+}
 
 /// Everything that a reload needs.
 pub struct Reloader {
@@ -134,7 +150,7 @@ impl Reloader {
         paths
             .iter()
             .filter_map(|path| path.file_name())
-            .any(|name| name == "..data" || watched.iter().any(|file| file.file_name() == Some(name)))
+            .any(|name| name == "..data" || watched.iter().any(|file| is_named(file, name)))
     }
 
     /// Reloads whenever one of the files changes. Directories are watched, because editors and Kubernetes replace files.
@@ -173,12 +189,27 @@ impl Reloader {
                 if changed.recv().is_err() {
                     return;
                 }
-                while changed.recv_timeout(SETTLE).is_ok() {}
+                let until = Instant::now() + LONGEST_SETTLE;
+                while Instant::now() < until && changed.recv_timeout(SETTLE).is_ok() {}
                 let _ = runtime.block_on(this.reload("file watch"));
             }
         });
         if let Err(error) = started {
             tracing::warn!(%error, "files cannot be watched; reload by SIGHUP or the admin API");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_known_by_name_or_by_pattern() {
+        let is = |file: &str, name: &str| is_named(Path::new(file), OsStr::new(name));
+        assert!(is("policies/bank.cedar", "bank.cedar"));
+        assert!(!is("policies/bank.cedar", "other.cedar"));
+        assert!(is("policies/*.cedar", "other.cedar") && is("policies/bank-*.cedar", "bank-1.cedar"));
+        assert!(!is("policies/*.cedar", "other.rego") && !is("a*a", "a"));
     }
 }

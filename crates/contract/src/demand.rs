@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bartizan_model::compile::{
-    FieldKind, FieldPlace, FieldSpec, OperationSpec, SchemeDemand, SecurityAlternative,
+    FieldKind, FieldPlace, FieldSpec, OperationSpec, SchemeDemand, SchemeKind, SecurityAlternative,
 };
 use bartizan_pattern::template::Template;
 use http::Method;
@@ -48,24 +48,41 @@ pub(crate) fn operation(
 
 /// `security`: alternatives, each of which is a map of schemes to scopes.
 fn security(root: &Node, node: &Node) -> Vec<SecurityAlternative> {
-    let demand = |entry: &crate::tree::Entry| SchemeDemand {
-        scheme: Arc::from(entry.key.as_str()),
-        scopes: is_oauth(root, &entry.key),
-        names: entry.value.items().iter().filter_map(Node::as_str).map(Arc::from).collect(),
+    let demand = |entry: &crate::tree::Entry| {
+        let (kind, scopes) = scheme(root, &entry.key);
+        SchemeDemand {
+            scheme: Arc::from(entry.key.as_str()),
+            kind,
+            scopes,
+            names: entry.value.items().iter().filter_map(Node::as_str).map(Arc::from).collect(),
+        }
     };
     node.items().iter().map(|alternative| alternative.entries().iter().map(demand).collect()).collect()
 }
 
-/// Whether a scheme's names are scopes: `oauth2`, `openIdConnect`. A scheme that is not defined counts as one, so that what
-/// it demands is never taken for less.
-fn is_oauth(root: &Node, name: &str) -> bool {
+/// What a scheme asks for, and whether its names are scopes: `oauth2`, `openIdConnect`. The names of one that is not defined
+/// count as scopes, so that what it demands is never taken for less.
+fn scheme(root: &Node, name: &str) -> (SchemeKind, bool) {
     let schemes = root
         .get("components")
         .and_then(|components| components.get("securitySchemes"))
         .or_else(|| root.get("securityDefinitions"));
-    let scheme = schemes.and_then(|schemes| schemes.get(name)).and_then(|scheme| resolve(root, scheme));
-    let kind = scheme.and_then(|scheme| scheme.get("type")).and_then(Node::as_str);
-    kind.is_none_or(|kind| matches!(kind, "oauth2" | "openIdConnect"))
+    let Some(scheme) = schemes.and_then(|schemes| schemes.get(name)).and_then(|scheme| resolve(root, scheme))
+    else {
+        return (SchemeKind::Other, true);
+    };
+    let text = |key: &str| scheme.get(key).and_then(Node::as_str).unwrap_or_default();
+    let is = |key: &str, value: &str| text(key).eq_ignore_ascii_case(value);
+    match text("type") {
+        "oauth2" | "openIdConnect" => (SchemeKind::Token, true),
+        "http" if is("scheme", "bearer") => (SchemeKind::Token, false),
+        // Documents of Swagger 2.0 have no other way to ask for a bearer token.
+        "apiKey" if is("name", "authorization") => (SchemeKind::Token, false),
+        "apiKey" if !is("in", "cookie") => (SchemeKind::ApiKey, false),
+        "mutualTLS" => (SchemeKind::Certificate, false),
+        "apiKey" | "http" | "basic" => (SchemeKind::Other, false),
+        _ => (SchemeKind::Other, true),
+    }
 }
 
 /// The parameters of the path item and of the operation, and the members of the JSON body.
@@ -252,11 +269,16 @@ paths:
     fn security_is_the_operations_own_or_the_documents() {
         let operations = read();
         let of = |label: &str| operations.iter().find(|operation| &*operation.label == label).unwrap();
-        let oauth =
-            |scope: &str| SchemeDemand { scheme: "oauth".into(), scopes: true, names: vec![scope.into()] };
+        let oauth = |scope: &str| SchemeDemand {
+            scheme: "oauth".into(),
+            kind: SchemeKind::Token,
+            scopes: true,
+            names: vec![scope.into()],
+        };
         assert_eq!(of("GET /accounts/{id}").security, Some(vec![vec![oauth("read")]]));
         let delete = of("DELETE /accounts/{id}");
-        let key = SchemeDemand { scheme: "key".into(), scopes: false, names: Vec::new() };
+        let key =
+            SchemeDemand { scheme: "key".into(), kind: SchemeKind::ApiKey, scopes: false, names: Vec::new() };
         assert_eq!(delete.security, Some(vec![vec![oauth("write")], vec![key]]));
         assert!(delete.sensitive);
         assert_eq!(of("GET /health").security, Some(Vec::new()));

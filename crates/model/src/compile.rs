@@ -32,6 +32,9 @@ pub trait Files {
     /// One sentence, lower case, that names the folder and what to do.
     fn list(&self, folder: &FileReference) -> Result<Vec<String>, String>;
 
+    /// Notes that the files whose names fit a reference with a `*` belong to the policy, also those that are yet to come.
+    fn note_pattern(&self, _pattern: &FileReference) {}
+
     /// The value of an `env:` or `file:` secret, without a trailing line break.
     ///
     /// # Errors
@@ -170,10 +173,25 @@ pub type SecurityAlternative = Vec<SchemeDemand>;
 pub struct SchemeDemand {
     /// Its name in the contract.
     pub scheme: Arc<str>,
+    /// What it asks callers for.
+    pub kind: SchemeKind,
     /// Whether `names` are OAuth scopes (`oauth2`, `openIdConnect`); of other schemes they are roles.
     pub scopes: bool,
     /// The scopes or roles, all of them needed.
     pub names: Vec<Arc<str>>,
+}
+
+/// What a Security Scheme Object asks callers for, as far as a gateway can tell (OpenAPI 3.1 section 4.8.27).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemeKind {
+    /// A token: `oauth2`, `openIdConnect`, `http` with `bearer`.
+    Token,
+    /// An API key in a field of its own or in the query.
+    ApiKey,
+    /// A client certificate: `mutualTLS`.
+    Certificate,
+    /// Anything else: passwords, cookies, schemes that are not defined.
+    Other,
 }
 
 /// One typed value of a request.

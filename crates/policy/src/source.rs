@@ -175,6 +175,10 @@ impl Files for Disk {
         Ok(names)
     }
 
+    fn note_pattern(&self, pattern: &FileReference) {
+        self.watch(self.resolve(&pattern.0));
+    }
+
     fn secret(&self, reference: &SecretReference) -> Result<Redacted<String>, String> {
         let text = match reference {
             SecretReference::Env(name) => std::env::var(name).map_err(|_| {

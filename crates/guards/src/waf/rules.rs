@@ -352,6 +352,7 @@ impl<'a> RuleFiles<'a> {
 
     fn list(&self, pattern: &str) -> Result<Vec<String>, String> {
         let (folder, _) = pattern.rsplit_once('/').unwrap_or((".", pattern));
+        self.files.note_pattern(&FileReference(pattern.to_owned()));
         let mut found = self.files.list(&FileReference(folder.to_owned()))?;
         found.iter_mut().for_each(|name| {
             *name = if pattern.contains('/') { format!("{folder}/{name}") } else { std::mem::take(name) };

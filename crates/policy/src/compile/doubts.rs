@@ -26,7 +26,7 @@ impl Compiler<'_> {
                 let rules = ["roles", "policies", "require_scopes", "require_roles", "authzen"];
                 guard.guard == "access"
                     && guard.mode != Mode::Off.as_str()
-                    && rules.iter().any(|rule| guard.config.get(*rule).is_some_and(|value| !value.is_null()))
+                    && rules.iter().any(|rule| guard.config.get(*rule).is_some_and(says_something))
             });
             let scoped = own.and_then(|own| own.security.as_ref()).is_some_and(|alternatives| {
                 let named = |alternative: &Vec<_>| {
@@ -91,6 +91,11 @@ impl Compiler<'_> {
             });
         }
     }
+}
+
+/// Whether a setting is more than nothing: `require_roles: []` demands nobody.
+fn says_something(value: &serde_json::Value) -> bool {
+    !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())
 }
 
 /// Why an operation is sensitive: its contract says so, or its path begins or ends as those of operators do.
