@@ -6,11 +6,13 @@ pub mod cedar;
 pub mod geo;
 mod names;
 pub mod ownership;
+pub mod rego;
 pub mod roles;
 pub mod zone;
 
 pub use actions::{Action, ActionId, Actions};
 pub use cedar::{Facts, Judged, Policies, PolicyInfo};
 pub use geo::Geo;
+pub use rego::Rego;
 pub use roles::{RoleId, RoleTable, Roles};
 pub use zone::Zone;

@@ -8,7 +8,7 @@ use bartizan_guards::{
 };
 use bartizan_model::{
     Clock, Services,
-    services::{ApiKeys, ClientKeys, Documents, Introspection, Kept, LimitStore},
+    services::{ApiKeys, ClientKeys, DecisionPoints, Documents, Introspection, Kept, LimitStore},
 };
 use bartizan_store::{State, system::SystemRandom};
 
@@ -19,6 +19,7 @@ pub fn services(
     limits: &Arc<LimitTable>,
     documents: Arc<dyn Documents>,
     introspection: Arc<dyn Introspection>,
+    decision_points: Arc<dyn DecisionPoints>,
 ) -> Services {
     let limits: Arc<dyn LimitStore> = Arc::<LimitTable>::clone(limits);
     let api_keys: Arc<dyn ApiKeys> = Arc::<bartizan_store::KeyIndex>::clone(state.store.key_index());
@@ -35,6 +36,7 @@ pub fn services(
         replay: Arc::new(ReplayTable::default()),
         revocations: Arc::<bartizan_store::DenyList>::clone(state.store.deny_list()),
         introspection,
+        decision_points,
         usage: Arc::<bartizan_store::UsageIndex>::clone(state.store.usage_index()),
         random: Arc::new(SystemRandom),
         tokens: state.tokens.clone(),

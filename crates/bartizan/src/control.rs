@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bartizan_control::{BackendStatus, ListenerStatus, MonitorUntil, Operations, ReloadReport, StatusReport};
 use bartizan_gateway::{
-    Fetcher, Gateway, Introspector, Listeners, explain,
+    DecisionAsker, Fetcher, Gateway, Introspector, Listeners, explain,
     probe::{self, Bounds, Interrupted, Level, SelfProof},
 };
 use bartizan_guards::identity::events::{Refused, Taken};
@@ -37,6 +37,8 @@ pub struct Running {
     pub fetcher: Arc<Fetcher>,
     /// Introspection endpoints.
     pub introspector: Arc<Introspector>,
+    /// Decision points elsewhere.
+    pub decision_asker: Arc<DecisionAsker>,
     /// Break-glass with its reason.
     pub monitor: Mutex<Option<MonitorUntil>>,
     /// The proof that the policy in force is enforced.
@@ -60,6 +62,9 @@ impl Running {
             all.push(format!(
                 "the introspection endpoint `{endpoint}` gives no answer that can be used: {error}"
             ));
+        }
+        for (point, error) in self.decision_asker.failing() {
+            all.push(format!("the decision point `{point}` gives no answer that can be used: {error}"));
         }
         all.extend(self.reloader.refused());
         all

@@ -3,7 +3,9 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use bartizan_control::{Admin, Operations};
-use bartizan_gateway::{Fetcher, Gateway, Introspector, Listeners, Parts, Workers, probe::SelfProof};
+use bartizan_gateway::{
+    DecisionAsker, Fetcher, Gateway, Introspector, Listeners, Parts, Workers, probe::SelfProof,
+};
 use bartizan_model::{
     Clock, Event, Mode,
     services::{Bans, EventStore},
@@ -91,7 +93,10 @@ pub async fn start(mut setup: Setup) -> Result<Started, String> {
     let introspector = Introspector::new(runtime.clone());
     let introspection: Arc<dyn bartizan_model::services::Introspection> =
         Arc::<Introspector>::clone(&introspector);
-    let services = assemble::services(&clock, &state, &limits, documents, introspection);
+    let decision_asker = DecisionAsker::new(runtime.clone());
+    let decision_points: Arc<dyn bartizan_model::services::DecisionPoints> =
+        Arc::<DecisionAsker>::clone(&decision_asker);
+    let services = assemble::services(&clock, &state, &limits, documents, introspection, decision_points);
     let loaded = load(&setup, &services)?;
     for warning in &loaded.snapshot.warnings.0 {
         eprintln!("{warning}");
@@ -142,6 +147,7 @@ pub async fn start(mut setup: Setup) -> Result<Started, String> {
         degraded: state.degraded.clone(),
         fetcher: Arc::clone(&fetcher),
         introspector: Arc::clone(&introspector),
+        decision_asker: Arc::clone(&decision_asker),
         monitor: Mutex::new(None),
         proof: SelfProof::start(&gateway),
         doctors: tokio::sync::Mutex::new(()),

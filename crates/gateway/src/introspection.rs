@@ -1,138 +1,41 @@
 //! Asks introspection endpoints (RFC 7662): one question for all who ask the same, none while an endpoint keeps failing.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use aws_lc_rs::digest;
 use bartizan_model::{
     Redacted,
     introspection::{ClientAuthentication, Endpoint, Response, Unavailable},
-    redacted::shown_url,
     services::{BoxFuture, Introspection},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use parking_lot::Mutex;
-use tokio::{sync::watch, time::Instant};
 
-use crate::client::{Call, Idle, Reach};
+use crate::{
+    client::{Call, Idle, Reach},
+    questions::{Questions, Service, sensitive},
+};
 
 /// The largest answer.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// Questions that run at once, of all endpoints: each holds a connection.
-const MAX_QUESTIONS: usize = 512;
-
-/// Failures in a row after which an endpoint is left alone.
-const FAILURES: u32 = 5;
-
-/// For how long, at first; each further failure doubles it.
-const REST: Duration = Duration::from_secs(1);
-
-/// For how long at most.
-const LONGEST_REST: Duration = Duration::from_secs(30);
-
-/// Endpoints that are remembered; a policy names a few, and reloads may name others.
-const MAX_ENDPOINTS: usize = 256;
-
 const SIGNED: &str = "application/token-introspection+jwt";
 
-type Answered = Option<Result<Response, Unavailable>>;
-
 /// Asks, and remembers which endpoints fail. Answers are remembered by whoever asks.
-pub struct Introspector {
-    questions: Mutex<HashMap<[u8; 32], watch::Receiver<Answered>>>,
-    endpoints: Mutex<HashMap<[u8; 32], Arc<Health>>>,
-    runtime: tokio::runtime::Handle,
-    this: Weak<Introspector>,
-}
-
-/// How an endpoint does.
-struct Health {
-    url: Arc<str>,
-    idle: Idle,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    failures: u32,
-    rests_until: Option<Instant>,
-    error: Option<String>,
-}
+pub struct Introspector(Arc<Questions<Response>>);
 
 impl Introspector {
     /// Asks on `runtime`.
     #[must_use]
     pub fn new(runtime: tokio::runtime::Handle) -> Arc<Self> {
-        Arc::new_cyclic(|this| Introspector {
-            questions: Mutex::default(),
-            endpoints: Mutex::default(),
-            runtime,
-            this: this.clone(),
-        })
+        Arc::new(Introspector(Questions::new("an introspection endpoint", runtime)))
     }
 
     /// Endpoints that failed when last asked, with the reason: a stated degraded mode.
     #[must_use]
     pub fn failing(&self) -> Vec<(String, String)> {
-        let endpoints = self.endpoints.lock();
-        endpoints.values().filter_map(|h| Some((shown_url(&h.url), h.state.lock().error.clone()?))).collect()
-    }
-
-    fn health(&self, endpoint: &Endpoint) -> Arc<Health> {
-        let mut endpoints = self.endpoints.lock();
-        if endpoints.len() >= MAX_ENDPOINTS && !endpoints.contains_key(&endpoint.digest) {
-            endpoints.clear();
-        }
-        let new = || {
-            Arc::new(Health {
-                url: Arc::clone(&endpoint.url),
-                idle: Idle::default(),
-                state: Mutex::default(),
-            })
-        };
-        Arc::clone(endpoints.entry(endpoint.digest).or_insert_with(new))
-    }
-
-    /// The question's answer to be, asked now unless somebody else is asking it.
-    fn question(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        token: &Redacted<String>,
-    ) -> Result<watch::Receiver<Answered>, Unavailable> {
-        let key = key(endpoint, token.expose());
-        let mut questions = self.questions.lock();
-        if let Some(running) = questions.get(&key) {
-            return Ok(running.clone());
-        }
-        if questions.len() >= MAX_QUESTIONS {
-            return Err(Unavailable("too many questions at once".to_owned()));
-        }
-        let health = self.health(endpoint);
-        if !health.may_be_asked() {
-            return Err(Unavailable("the endpoint keeps failing and is left alone for a while".to_owned()));
-        }
-        let (sender, receiver) = watch::channel(None);
-        questions.insert(key, receiver.clone());
-        drop(questions);
-        let (this, endpoint, token) = (self.this.clone(), Arc::clone(endpoint), token.clone());
-        // On its own: whoever asked first may leave, and others wait for the same.
-        self.runtime.spawn(async move {
-            let asked = tokio::time::timeout(endpoint.timeout, ask(&endpoint, &token, &health.idle)).await;
-            let answer = asked
-                .unwrap_or_else(|_| Err(format!("no answer within {} ms", endpoint.timeout.as_millis())));
-            health.note(&answer);
-            if let Some(this) = this.upgrade() {
-                this.questions.lock().remove(&key);
-            }
-            sender.send_replace(Some(answer.map_err(Unavailable)));
-        });
-        Ok(receiver)
+        self.0.failing()
     }
 }
 
@@ -142,51 +45,13 @@ impl Introspection for Introspector {
         endpoint: &'a Arc<Endpoint>,
         token: &'a Redacted<String>,
     ) -> BoxFuture<'a, Result<Response, Unavailable>> {
-        Box::pin(async move {
-            let mut answer = self.question(endpoint, token)?;
-            let answered = answer.wait_for(Option::is_some).await;
-            let answered = answered.map_err(|_| Unavailable("the question was given up".to_owned()))?;
-            answered.clone().unwrap_or_else(|| Err(Unavailable("no answer".to_owned())))
-        })
+        let service = Service { url: &endpoint.url, digest: endpoint.digest, timeout: endpoint.timeout };
+        let key = key(endpoint, token.expose());
+        Box::pin(self.0.answer(service, key, move |health| {
+            let (endpoint, token) = (Arc::clone(endpoint), token.clone());
+            async move { ask(&endpoint, &token, health.idle()).await }
+        }))
     }
-}
-
-impl Health {
-    /// Whether it works, or its rest is over: then one question finds out.
-    fn may_be_asked(&self) -> bool {
-        let mut state = self.state.lock();
-        let now = Instant::now();
-        match state.rests_until {
-            Some(until) if now < until => false,
-            Some(_) => {
-                state.rests_until = Some(now + rest(state.failures));
-                true
-            }
-            None => true,
-        }
-    }
-
-    fn note(&self, answer: &Result<Response, String>) {
-        let mut state = self.state.lock();
-        match answer {
-            Ok(_) => *state = State::default(),
-            Err(error) => {
-                state.failures = state.failures.saturating_add(1);
-                if state.failures >= FAILURES {
-                    state.rests_until = Some(Instant::now() + rest(state.failures));
-                }
-                if state.error.as_ref() != Some(error) {
-                    tracing::warn!(endpoint = %shown_url(&self.url), %error, "an introspection endpoint gave no answer that can be used");
-                }
-                state.error = Some(error.clone());
-            }
-        }
-    }
-}
-
-fn rest(failures: u32) -> Duration {
-    let doublings = failures.saturating_sub(FAILURES).min(10);
-    REST.saturating_mul(1 << doublings).min(LONGEST_REST)
 }
 
 fn key(endpoint: &Endpoint, token: &str) -> [u8; 32] {
@@ -249,13 +114,6 @@ async fn ask(endpoint: &Endpoint, token: &Redacted<String>, idle: &Idle) -> Resu
     Ok(Response { signed, body: answer.body.as_ref().into() })
 }
 
-fn sensitive(text: &str) -> Result<HeaderValue, String> {
-    let mut value =
-        HeaderValue::from_str(text).map_err(|_| "the gateway's own credentials cannot be sent")?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 /// A text in a form body (`application/x-www-form-urlencoded`, as RFC 6749 appendix B demands for credentials, too).
 fn form(text: &str) -> String {
     use std::fmt::Write as _;
@@ -278,12 +136,5 @@ mod tests {
     #[test]
     fn credentials_are_encoded_as_forms() {
         assert_eq!(form("a b+c/é~:"), "a+b%2Bc%2F%C3%A9%7E%3A");
-    }
-
-    #[test]
-    fn rests_grow_to_a_bound() {
-        assert_eq!(rest(FAILURES), REST);
-        assert_eq!(rest(FAILURES + 2), REST * 4);
-        assert_eq!(rest(u32::MAX), LONGEST_REST);
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod body;
+mod call_out;
 mod client_print;
 pub mod cors;
 mod digest;

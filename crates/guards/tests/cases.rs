@@ -62,6 +62,7 @@ fn run(name: &str, directory: &Path, case: Case, wrong: &mut Vec<String>) -> usi
             Part::Keys(value) => world.keys = value,
             Part::Revoked(value) => world.revoked = value,
             Part::Introspection(value) => world.answers = value,
+            Part::Decisions(value) => world.decisions = value,
             Part::Clients(value) => world.clients = value,
             Part::Policy(document) => match Gate::new(&document, &world, directory) {
                 Ok(new) => gate = Some(new),

@@ -7,6 +7,7 @@ pub mod address;
 pub mod certificate;
 pub mod clock;
 pub mod compile;
+pub mod decision_point;
 pub mod diagnostic;
 pub mod event;
 pub mod federation;

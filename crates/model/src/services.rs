@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     Clock, Event, Principal, Rate, Redacted, Timestamp, TokenKey,
+    decision_point::{DecisionPoint, Question},
     introspection::{Endpoint, Response, Unavailable},
     redacted::shown_url,
     revocation::Revoked,
@@ -43,6 +44,8 @@ pub struct Services {
     pub revocations: Arc<dyn Revocations>,
     /// Who asks issuers about opaque tokens.
     pub introspection: Arc<dyn Introspection>,
+    /// Who asks decision points elsewhere.
+    pub decision_points: Arc<dyn DecisionPoints>,
     /// What is counted of roles, scopes and keys.
     pub usage: Arc<dyn AccessUsage>,
     /// Random bytes.
@@ -161,6 +164,18 @@ pub trait Introspection: Send + Sync {
         endpoint: &'a Arc<Endpoint>,
         token: &'a Redacted<String>,
     ) -> BoxFuture<'a, Result<Response, Unavailable>>;
+}
+
+/// Asks policy decision points elsewhere (OpenID AuthZEN Authorization API 1.0).
+pub trait DecisionPoints: Send + Sync {
+    /// One question, shared by all who ask the same at the same time: the same caller about the same thing. A point that
+    /// keeps failing is left alone for a while. Answers what it answered with 200, at most 64 KiB; no error has a part of
+    /// the question.
+    fn ask<'a>(
+        &'a self,
+        point: &'a Arc<DecisionPoint>,
+        question: &'a Question,
+    ) -> BoxFuture<'a, Result<Arc<[u8]>, Unavailable>>;
 }
 
 /// One API key, as stored: the key itself is not in it.

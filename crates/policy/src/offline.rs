@@ -7,6 +7,7 @@ use std::{
 
 use bartizan_model::{
     Clock, Services, Timestamp, TokenKey,
+    decision_point::NoPointAsked,
     introspection::NobodyAsked,
     redacted::KeyedHash,
     revocation::NothingRevoked,
@@ -31,6 +32,7 @@ pub fn services() -> Services {
         replay: offline.clone(),
         revocations: Arc::new(NothingRevoked),
         introspection: Arc::new(NobodyAsked),
+        decision_points: Arc::new(NoPointAsked),
         usage: Arc::new(bartizan_model::services::NoUsage),
         random: offline.clone(),
         tokens: TokenKey::new(offline),

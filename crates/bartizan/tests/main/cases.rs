@@ -40,6 +40,7 @@ fn cases_hold_over_the_wire() {
                 "\ncertificate: ",
                 "```revoked",
                 "```introspection",
+                "```decisions",
                 "\nwait: ",
                 "https://api",
             ]

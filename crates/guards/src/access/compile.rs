@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bartizan_authz::{
-    Actions, Geo, Policies, RoleTable, Roles,
+    Actions, Geo, Policies, Rego, RoleTable, Roles,
     cedar::{Options, PolicyText},
 };
 use bartizan_model::{CompileContext, Diagnostic, Diagnostics, FileReference};
 
-use super::{Access, Config, config::Security};
+use super::{Access, Config, authzen::Point, config::Security};
 
 /// Bytes of one file of roles or policies at most.
 const MAX_TEXT: usize = 4 << 20;
@@ -23,7 +23,7 @@ pub(super) fn compile(config: Config, context: &CompileContext<'_>) -> Result<Ac
         tell(compiled, "roles", &mut report)
     });
     let geo = geo(&config, context, &mut report);
-    let policies = policies(&config, context, &actions, roles.as_ref(), geo.as_ref(), &mut report);
+    let written = policies(&config, context, &actions, roles.as_ref(), geo.as_ref(), &mut report);
     for (index, name) in config.require_roles.iter().enumerate() {
         if let Some(table) = &roles
             && table.role(name).is_none()
@@ -44,6 +44,14 @@ pub(super) fn compile(config: Config, context: &CompileContext<'_>) -> Result<Ac
             );
         }
     }
+    let point = config.authzen.as_ref().and_then(|settings| match Point::compile(settings, context) {
+        Ok(point) => Some(point),
+        Err((place, problem)) => {
+            let (message, help) = problem.split_once("; ").unwrap_or((&problem, "correct it"));
+            report.push(Diagnostic::error(format!("authzen.{place}"), message).help(help));
+            None
+        }
+    });
     // By place, so that a decision finds them without a search.
     let security = actions.iter().map(|(_, action)| {
         let found = context.spec.operations.iter().find(|spec| spec.declared && spec.label == action.name);
@@ -63,8 +71,10 @@ pub(super) fn compile(config: Config, context: &CompileContext<'_>) -> Result<Ac
         actions,
         security,
         roles,
-        policies,
+        policies: written.cedar,
+        rego: written.rego,
         geo,
+        point,
     })
 }
 
@@ -112,6 +122,13 @@ fn tell<T>(result: Result<T, Diagnostics>, path: &str, report: &mut Diagnostics)
     }
 }
 
+/// The policies of a block by their language.
+#[derive(Default)]
+struct Written {
+    cedar: Option<Policies>,
+    rego: Option<Rego>,
+}
+
 fn policies(
     config: &Config,
     context: &CompileContext<'_>,
@@ -119,20 +136,21 @@ fn policies(
     roles: Option<&RoleTable>,
     geo: Option<&Geo>,
     report: &mut Diagnostics,
-) -> Option<Policies> {
-    if config.policies.0.is_empty() {
-        return None;
-    }
+) -> Written {
     let mut texts: Vec<(String, String)> = Vec::new();
+    let before = report.0.len();
     for (index, file) in config.policies.0.iter().enumerate() {
         let path =
             if config.policies.0.len() == 1 { "policies".to_owned() } else { format!("policies[{index}]") };
         for file in several(file, &path, context, report) {
-            let text = read(&file, &path, context, report)?;
-            texts.push((file.0, text));
+            texts.extend(read(&file, &path, context, report).map(|text| (file.0, text)));
         }
     }
-    let files: Vec<PolicyText<'_>> = texts.iter().map(|(file, text)| PolicyText { file, text }).collect();
+    if texts.is_empty() || report.0.len() > before {
+        return Written::default();
+    }
+    let files = texts.iter().map(|(file, text)| PolicyText { file, text });
+    let (rego, cedar): (Vec<_>, Vec<_>) = files.partition(|file| file.file.ends_with(".rego"));
     let options = Options {
         api: context.api,
         // Roles that could not be read are told already.
@@ -140,7 +158,14 @@ fn policies(
         country: geo.is_some_and(Geo::has_country),
         asn: geo.is_some_and(Geo::has_asn),
     };
-    tell(Policies::load(&files, actions, options), "policies", report)
+    let mut written = Written::default();
+    if !cedar.is_empty() {
+        written.cedar = tell(Policies::load(&cedar, actions, options), "policies", report);
+    }
+    if !rego.is_empty() {
+        written.rego = tell(Rego::load(&rego), "policies", report);
+    }
+    written
 }
 
 /// The files that a reference names: one, or those of a folder whose names fit.
@@ -152,6 +177,7 @@ fn several(
 ) -> Vec<FileReference> {
     let (folder, name) = file.0.rsplit_once('/').unwrap_or((".", &file.0));
     let Some((before, after)) = name.split_once('*') else { return vec![file.clone()] };
+    context.files.note_pattern(file);
     let names = context.files.list(&FileReference(folder.to_owned()));
     let mut names = match names {
         Ok(names) => names,

@@ -1,9 +1,9 @@
 //! The settings of `access`.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use bartizan_authz::Zone;
-use bartizan_model::{ByteSize, FileReference};
+use bartizan_model::{ByteSize, FileReference, Period, SecretReference};
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer,
@@ -32,6 +32,9 @@ pub struct Config {
     pub geo: Option<GeoFiles>,
     /// The offset from UTC of `context.time`: `+01:00`. Default: `Z`.
     pub zone: Offset,
+    /// A decision point elsewhere that is asked about every request (OpenID AuthZEN Authorization API 1.0). What it refuses is
+    /// refused; what it permits needs no role and no policy that permits.
+    pub authzen: Option<Authzen>,
     /// Bytes of a request body that policies look at. In a longer one nothing is found. Default: `128KiB`.
     pub max_body: ByteSize,
 }
@@ -47,6 +50,7 @@ impl Default for Config {
             security: Security::default(),
             geo: None,
             zone: Offset::default(),
+            authzen: None,
             max_body: ByteSize(128 << 10),
         }
     }
@@ -61,6 +65,55 @@ pub enum Security {
     Enforce,
     /// It does not; roles, policies and required scopes alone decide.
     Ignore,
+}
+
+/// A decision point elsewhere.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Authzen {
+    /// The decision point: `https://`, or `http://` on this machine. A URL without a path is asked at `/access/v1/evaluation`.
+    pub endpoint: String,
+    /// What shows the point who asks, `env:NAME` or `file:path`: sent as `Authorization: Bearer ..`.
+    #[serde(default)]
+    pub credential: Option<SecretReference>,
+    /// Another field for `credential`, which is then sent as it is: `X-API-Key`.
+    #[serde(default)]
+    pub credential_header: Option<String>,
+    /// One question from connect to the last byte; at most `30s`. Default: `500ms`.
+    #[serde(default = "half_a_second")]
+    pub timeout: Period,
+    /// How long an answer holds for the same question: the same caller, operation, path, query and address. What changes at the
+    /// point is in force after this. `0s` asks about every request; at most `5m`. Default: `1s`.
+    #[serde(default = "one_second")]
+    pub cache: Period,
+    /// What happens while the point gives no answer: `deny` (503, the default), `local`: roles and policies alone decide, or
+    /// `allow`: as if the point permitted, with a finding. What a policy forbids is refused in any case.
+    #[serde(default)]
+    pub unavailable: WithoutPoint,
+    /// Claims or attributes of the caller that the point is told, besides who it is, its roles and scopes: `[department]`.
+    #[serde(default)]
+    pub claims: Vec<String>,
+}
+
+fn half_a_second() -> Period {
+    Period(Duration::from_millis(500))
+}
+
+fn one_second() -> Period {
+    Period(Duration::from_secs(1))
+}
+
+/// What happens while a decision point gives no answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WithoutPoint {
+    /// Requests are refused with 503.
+    #[default]
+    Deny,
+    /// Roles and policies alone decide.
+    Local,
+    /// Requests pass, each with a finding.
+    Allow,
 }
 
 /// Databases in the format of MaxMind.

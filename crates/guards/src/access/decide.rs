@@ -7,12 +7,16 @@ use bartizan_authz::{
     cedar::Body,
     roles::{ANONYMOUS, AUTHENTICATED},
 };
-use bartizan_model::{Outcome, Principal, Transaction, compile::SecurityAlternative, services::UseOf};
+use bartizan_model::{
+    CredentialKind, Outcome, Principal, Transaction,
+    compile::{SchemeDemand, SchemeKind, SecurityAlternative},
+    services::UseOf,
+};
 use bartizan_pattern::path::folded;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use super::{Access, reason::Why};
+use super::{Access, authzen::Elsewhere, reason::Why};
 
 /// Roles of one caller that are looked at: more than any real credential names.
 const MAX_ROLES: usize = 256;
@@ -20,6 +24,8 @@ const MAX_ROLES: usize = 256;
 /// A caller as decisions see it.
 pub(super) struct Caller<'t> {
     pub principal: Option<&'t Principal>,
+    /// Whether a client certificate was shown, besides whatever else was.
+    pub certificate: bool,
     /// The roles as the credential names them.
     pub names: SmallVec<[&'t str; 8]>,
     /// Those of them that the roles file has, and those that it adds.
@@ -31,7 +37,7 @@ pub(super) type Permitted = SmallVec<[Arc<str>; 2]>;
 
 impl Access {
     /// The caller of an exchange.
-    pub(super) fn caller<'t>(&self, principal: Option<&'t Principal>) -> Caller<'t> {
+    pub(super) fn caller<'t>(&self, principal: Option<&'t Principal>, certificate: bool) -> Caller<'t> {
         let mut names: SmallVec<[&'t str; 8]> = SmallVec::new();
         if let Some(principal) = principal {
             names.extend(principal.roles.iter().take(MAX_ROLES).map(|name| &**name));
@@ -47,7 +53,7 @@ impl Access {
         }
         let member = principal.map(|principal| (&*principal.issuer, &*principal.subject));
         let ids = self.roles.as_ref().map(|table| table.roles_of(member, names.iter().copied()));
-        Caller { principal, ids: ids.unwrap_or_default(), names }
+        Caller { principal, certificate, ids: ids.unwrap_or_default(), names }
     }
 
     /// Every role of a caller by name, inherited ones included.
@@ -117,9 +123,16 @@ impl Access {
             });
             lacking.collect()
         };
+        let Some(candidates) = candidates(alternatives, principal, caller.certificate) else {
+            return Err(Why::Denied {
+                detail: "the contract's `security` demands a client certificate, and there is none"
+                    .to_owned(),
+                remedy: "connect with a certificate that `client_auth` of the listener accepts".to_owned(),
+            });
+        };
         // The alternative that is nearest to hold is the one to tell of.
         let nearest =
-            alternatives.iter().map(|one| (missing(one), one)).min_by_key(|(missing, _)| missing.len());
+            candidates.iter().map(|one| (missing(one), *one)).min_by_key(|(missing, _)| missing.len());
         match nearest {
             Some((missing, alternative)) if !missing.is_empty() => Err(Why::Scope {
                 realm: Arc::clone(&self.api),
@@ -136,7 +149,7 @@ impl Access {
 
     /// Whether something has to permit what is done here.
     pub(super) fn is_closed(&self) -> bool {
-        self.roles.is_some() || self.policies.is_some()
+        self.roles.is_some() || self.policies.is_some() || self.rego.is_some() || self.point.is_some()
     }
 
     /// Who permits it, and that nobody forbids it.
@@ -146,6 +159,7 @@ impl Access {
         caller: &Caller<'_>,
         transaction: &Transaction,
         body: Body<'_>,
+        elsewhere: &Elsewhere,
     ) -> Result<Permitted, Why> {
         let Some(action) = self.actions.get(id) else {
             return Err(Why::Undecided { detail: "the operation is not known to the policy".to_owned() });
@@ -162,6 +176,11 @@ impl Access {
             }
             _ => Judged::default(),
         };
+        let ruled = self.rego.as_ref().map(|rego| {
+            let lineage = self.lineage(caller);
+            rego.judge(&self.facts(action, path, caller, &lineage, transaction, body))
+        });
+        let ruled = ruled.unwrap_or_default();
         let told = |number: &u32| {
             let info = self.policies.as_ref().and_then(|policies| policies.get(*number));
             info.map_or_else(|| Arc::from("a policy"), |info| Arc::clone(&info.told))
@@ -175,6 +194,13 @@ impl Access {
             let detail = format!("{} forbids it{}", listed(&judged.forbids), description.unwrap_or_default());
             return Err(Why::Forbidden { detail });
         }
+        if !ruled.forbids.is_empty() {
+            return Err(Why::Forbidden { detail: format!("{} forbids it", ruled.forbids.join(", ")) });
+        }
+        // Rules permit and forbid at once: where they cannot be asked, nobody knows what they forbid.
+        if let Some(why) = ruled.error {
+            return Err(Why::Undecided { detail: format!("the rules cannot be evaluated: {why}") });
+        }
         // A policy that forbids and cannot be asked is taken to forbid; one that permits, not to permit.
         let forbids = |number: &u32| {
             let info = self.policies.as_ref().and_then(|policies| policies.get(*number));
@@ -185,10 +211,26 @@ impl Access {
             let detail = format!("{} forbids, and cannot be evaluated: {why}", told(number));
             return Err(Why::Undecided { detail });
         }
+        let permits = match elsewhere {
+            Elsewhere::Refuses(_) if caller.principal.is_none() => {
+                return Err(
+                    self.unauthenticated("the decision point refuses it to callers without a credential")
+                );
+            }
+            Elsewhere::Refuses(detail) => return Err(Why::Refused { detail: detail.clone() }),
+            Elsewhere::Unavailable(detail) => return Err(Why::Unavailable { detail: detail.clone() }),
+            Elsewhere::Permits(who) => Some(Arc::clone(who)),
+            Elsewhere::Assumed(why) => {
+                Some(Arc::from(format!("nobody: {why}, and `authzen.unavailable` is `allow`")))
+            }
+            Elsewhere::Nothing => None,
+        };
         let permitted: Permitted = grant
             .map(|grant| Arc::clone(&grant.told))
             .into_iter()
             .chain(judged.permits.iter().map(told))
+            .chain(ruled.permits)
+            .chain(permits)
             .collect();
         if !permitted.is_empty() {
             return Ok(permitted);
@@ -294,7 +336,7 @@ impl Access {
         let Some(principal) = transaction.principal.as_deref() else {
             return used(UseOf::Role, ANONYMOUS);
         };
-        let names = self.caller(Some(principal)).names;
+        let names = self.caller(Some(principal), false).names;
         if names.is_empty() {
             used(UseOf::Role, AUTHENTICATED);
         }
@@ -315,6 +357,39 @@ impl Access {
             used(UseOf::Key, key);
         }
     }
+}
+
+/// The alternatives of the contract that this kind of credential is for: a token without the scope that the contract demands
+/// of tokens is not let in by the alternative for API keys. Where none is for it, those that demand scopes, if any does.
+/// `None` where all of them demand a client certificate, and there is none.
+fn candidates<'s>(
+    alternatives: &'s [SecurityAlternative],
+    principal: &Principal,
+    certificate: bool,
+) -> Option<SmallVec<[&'s SecurityAlternative; 4]>> {
+    let certified = certificate || principal.kind == CredentialKind::Mtls;
+    let fits = |kind: SchemeKind| match kind {
+        SchemeKind::Token => matches!(principal.kind, CredentialKind::Jwt | CredentialKind::Opaque),
+        SchemeKind::ApiKey => principal.kind == CredentialKind::ApiKey,
+        SchemeKind::Certificate => certified,
+        SchemeKind::Other => false,
+    };
+    let all: SmallVec<[&SecurityAlternative; 4]> = alternatives
+        .iter()
+        .filter(|one| certified || one.iter().all(|demand| demand.kind != SchemeKind::Certificate))
+        .collect();
+    if all.is_empty() {
+        return None;
+    }
+    let narrowed = |wanted: &dyn Fn(&SchemeDemand) -> bool| {
+        let some: SmallVec<[&SecurityAlternative; 4]> =
+            all.iter().copied().filter(|one| one.iter().any(wanted)).collect();
+        (!some.is_empty()).then_some(some)
+    };
+    let found = narrowed(&|demand| fits(demand.kind))
+        .or_else(|| narrowed(&|demand| demand.kind == SchemeKind::Other))
+        .or_else(|| narrowed(&|demand| !demand.names.is_empty()));
+    Some(found.unwrap_or(all))
 }
 
 fn lacking(principal: &Principal, scopes: &[Arc<str>]) -> Vec<Arc<str>> {

@@ -56,6 +56,9 @@ impl Access {
         if !self.is_closed() {
             return Cell::Allow;
         }
+        if self.point.is_some() || self.rego.is_some() {
+            return Cell::Depends;
+        }
         let everybody = ["anonymous", "authenticated"];
         let names = everybody
             .iter()

@@ -7,7 +7,10 @@
 //! against the API's operations when they are loaded: a wrong name is an error at its line.
 //!
 //! The contract's `security` needs no setting: where an API has a contract and `identity`, an operation that demands a
-//! caller or scopes gets them. `require_scopes` and `require_roles` narrow further, for an API or for operations.
+//! caller or scopes gets them, and alternatives are for the credentials that they name. `require_scopes` and `require_roles` narrow further, for an API or for operations.
+//!
+//! `authzen` asks a decision point elsewhere (OpenID AuthZEN Authorization API 1.0) about every request, besides roles and
+//! policies: what it refuses is refused, what it permits is permitted unless a policy forbids it.
 //!
 //! Each decision names what made it: the role or policy, its file and line, in findings, events, `why` and `explain`.
 //!
@@ -35,22 +38,24 @@
 //!
 //! # When it refuses
 //! 401 where there is no caller and the operation is not for everybody; 403 where the caller lacks a scope (RFC 6750
-//! section 3.1), a role, or a permission, where a policy forbids, and where a policy that forbids cannot be evaluated. The
-//! table below has the codes.
+//! section 3.1), a role, or a permission, where a policy or a decision point forbids, and where a policy that forbids cannot be
+//! evaluated; 503 where the decision point gives no answer and `authzen.unavailable` is `deny`. The table below has the codes.
 //!
 //! # Limits
 //! It sees the request only: whose object comes back is for `ownership`. By a value that is missing a policy does not permit,
 //! and one that forbids refuses, unless it asks with `has`. A value that stands there twice or has another type, and a body
 //! that cannot be read or is longer than `max_body`, refuse in either case. Policies are looked up by operation; those that
 //! name none are evaluated for all.
-//! Summer time is not followed by `zone`.
+//! Summer time is not followed by `zone`. A decision point is told no body, and its answers hold for `authzen.cache`.
 //!
 //! # References
 //! - The Cedar policy language, docs.cedarpolicy.com
 //! - OpenAPI 3.1, Security Requirement Object
 //! - RFC 6750 section 3.1, `insufficient_scope`
+//! - OpenID AuthZEN, Authorization API 1.0
 //! - OWASP API Security Top 10 2023, API5
 
+mod authzen;
 mod compile;
 mod config;
 mod decide;
@@ -63,14 +68,16 @@ mod tests;
 
 use std::sync::Arc;
 
-use bartizan_authz::{Actions, Geo, Policies, RoleTable, Zone, cedar::Body};
+use bartizan_authz::{Actions, Geo, Policies, Rego, RoleTable, Zone, cedar::Body};
 use bartizan_model::{
-    CompileContext, Diagnostics, Guard, Outcome, Timestamp, Transaction, compile::SecurityAlternative,
-    probe::Probes, services::AccessUsage,
+    CompileContext, Denial, Diagnostics, Guard, Mode, Outcome, Phase, Timestamp, Transaction,
+    compile::SecurityAlternative, probe::Probes, services::AccessUsage,
 };
 use bartizan_pattern::body::Reading;
 
-pub use config::{Config, FileList, GeoFiles, Offset, Security};
+use self::authzen::{Elsewhere, Point};
+
+pub use config::{Authzen, Config, FileList, GeoFiles, Offset, Security, WithoutPoint};
 pub use matrix::Cell;
 pub use reason::Why;
 pub use report::{Line, Report};
@@ -89,8 +96,10 @@ pub struct Access {
     roles: Option<RoleTable>,
     roles_file: Option<Arc<str>>,
     policies: Option<Policies>,
+    rego: Option<Rego>,
     geo: Option<Geo>,
     zone: Zone,
+    point: Option<Point>,
     max_body: usize,
     usage: Arc<dyn AccessUsage>,
 }
@@ -107,19 +116,29 @@ impl Guard for Access {
     async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Why> {
         let action = self.actions.find(&transaction.operation, &transaction.request.method);
         let principal = transaction.principal.clone();
-        let caller = self.caller(principal.as_deref());
+        let caller = self.caller(principal.as_deref(), transaction.certificate.is_some());
         let demanded = self.demands(action, &caller);
         let waits = demanded.is_ok() && self.waits(action);
+        let elsewhere = match (&self.point, self.actions.get(action)) {
+            (Some(point), Some(named)) if demanded.is_ok() => point.decide(self, named, transaction).await,
+            _ => Elsewhere::Nothing,
+        };
         if transaction.probe && transaction.trace.is_some() && !waits {
-            let report = self.report(action, &caller, transaction, Body::Absent);
+            let report = self.report(action, &caller, transaction, Body::Absent, &elsewhere);
             transaction.memory.keep(Self::ID, Box::new(report));
         }
+        if let Elsewhere::Assumed(detail) = &elsewhere {
+            let why = Why::Assumed { detail: detail.clone() };
+            let finding = Denial::of(Self::ID, &why).finding(Phase::RequestHeaders, Mode::Monitor);
+            transaction.find(finding);
+        }
         if waits {
+            transaction.memory.keep(Elsewhere::ID, Box::new(elsewhere));
             return Outcome::Continue;
         }
         let result = demanded.and_then(|()| {
             if self.is_closed() {
-                self.grants(action, &caller, transaction, Body::Absent)
+                self.grants(action, &caller, transaction, Body::Absent, &elsewhere)
             } else {
                 Ok(decide::Permitted::new())
             }
@@ -141,6 +160,7 @@ impl Access {
     /// Whether the decision about an action waits for the body.
     fn waits(&self, action: bartizan_authz::ActionId) -> bool {
         self.policies.as_ref().is_some_and(|policies| policies.needs_body(action))
+            || self.rego.as_ref().is_some_and(Rego::needs_body)
     }
 
     /// Decides with the body, where some policy reads it; also where there is none.
@@ -150,14 +170,17 @@ impl Access {
             return Outcome::Continue;
         }
         let principal = transaction.principal.clone();
-        let caller = self.caller(principal.as_deref());
+        let caller = self.caller(principal.as_deref(), transaction.certificate.is_some());
         let content = content(body);
+        let elsewhere = transaction.memory.take::<Elsewhere>(Elsewhere::ID);
+        let elsewhere = elsewhere.map_or(Elsewhere::Nothing, |kept| *kept);
         if transaction.probe && transaction.trace.is_some() {
-            let report = self.report(action, &caller, transaction, content);
+            let report = self.report(action, &caller, transaction, content, &elsewhere);
             transaction.memory.keep(Self::ID, Box::new(report));
         }
-        let result =
-            self.demands(action, &caller).and_then(|()| self.grants(action, &caller, transaction, content));
+        let result = self
+            .demands(action, &caller)
+            .and_then(|()| self.grants(action, &caller, transaction, content, &elsewhere));
         self.settle_with(action, result, transaction)
     }
 

@@ -40,5 +40,8 @@ fn permits_strangers(guard: &Access) -> bool {
             .filter_map(|name| table.role(name))
             .any(|role| table.grants(role).next().is_some())
     });
-    roles || guard.policies.as_ref().is_some_and(bartizan_authz::Policies::may_permit_strangers)
+    roles
+        || guard.point.is_some()
+        || guard.rego.is_some()
+        || guard.policies.as_ref().is_some_and(bartizan_authz::Policies::may_permit_strangers)
 }

@@ -41,6 +41,21 @@ pub enum Why {
         /// Which, with its place.
         detail: String,
     },
+    /// A decision point elsewhere refuses it.
+    Refused {
+        /// Which, and why.
+        detail: String,
+    },
+    /// A decision point elsewhere gives no answer.
+    Unavailable {
+        /// Which, and why.
+        detail: String,
+    },
+    /// The same, and the policy lets it pass meanwhile.
+    Assumed {
+        /// Which, and why.
+        detail: String,
+    },
     /// A policy could not be evaluated.
     Undecided {
         /// Which, with its place, and why.
@@ -67,9 +82,19 @@ const SCOPE: ReasonInfo =
 const ROLE: ReasonInfo = ReasonInfo { code: "access.role", ..DENIED };
 const FORBIDDEN: ReasonInfo = ReasonInfo { code: "access.forbidden", ..DENIED };
 const UNDECIDED: ReasonInfo = ReasonInfo { code: "access.undecided", ..DENIED };
+const REFUSED: ReasonInfo = ReasonInfo { code: "access.refused", ..DENIED };
+const UNAVAILABLE: ReasonInfo = ReasonInfo {
+    code: "access.unavailable",
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    severity: Severity::High,
+    verdict: Verdict::Error,
+    public: "Whether you may do this cannot be told at the moment",
+};
+const ASSUMED: ReasonInfo = ReasonInfo { code: "access.assumed", ..UNAVAILABLE };
 
 impl Reason for Why {
-    const ALL: &'static [ReasonInfo] = &[DENIED, UNAUTHENTICATED, SCOPE, ROLE, FORBIDDEN, UNDECIDED];
+    const ALL: &'static [ReasonInfo] =
+        &[DENIED, UNAUTHENTICATED, SCOPE, ROLE, FORBIDDEN, REFUSED, UNAVAILABLE, ASSUMED, UNDECIDED];
 
     fn info(&self) -> ReasonInfo {
         match self {
@@ -78,6 +103,9 @@ impl Reason for Why {
             Why::Role { .. } => ROLE,
             Why::Denied { .. } => DENIED,
             Why::Forbidden { .. } => FORBIDDEN,
+            Why::Refused { .. } => REFUSED,
+            Why::Unavailable { .. } => UNAVAILABLE,
+            Why::Assumed { .. } => ASSUMED,
             Why::Undecided { .. } => UNDECIDED,
         }
     }
@@ -89,6 +117,9 @@ impl Reason for Why {
             | Why::Role { detail }
             | Why::Denied { detail, .. }
             | Why::Forbidden { detail }
+            | Why::Refused { detail }
+            | Why::Unavailable { detail }
+            | Why::Assumed { detail }
             | Why::Undecided { detail } => Cow::Owned(detail.clone()),
         }
     }
@@ -102,6 +133,10 @@ impl Reason for Why {
             Why::Role { .. } => "give the caller one of these roles".into(),
             Why::Denied { remedy, .. } => Cow::Owned(remedy.clone()),
             Why::Forbidden { .. } => "narrow the policy, if this caller is meant to do this".into(),
+            Why::Refused { .. } => "change the rules of the decision point, if this caller is meant to do this".into(),
+            Why::Unavailable { .. } | Why::Assumed { .. } => {
+                "see that the decision point answers within `authzen.timeout`; `authzen.unavailable` says what holds meanwhile".into()
+            }
             Why::Undecided { .. } => {
                 "test with `has` what may be missing, or name the values that the request really has".into()
             }
@@ -117,9 +152,7 @@ impl Reason for Why {
                 quotable(realm),
                 quotable(&needed.join(" "))
             ),
-            Why::Role { .. } | Why::Denied { .. } | Why::Forbidden { .. } | Why::Undecided { .. } => {
-                return Vec::new();
-            }
+            _ => return Vec::new(),
         };
         HeaderValue::try_from(challenge).ok().map(|value| (WWW_AUTHENTICATE, value)).into_iter().collect()
     }

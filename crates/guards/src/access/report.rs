@@ -5,7 +5,7 @@ use bartizan_model::Transaction;
 use bartizan_pattern::path::folded;
 use serde::Serialize;
 
-use super::{Access, decide::Caller};
+use super::{Access, authzen::Elsewhere, decide::Caller};
 
 /// Everything that a decision looked at.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -21,7 +21,7 @@ pub struct Report {
 /// One thing that was looked at.
 #[derive(Clone, Debug, Serialize)]
 pub struct Line {
-    /// `security`, `require`, `role` or `policy`.
+    /// `security`, `require`, `role`, `policy` or `authzen`.
     pub check: &'static str,
     /// `holds`, `fails`, `permits`, `forbids`, `does not apply` or `error`.
     pub says: &'static str,
@@ -37,6 +37,7 @@ impl Access {
         caller: &Caller<'_>,
         transaction: &Transaction,
         body: Body<'_>,
+        elsewhere: &Elsewhere,
     ) -> Report {
         let Some(action) = self.actions.get(id) else { return Report::default() };
         let lineage = self.lineage(caller);
@@ -83,6 +84,34 @@ impl Access {
                     };
                 let why = judged.errors.first().map(|(_, why)| format!(": {why}")).unwrap_or_default();
                 add("policy", says, format!("{}{why}", info.told));
+            }
+        }
+        if let Some(rego) = &self.rego {
+            let ruled = rego.judge(&self.facts(action, path, caller, &lineage, transaction, body));
+            let mut rules = |says, all: &[std::sync::Arc<str>]| {
+                for one in all {
+                    add("policy", says, one.to_string());
+                }
+            };
+            rules("forbids", &ruled.forbids);
+            rules("permits", &ruled.permits);
+            match ruled.error {
+                Some(why) => add("policy", "error", why),
+                None if ruled.forbids.is_empty() && ruled.permits.is_empty() => {
+                    add("policy", "does not apply", "no rule in Rego holds".to_owned());
+                }
+                None => {}
+            }
+        }
+        if let Some(point) = &self.point {
+            let told = || point.told().to_string();
+            match elsewhere {
+                Elsewhere::Permits(_) => add("authzen", "permits", told()),
+                Elsewhere::Refuses(why) => add("authzen", "forbids", why.clone()),
+                Elsewhere::Unavailable(why) | Elsewhere::Assumed(why) => add("authzen", "error", why.clone()),
+                Elsewhere::Nothing => {
+                    add("authzen", "does not apply", format!("{} was not asked, or gives no answer", told()))
+                }
             }
         }
         report

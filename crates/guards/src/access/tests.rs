@@ -1,1 +1,107 @@
-//! Decisions of the guard.
+//! Decisions of the guard that no case shows: the contract's `security`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests assert")]
+
+use std::collections::BTreeMap;
+
+use bartizan_model::{
+    ClientCertificate, CredentialKind, Principal, Profile, Witness,
+    compile::{ApiSpec, OperationSpec, SchemeDemand, SchemeKind},
+};
+
+use super::*;
+use crate::support;
+
+fn demand(kind: SchemeKind, names: &[&str]) -> SchemeDemand {
+    SchemeDemand {
+        scheme: "scheme".into(),
+        kind,
+        scopes: kind == SchemeKind::Token,
+        names: names.iter().map(|name| Arc::from(*name)).collect(),
+    }
+}
+
+/// The code with which an operation with this `security` refuses a caller with these scopes.
+fn refused(
+    security: Vec<SecurityAlternative>,
+    kind: CredentialKind,
+    scopes: &[&str],
+    certified: bool,
+) -> Option<&'static str> {
+    let operation = OperationSpec {
+        label: "GET /reports".into(),
+        declared: true,
+        security: Some(security),
+        ..OperationSpec::default()
+    };
+    let spec = ApiSpec { base_path: String::new(), operations: vec![operation] };
+    let services = support::idle_services();
+    let files = support::TestFiles::default();
+    let (issuers, scope) = (BTreeMap::new(), |_: &str| "api:shop".to_owned());
+    let context = CompileContext {
+        spec: &spec,
+        api: "shop",
+        operation: None,
+        profile: Profile::Balanced,
+        issuers: &issuers,
+        services: &services,
+        files: &files,
+        scope: &scope,
+    };
+    let guard = Access::compile(Config::default(), &context).unwrap();
+    let mut transaction = support::transaction();
+    transaction.operation = "GET /reports".into();
+    transaction.request.path = "/reports".to_owned();
+    if certified {
+        transaction.certificate = Some(Arc::new(ClientCertificate {
+            der: Arc::from([]),
+            chain: Arc::from([]),
+            fingerprint: [0; 32],
+            subject: "CN=app".into(),
+            issuer: "CN=ca".into(),
+            serial: "01".into(),
+            names: Arc::from([]),
+            not_before: Timestamp(0),
+            not_after: Timestamp(u64::MAX),
+            witness: Witness::Handshake,
+        }));
+    }
+    let mut principal = Principal::new(kind, "corp".into(), "alice".into());
+    principal.scopes = scopes.iter().map(|scope| Arc::from(*scope)).collect();
+    transaction.principal = Some(Arc::new(principal));
+    support::code(&support::now(guard.request_headers(&mut transaction)))
+}
+
+#[test]
+fn the_alternatives_of_a_contract_are_for_the_credentials_that_they_name() {
+    use CredentialKind::{ApiKey, Jwt, Mtls, Signature};
+    use SchemeKind::{ApiKey as Key, Certificate, Other, Token};
+    let scope = Some("access.scope");
+    let either = || vec![vec![demand(Token, &["write"])], vec![demand(Key, &[])]];
+    assert_eq!(refused(either(), Jwt, &["write"], false), None);
+    assert_eq!(refused(either(), Jwt, &["read"], false), scope, "the alternative for keys lets no token in");
+    assert_eq!(refused(either(), ApiKey, &[], false), None);
+    assert_eq!(
+        refused(either(), Signature, &[], false),
+        scope,
+        "what no alternative is for needs the scopes"
+    );
+    let basic = || vec![vec![demand(Other, &[])], vec![demand(Token, &["write"])]];
+    assert_eq!(refused(basic(), Jwt, &["read"], false), scope);
+    let both = || vec![vec![demand(Token, &["a"]), demand(Token, &["b"])]];
+    assert_eq!(refused(both(), Jwt, &["a"], false), scope);
+    assert_eq!(refused(both(), Jwt, &["b", "a"], false), None);
+    let either_scope = || vec![vec![demand(Token, &["a"])], vec![demand(Token, &["b"])]];
+    assert_eq!(refused(either_scope(), Jwt, &["b"], false), None);
+    assert_eq!(refused(either_scope(), ApiKey, &["b"], false), None, "scopes of keys are scopes");
+    assert_eq!(refused(either_scope(), ApiKey, &[], false), scope);
+    let certificate = || vec![vec![demand(Certificate, &[])]];
+    assert_eq!(refused(certificate(), Jwt, &[], false), Some("access.denied"));
+    assert_eq!(refused(certificate(), Mtls, &[], false), None);
+    assert_eq!(refused(certificate(), Jwt, &[], true), None, "a token over a connection with a certificate");
+    let with_token = || vec![vec![demand(Certificate, &[]), demand(Token, &["a"])]];
+    assert_eq!(refused(with_token(), Jwt, &["a"], false), Some("access.denied"));
+    assert_eq!(refused(with_token(), Jwt, &["a"], true), None);
+    assert_eq!(refused(with_token(), Jwt, &[], true), scope);
+    assert_eq!(refused(vec![], Jwt, &[], false), None);
+    assert_eq!(refused(vec![vec![], vec![demand(Token, &["a"])]], Jwt, &[], false), None);
+}

@@ -12,8 +12,9 @@ use bartizan_model::{
     introspection::{ClientAuthentication, Endpoint, Response},
     services::{Documents, Introspection},
 };
-use http::Uri;
 use serde_json::{Map, Value};
+
+use crate::call_out::check_url;
 
 use super::{
     cache::{self, TokenCache},
@@ -182,7 +183,8 @@ impl OpaqueVerifier {
         if name.is_empty() || &*name == "bartizan" {
             return Err(("issuer", "give the issuer a name of its own, such as `corp`".to_owned()));
         }
-        check_url(&config.endpoint).map_err(|problem| ("endpoint", problem))?;
+        check_url(&config.endpoint, "tokens", "https://id.example.com/introspect")
+            .map_err(|problem| ("endpoint", problem))?;
         let spec = context.issuers.get(&name).map(Arc::clone);
         let authentication = authentication(config, context.files)?;
         let signer = match (config.signed, &spec) {
@@ -269,25 +271,4 @@ fn authentication(
         ClientAuth::Post => ClientAuthentication::Post { id: id()?, secret: secret()? },
         ClientAuth::Bearer => ClientAuthentication::Bearer(secret()?),
     })
-}
-
-/// Tokens are sent over TLS, or stay on this machine.
-fn check_url(text: &str) -> Result<(), String> {
-    let uri: Option<Uri> = text.parse().ok();
-    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let loopback = bare.eq_ignore_ascii_case("localhost")
-        || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    match uri.as_ref().and_then(Uri::scheme_str) {
-        Some("https") if !host.is_empty() => Ok(()),
-        Some("http") if loopback => Ok(()),
-        Some("http") => {
-            Err("tokens that are sent in cleartext can be read on the way; write an `https://` URL"
-                .to_owned())
-        }
-        _ => {
-            Err("this is not a URL to ask at; write `https://id.example.com/introspect`, for example"
-                .to_owned())
-        }
-    }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 /// Why a text is not acceptable as a header or a claims set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotAnObject {
+pub(crate) enum NotAnObject {
     /// Not JSON, not an object, or followed by something else.
     Malformed,
     /// Some object in it names a member twice.
@@ -15,7 +15,7 @@ pub(super) enum NotAnObject {
 }
 
 /// Reads one JSON object. Depth is limited to 128 by the parser, size by the caller.
-pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, NotAnObject> {
+pub(crate) fn object(bytes: &[u8]) -> Result<Map<String, Value>, NotAnObject> {
     match serde_json::from_slice::<Strict>(bytes) {
         Ok(Strict(Value::Object(members))) => Ok(members),
         Ok(_) => Err(NotAnObject::Malformed),

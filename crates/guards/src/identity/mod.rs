@@ -105,7 +105,7 @@ pub mod events;
 pub mod federation;
 mod flaw;
 mod introspection;
-mod json;
+pub(crate) mod json;
 pub mod jwks;
 pub mod jws;
 mod jwt;

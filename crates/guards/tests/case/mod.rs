@@ -15,6 +15,7 @@ pub enum Part {
     Keys(Value),
     Revoked(Value),
     Introspection(Value),
+    Decisions(Value),
     Clients(Value),
     Policy(Value),
     Request(Box<Request>),
@@ -117,6 +118,9 @@ impl Case {
                 }
                 "introspection" => {
                     Ok(Some(Part::Introspection(yaml(&block).map_err(|e| format!("line {number}: {e}"))?)))
+                }
+                "decisions" => {
+                    Ok(Some(Part::Decisions(yaml(&block).map_err(|e| format!("line {number}: {e}"))?)))
                 }
                 "clients" => {
                     Ok(Some(Part::Clients(yaml(&block).map_err(|e| format!("line {number}: {e}"))?)))

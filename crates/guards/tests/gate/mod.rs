@@ -21,9 +21,12 @@ use bartizan_model::{
     ClientCertificate, Clock, CompileContext, Diagnostics, Finding, Guard, Mode, Mounted, Period, Phase,
     Principal, Profile, Redacted, ResponseHead, Services, Stop, Timestamp, Transaction, Verdict, Witness,
     compile::{IssuerSpec, KeySource, TokenProfile},
+    decision_point::{DecisionPoint, Question},
     introspection::{self, Endpoint, Unavailable},
     revocation::{Revocation, Revoked},
-    services::{ApiKeyRecord, BoxFuture, ClientKeyRecord, Introspection, KeyLimit, Revocations},
+    services::{
+        ApiKeyRecord, BoxFuture, ClientKeyRecord, DecisionPoints, Introspection, KeyLimit, Revocations,
+    },
 };
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -42,12 +45,13 @@ pub struct Gate {
     api: Guards,
 }
 
-/// What exists besides the policy: API keys, revocations, and what an introspection endpoint answers.
+/// What exists besides the policy: API keys, revocations, and what others answer who are asked.
 #[derive(Default)]
 pub struct World {
     pub keys: Value,
     pub revoked: Value,
     pub answers: Value,
+    pub decisions: Value,
     pub clients: Value,
 }
 
@@ -144,6 +148,30 @@ impl Introspection for Answers {
     }
 }
 
+/// A decision point that answers the first entry whose `subject`, `action` and `path` are those of the question; without one
+/// it does not answer.
+struct Decisions(Value);
+
+impl DecisionPoints for Decisions {
+    fn ask<'a>(
+        &'a self,
+        _: &'a Arc<DecisionPoint>,
+        question: &'a Question,
+    ) -> BoxFuture<'a, Result<Arc<[u8]>, Unavailable>> {
+        let asked: Value = serde_json::from_slice(&question.body).unwrap();
+        let named =
+            [("subject", "/subject/id"), ("action", "/action/name"), ("path", "/resource/properties/path")];
+        let fits = |entry: &&Value| {
+            named.iter().all(|(name, pointer)| {
+                entry.get(name).is_none_or(|wanted| asked.pointer(pointer) == Some(wanted))
+            })
+        };
+        let answer = self.0.as_array().into_iter().flatten().find(fits);
+        let answer = answer.map(|entry| entry["answer"].to_string().into_bytes().into());
+        Box::pin(std::future::ready(answer.ok_or(Unavailable("no answer".to_owned()))))
+    }
+}
+
 /// How an exchange ended.
 pub struct Ended {
     pub status: StatusCode,
@@ -177,6 +205,7 @@ impl Gate {
             factors: Arc::new(FixedFactors::new(factors(&world.keys))),
             revocations: Arc::new(Listed(revocations(&world.revoked)?)),
             introspection: Arc::new(Answers(world.answers.clone())),
+            decision_points: Arc::new(Decisions(world.decisions.clone())),
             client_keys: Arc::new(clients(&world.clients)),
             ..support::services(Arc::clone(&clock), limits, api_keys(&world.keys))
         };
