@@ -217,13 +217,15 @@ mod tests {
         let questions: Arc<Questions<u8>> = Questions::new("a service", tokio::runtime::Handle::current());
         let url: Arc<str> = "http://127.0.0.1:1/".into();
         let asked = AtomicU32::new(0);
+        let counted = &asked;
         let question = |number: u8, answer: Result<u8, &'static str>| {
             let service = Service { url: &url, digest: [1; 32], timeout: Duration::from_millis(200) };
-            questions.answer(service, [number; 32], |_| {
-                asked.fetch_add(1, Ordering::Relaxed);
+            let answer = answer.map_err(str::to_owned);
+            questions.answer(service, [number; 32], move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
                 async move {
                     tokio::time::sleep(Duration::from_millis(10)).await;
-                    answer.map_err(str::to_owned)
+                    answer
                 }
             })
         };

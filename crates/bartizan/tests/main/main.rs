@@ -8,6 +8,7 @@
     reason = "tests assert, and wait"
 )]
 
+mod access;
 mod addresses;
 mod applications;
 mod attrition;
