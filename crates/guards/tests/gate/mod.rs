@@ -1,5 +1,7 @@
 //! The guards of one API in process: what the gateway does between a request's head and its response's, without a network.
 
+mod elsewhere;
+
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
@@ -19,20 +21,17 @@ use bartizan_guards::{
 };
 use bartizan_model::{
     ClientCertificate, Clock, CompileContext, Diagnostics, Finding, Guard, Mode, Mounted, Period, Phase,
-    Principal, Profile, Redacted, ResponseHead, Services, Stop, Timestamp, Transaction, Verdict, Witness,
+    Principal, Profile, ResponseHead, Services, Stop, Timestamp, Transaction, Verdict, Witness,
     compile::{IssuerSpec, KeySource, TokenProfile},
-    decision_point::{DecisionPoint, Question},
-    introspection::{self, Endpoint, Unavailable},
     revocation::{Revocation, Revoked},
-    services::{
-        ApiKeyRecord, BoxFuture, ClientKeyRecord, DecisionPoints, Introspection, KeyLimit, Revocations,
-    },
+    services::{ApiKeyRecord, ClientKeyRecord, KeyLimit, Revocations},
 };
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Map, Value};
 
+use self::elsewhere::{Answers, Decisions};
 use crate::{
     case::{Head, Response},
     support::{self, FixedClients, FixedFactors, FixedKeys, Sequence, StillClock, TestFiles},
@@ -123,53 +122,6 @@ fn revocations(list: &Value) -> Result<Vec<Revocation>, String> {
         })
     };
     list.as_array().into_iter().flatten().map(entry).collect()
-}
-
-/// An introspection endpoint that answers by token; to any other it does not.
-struct Answers(Value);
-
-impl Introspection for Answers {
-    fn ask<'a>(
-        &'a self,
-        _: &'a Arc<Endpoint>,
-        token: &'a Redacted<String>,
-    ) -> BoxFuture<'a, Result<introspection::Response, Unavailable>> {
-        let answer = self
-            .0
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|entry| entry["token"].as_str() == Some(token.expose()));
-        let response = answer.map(|entry| introspection::Response {
-            signed: false,
-            body: entry["answer"].to_string().into_bytes().into(),
-        });
-        Box::pin(std::future::ready(response.ok_or(Unavailable("no answer".to_owned()))))
-    }
-}
-
-/// A decision point that answers the first entry whose `subject`, `action` and `path` are those of the question; without one
-/// it does not answer.
-struct Decisions(Value);
-
-impl DecisionPoints for Decisions {
-    fn ask<'a>(
-        &'a self,
-        _: &'a Arc<DecisionPoint>,
-        question: &'a Question,
-    ) -> BoxFuture<'a, Result<Arc<[u8]>, Unavailable>> {
-        let asked: Value = serde_json::from_slice(&question.body).unwrap();
-        let named =
-            [("subject", "/subject/id"), ("action", "/action/name"), ("path", "/resource/properties/path")];
-        let fits = |entry: &&Value| {
-            named.iter().all(|(name, pointer)| {
-                entry.get(name).is_none_or(|wanted| asked.pointer(pointer) == Some(wanted))
-            })
-        };
-        let answer = self.0.as_array().into_iter().flatten().find(fits);
-        let answer = answer.map(|entry| entry["answer"].to_string().into_bytes().into());
-        Box::pin(std::future::ready(answer.ok_or(Unavailable("no answer".to_owned()))))
-    }
 }
 
 /// How an exchange ended.
