@@ -35,6 +35,8 @@ pub struct Config {
     pub over_limit: OverLimit,
     /// What becomes of a body that cannot be read as what it says it is. Default: `deny`.
     pub unreadable: Unreadable,
+    /// What becomes of a body without a media type, or of one that is not read into names and values. Default: `deny`.
+    pub unknown_type: UnknownType,
     /// Whether responses are looked at, too: their head, and up to `max_response` of texts, which waits for that much of
     /// them. Default: no.
     pub responses: bool,
@@ -115,6 +117,18 @@ pub enum Unreadable {
     Allow,
 }
 
+/// What becomes of a body that has no names to look at: it has no media type, or one such as `application/octet-stream`.
+/// Text (`text/plain`) is looked at as `REQUEST_BODY`, where any rule does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownType {
+    /// It is refused with 415: a service may read it as what it is not said to be.
+    #[default]
+    Deny,
+    /// It passes, seen only by rules that look at `REQUEST_BODY`; each such exchange says so.
+    Allow,
+}
+
 /// A rule that does not apply, or not to one parameter. It holds where it is written: for an API, or for an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -125,7 +139,8 @@ pub struct Exclusion {
     pub tag: Option<String>,
     /// What they no longer look at: a variable as a finding names it (`ARGS:text`, `REQUEST_HEADERS:User-Agent`), or a place
     /// in the request (`request.body.text`, `request.body.items[].note`, `query.q`, `header.user-agent`, `cookie.session`).
-    /// Without it the rules do not run at all.
+    /// A place in the body holds only where the query has nothing of its name, and the other way round. Without it the rules do
+    /// not run at all.
     pub parameter: Option<String>,
     /// Why this is safe, for whoever reads the policy next.
     pub reason: String,
@@ -145,6 +160,7 @@ impl Default for Config {
             max_body: ByteSize(128 << 10),
             over_limit: OverLimit::default(),
             unreadable: Unreadable::default(),
+            unknown_type: UnknownType::default(),
             responses: false,
             max_response: ByteSize(512 << 10),
             modes: BTreeMap::new(),

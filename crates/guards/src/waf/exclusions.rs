@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bartizan_model::{Diagnostic, Diagnostics, Mode, Timestamp};
 use bartizan_waf::{
-    engine::Tuning,
+    engine::{Part, Side, Tuning},
     lang::{Rule, RuleSet, Target},
 };
 use time::{Date, macros::format_description};
@@ -115,7 +115,7 @@ fn exclude(
 }
 
 /// The variables that a parameter stands for.
-fn targets(parameter: &str) -> Result<Vec<Target>, String> {
+fn targets(parameter: &str) -> Result<Vec<Part>, String> {
     let is_plain =
         |c: char| !c.is_whitespace() && !c.is_control() && !['"', '\'', ',', '|', '!', '\\'].contains(&c);
     if parameter.is_empty() || !parameter.chars().all(is_plain) {
@@ -123,38 +123,41 @@ fn targets(parameter: &str) -> Result<Vec<Target>, String> {
     }
     let variables = match place(parameter) {
         Some(variables) => variables?,
-        None => vec![parameter.to_owned()],
+        None => vec![(parameter.to_owned(), None)],
     };
-    variables
-        .iter()
-        .map(|variable| Target::parse(variable).map_err(|fault| format!("{}; {}", fault.message, fault.help)))
-        .collect()
+    let parse = |variable: &str| {
+        Target::parse(variable).map_err(|fault| format!("{}; {}", fault.message, fault.help))
+    };
+    variables.iter().map(|(variable, side)| Ok(Part { target: parse(variable)?, side: *side })).collect()
 }
 
+/// A variable as it is written, and where its values have to come from.
+type Written = (String, Option<Side>);
+
 /// A place in the request as variables; `None` where it is not written as one.
-fn place(parameter: &str) -> Option<Result<Vec<String>, String>> {
+fn place(parameter: &str) -> Option<Result<Vec<Written>, String>> {
     let rest = parameter.strip_prefix("request.").unwrap_or(parameter);
     let (kind, name) = rest.split_once('.').unwrap_or((rest, ""));
-    let simple = |variables: &[&str]| {
+    let simple = |variables: &[(&str, Option<Side>)]| {
         if name.is_empty() {
             return Err(format!("`{parameter}` names no part; write one such as `{parameter}.name`"));
         }
-        Ok(variables.iter().map(|variable| format!("{variable}:{name}")).collect())
+        Ok(variables.iter().map(|(variable, side)| (format!("{variable}:{name}"), *side)).collect())
     };
     Some(match kind {
         "body" => body(parameter, name),
-        "query" => simple(&["ARGS", "ARGS_GET"]),
-        "header" | "headers" => simple(&["REQUEST_HEADERS"]),
-        "cookie" | "cookies" => simple(&["REQUEST_COOKIES"]),
+        "query" => simple(&[("ARGS", Some(Side::Query)), ("ARGS_GET", None)]),
+        "header" | "headers" => simple(&[("REQUEST_HEADERS", None)]),
+        "cookie" | "cookies" => simple(&[("REQUEST_COOKIES", None)]),
         "path" => Ok(["REQUEST_FILENAME", "REQUEST_BASENAME", "REQUEST_URI", "REQUEST_URI_RAW"]
-            .map(str::to_owned)
+            .map(|variable| (variable.to_owned(), None))
             .into()),
         _ => return None,
     })
 }
 
 /// A field of a body: by its name in forms, and by the one that rules give it in JSON.
-fn body(parameter: &str, path: &str) -> Result<Vec<String>, String> {
+fn body(parameter: &str, path: &str) -> Result<Vec<Written>, String> {
     // `items[].note` is any item, `items[0].note` one.
     let dotted = path.replace("[]", ".#").replace('[', ".").replace(']', "");
     let dotted = dotted.trim_start_matches('.');
@@ -162,13 +165,13 @@ fn body(parameter: &str, path: &str) -> Result<Vec<String>, String> {
         return Err(format!("`{parameter}` is no place in a body"));
     }
     let mut variables = Vec::new();
-    for variable in ["ARGS", "ARGS_POST"] {
+    for (variable, side) in [("ARGS", Some(Side::Body)), ("ARGS_POST", None)] {
         if dotted.contains('#') {
             let steps: Vec<String> = dotted.split('.').map(pattern).collect();
-            variables.push(format!("{variable}:/^(?:json\\.)?{}$/", steps.join("\\.")));
+            variables.push((format!("{variable}:/^(?:json\\.)?{}$/", steps.join("\\.")), side));
         } else {
-            variables.push(format!("{variable}:{path}"));
-            variables.push(format!("{variable}:json.{dotted}"));
+            variables.push((format!("{variable}:{path}"), side));
+            variables.push((format!("{variable}:json.{dotted}"), side));
         }
     }
     Ok(variables)
@@ -295,7 +298,7 @@ mod tests {
     #[test]
     fn places_stand_for_variables() {
         let told = |parameter: &str| -> Vec<String> {
-            targets(parameter).unwrap().iter().map(ToString::to_string).collect()
+            targets(parameter).unwrap().iter().map(|part| part.target.to_string()).collect()
         };
         assert_eq!(told("ARGS:text"), ["ARGS:text"]);
         assert_eq!(told("query.q"), ["ARGS:q", "ARGS_GET:q"]);
@@ -306,10 +309,10 @@ mod tests {
             ["ARGS:user.text", "ARGS:json.user.text", "ARGS_POST:user.text", "ARGS_POST:json.user.text"]
         );
         let items = targets("request.body.items[].note").unwrap();
-        assert!(items.iter().all(|target| target.selector.selects(b"json.items.12.note")));
-        assert!(!items.iter().any(|target| target.selector.selects(b"json.items.x.note")));
+        assert!(items.iter().all(|part| part.target.selector.selects(b"json.items.12.note")));
+        assert!(!items.iter().any(|part| part.target.selector.selects(b"json.items.x.note")));
         let one = targets("request.body.items[0].note").unwrap();
-        assert!(one.iter().any(|target| target.selector.selects(b"json.items.0.note")));
+        assert!(one.iter().any(|part| part.target.selector.selects(b"json.items.0.note")));
         for wrong in ["", "a b", "request.body.", "request.body.a..b", "query", "NOPE:x", "REQUEST_URI:x"] {
             assert!(targets(wrong).is_err(), "{wrong}");
         }

@@ -8,14 +8,14 @@ use bartizan_pattern::body::{
     decode::{self, DecodeLimits},
 };
 use bartizan_waf::{
-    engine::{Context, Inspection, Program, RequestHead, Worker},
+    engine::{Context, Inspection, Interruption, Program, RequestHead, Stop, Worker},
     lang::EngineMode,
     variables::Collections,
 };
-use http::{HeaderMap, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 
 use super::{
-    Config, OverLimit, Unreadable, Waf,
+    Config, OverLimit, UnknownType, Unreadable, Waf,
     reason::Why,
     score,
     tell::{self, Seen, Told},
@@ -172,7 +172,29 @@ impl Looking {
                     outcome
                 }
             },
-            _ => outcome,
+            _ => self.unread(transaction, settings, outcome),
+        }
+    }
+
+    /// What becomes of a body in which nothing has a name.
+    fn unread(
+        &mut self,
+        transaction: &mut Transaction,
+        settings: &Config,
+        outcome: Outcome<Why>,
+    ) -> Outcome<Why> {
+        let Some(why) = self.inspection.body_unread() else { return outcome };
+        match (settings.unknown_type, &outcome) {
+            (UnknownType::Deny, Outcome::Continue) => {
+                self.over = !self.watching;
+                Outcome::Deny(Why::UnknownType { why })
+            }
+            (UnknownType::Deny, _) => outcome,
+            (UnknownType::Allow, _) => {
+                let what = "the body is of a type that is not read: only rules for `REQUEST_BODY` saw it";
+                unseen(transaction, Phase::RequestBody, what);
+                outcome
+            }
         }
     }
 
@@ -271,16 +293,31 @@ impl Looking {
         if let Some(refused) = self.refused.get_mut(usize::from(answer)) {
             *refused = true;
         }
-        let status = StatusCode::from_u16(stop.status)
-            .ok()
-            .filter(|status| status.is_client_error() || status.is_server_error())
-            .unwrap_or(StatusCode::FORBIDDEN);
+        let (status, headers) = answer_of(&stop);
         let seen = Seen { rules: self.program.rules(), inspection: &self.inspection, tokens: &self.tokens };
         let (detail, remedy) = tell::refusal(&seen, &stop);
         Outcome::Deny(match answer {
-            true => Why::Leak { status, detail, remedy },
-            false => Why::Attack { status, detail, remedy },
+            true => Why::Leak { status, detail, remedy, headers },
+            false => Why::Attack { status, detail, remedy, headers },
         })
+    }
+}
+
+/// What the client is answered. An address that no field can carry is none to be sent to.
+fn answer_of(stop: &Interruption) -> (StatusCode, Vec<(HeaderName, HeaderValue)>) {
+    let status = StatusCode::from_u16(stop.status).ok();
+    let refusal = status.filter(|status| status.is_client_error() || status.is_server_error());
+    let refusal = refusal.unwrap_or(StatusCode::FORBIDDEN);
+    match &stop.stop {
+        Stop::Deny => (refusal, Vec::new()),
+        Stop::Drop => (refusal, vec![(header::CONNECTION, HeaderValue::from_static("close"))]),
+        Stop::Redirect(to) => match HeaderValue::from_bytes(to) {
+            Ok(address) if !address.is_empty() => {
+                let status = status.filter(StatusCode::is_redirection).unwrap_or(StatusCode::FOUND);
+                (status, vec![(header::LOCATION, address)])
+            }
+            _ => (StatusCode::FORBIDDEN, Vec::new()),
+        },
     }
 }
 

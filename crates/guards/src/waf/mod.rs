@@ -2,7 +2,8 @@
 //! Set as it is published, and rules of your own.
 //!
 //! # What it does
-//! Reads the rule files when the policy is compiled; whatever of them is not understood is an error at its line. Each request
+//! Reads the rule files when the policy is compiled; whatever of them is not understood is an error at its line, and whatever
+//! does nothing here, such as the removal of a rule that does not exist, a warning ([rules.md](../rules.md)). Each request
 //! is given to the rules when its head is known, and again with its body, which is held for that up to `max_body`: query,
 //! form, JSON, multipart and XML values, header fields, cookies, names of files. Rules of the Core Rule Set add to a score, and
 //! the score refuses. With `responses`, heads and texts of responses are looked at before they are sent.
@@ -36,9 +37,10 @@
 //! ```
 //!
 //! # When it refuses
-//! 403, or the status that a rule sets, when rules say so; 413 for a body beyond `max_body`, 400 for one that cannot be read
-//! as what it says it is, unless the settings let them pass. The table below has the codes. `waf.match` and `waf.unseen` are
-//! findings that refuse nothing by themselves.
+//! 403, or the status that a rule sets, when rules say so: `redirect` answers with 302 and the address, `drop` ends the
+//! connection behind the refusal. 413 for a body beyond `max_body`, 400 for one that cannot be read as what it says it is, 415
+//! for one of a type that is not read, unless the settings let them pass. The table below has the codes. `waf.match` and
+//! `waf.unseen` are findings that refuse nothing by themselves.
 //!
 //! # Limits
 //! gRPC over HTTP/2 and the frames of WebSockets are not looked into: their heads are, and `waf.unseen` says so; a call may
@@ -46,6 +48,7 @@
 //! other than gzip, deflate, br and zstd are looked at by their heads only. Rules see the target as the client sent it; the
 //! upstream gets its canonical form. Phase 5 of the language, which only logs, runs when the exchange ends. Stored
 //! collections are this process's own. Text of XML is excluded as a whole, by `XML:/*`.
+//! A field of a multipart form that names a foreign charset or a transfer encoding is unreadable: services undo them or not.
 //!
 //! # References
 //! - OWASP Core Rule Set 4 and 3.3, coreruleset.org
@@ -74,7 +77,7 @@ use bartizan_waf::{
     variables::{Collections, MemoryCollections},
 };
 
-pub use config::{Config, Exclusion, OverLimit, RuleSource, Unreadable};
+pub use config::{Config, Exclusion, OverLimit, RuleSource, UnknownType, Unreadable};
 use look::{Ground, Looking};
 pub use reason::Why;
 pub use rules::{DEBIAN, DEBIAN_SETUP, Origin, is_setting};
@@ -88,6 +91,8 @@ pub struct Waf {
     /// The same as this block has them.
     program: Arc<Program>,
     settings: Config,
+    /// What is doubtful about the policy's own rule files.
+    doubts: Arc<Diagnostics>,
     tokens: TokenKey,
     collections: Arc<dyn Collections>,
 }
@@ -111,13 +116,16 @@ impl Guard for Waf {
     type Reason = Why;
 
     fn compile(config: Config, context: &CompileContext<'_>) -> Result<Self, Diagnostics> {
-        let rules::Compiled { base, program } = rules::compile(&config, context)?;
+        let rules::Compiled { base, program, doubts } = rules::compile(&config, context)?;
         let collections = Arc::clone(&context.services.kept.of::<Stored>().0);
-        Ok(Waf { base, program, settings: config, tokens: context.services.tokens.clone(), collections })
+        let tokens = context.services.tokens.clone();
+        Ok(Waf { base, program, settings: config, doubts, tokens, collections })
     }
 
     fn warnings(&self, now: Timestamp) -> Diagnostics {
-        exclusions::expired(&self.settings.exclusions, now)
+        let mut warnings = exclusions::expired(&self.settings.exclusions, now);
+        warnings.0.extend(self.doubts.0.iter().cloned());
+        warnings
     }
 
     async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Why> {

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use bartizan_model::{Reason, ReasonInfo, Severity, Verdict};
-use http::StatusCode;
+use bartizan_pattern::body::UnreadableReason;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Why {
         detail: String,
         /// What would let it pass.
         remedy: String,
+        /// Where the rule sends the client, or that the connection ends.
+        headers: Vec<(HeaderName, HeaderValue)>,
     },
     /// Rules withhold the response.
     Leak {
@@ -25,6 +28,8 @@ pub enum Why {
         detail: String,
         /// What would let it pass.
         remedy: String,
+        /// Where the rule sends the client, or that the connection ends.
+        headers: Vec<(HeaderName, HeaderValue)>,
     },
     /// The body is longer than rules look at.
     BodyTooLong {
@@ -35,6 +40,11 @@ pub enum Why {
     Unreadable {
         /// Why, free of values.
         why: String,
+    },
+    /// The body has no type, or one that nobody reads: rules see its bytes, but nothing in them by name.
+    UnknownType {
+        /// Which of these.
+        why: UnreadableReason,
     },
     /// One rule matched. Alone it refuses nothing.
     Match {
@@ -72,11 +82,19 @@ const UNREADABLE: ReasonInfo = ReasonInfo {
     public: "The request body is malformed",
     ..ATTACK
 };
+const UNKNOWN_TYPE: ReasonInfo = ReasonInfo {
+    code: "waf.unknown_type",
+    status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    severity: Severity::Medium,
+    public: "The media type of the request body is not supported",
+    ..ATTACK
+};
 const MATCH: ReasonInfo = ReasonInfo { code: "waf.match", severity: Severity::Medium, ..ATTACK };
 const UNSEEN: ReasonInfo = ReasonInfo { code: "waf.unseen", severity: Severity::Info, ..ATTACK };
 
 impl Reason for Why {
-    const ALL: &'static [ReasonInfo] = &[ATTACK, LEAK, BODY_TOO_LONG, UNREADABLE, MATCH, UNSEEN];
+    const ALL: &'static [ReasonInfo] =
+        &[ATTACK, LEAK, BODY_TOO_LONG, UNREADABLE, UNKNOWN_TYPE, MATCH, UNSEEN];
 
     fn info(&self) -> ReasonInfo {
         match self {
@@ -84,6 +102,7 @@ impl Reason for Why {
             Why::Leak { status, .. } => ReasonInfo { status: *status, ..LEAK },
             Why::BodyTooLong { .. } => BODY_TOO_LONG,
             Why::Unreadable { .. } => UNREADABLE,
+            Why::UnknownType { .. } => UNKNOWN_TYPE,
             Why::Match { severity, .. } => ReasonInfo { severity: *severity, ..MATCH },
             Why::Unseen { .. } => UNSEEN,
         }
@@ -98,6 +117,9 @@ impl Reason for Why {
                 "the body is longer than the {limit} bytes that rules look at, `waf.max_body`"
             )),
             Why::Unreadable { why } => Cow::Owned(format!("the body cannot be read: {why}")),
+            Why::UnknownType { why } => {
+                Cow::Owned(format!("{why}: rules see the bytes of the body, but no value in it"))
+            }
             Why::Unseen { what } => Cow::Borrowed(what),
         }
     }
@@ -111,7 +133,17 @@ impl Reason for Why {
             Why::Unreadable { .. } => Cow::Borrowed(
                 "send what `Content-Type` and `Content-Encoding` say, or set `waf.unreadable` to `allow` for this operation",
             ),
+            Why::UnknownType { .. } => Cow::Borrowed(
+                "send the body with its `Content-Type`, or set `waf.unknown_type` to `allow` for this operation",
+            ),
             Why::Match { .. } | Why::Unseen { .. } => return None,
         })
+    }
+
+    fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        match self {
+            Why::Attack { headers, .. } | Why::Leak { headers, .. } => headers.clone(),
+            _ => Vec::new(),
+        }
     }
 }

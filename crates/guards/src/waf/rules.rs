@@ -129,48 +129,70 @@ struct Shelved {
     /// The files that patterns named.
     lists: Vec<Listed>,
     program: Weak<Program>,
+    doubts: Arc<Diagnostics>,
 }
 
 /// The rules of a block: as their files have them, and as the block wants them.
 pub(super) struct Compiled {
     pub(super) base: Arc<Program>,
     pub(super) program: Arc<Program>,
+    /// What is doubtful about the policy's own files.
+    pub(super) doubts: Arc<Diagnostics>,
 }
 
 /// Compiles the rules of a block.
 pub(super) fn compile(config: &Config, context: &CompileContext<'_>) -> Result<Compiled, Diagnostics> {
     check(config)?;
-    let base = load(config, context)?;
+    let (base, doubts) = load(config, context)?;
     let tuning = exclusions::tuning(config, base.rules(), context.services.clock.now())?;
-    Ok(Compiled { program: base.tuned(tuning), base })
+    Ok(Compiled { program: base.tuned(tuning), base, doubts })
 }
 
 /// The rules of the files, unless a set that was read from the same is in use.
-fn load(config: &Config, context: &CompileContext<'_>) -> Result<Arc<Program>, Diagnostics> {
+fn load(
+    config: &Config,
+    context: &CompileContext<'_>,
+) -> Result<(Arc<Program>, Arc<Diagnostics>), Diagnostics> {
     let sources = sources(config, context)?;
     let shelf = context.services.kept.of::<Shelf>();
     let files = RuleFiles::new(context.files);
     let mut shelved = shelf.0.lock();
     shelved.retain(|one| one.program.strong_count() > 0);
     let known = shelved.iter().filter(|one| one.sources == sources.name).find(|one| one.is_current(&files));
-    if let Some(program) = known.and_then(|one| one.program.upgrade()) {
-        return Ok(program);
+    if let Some(known) = known.and_then(|one| Some((one.program.upgrade()?, Arc::clone(&one.doubts)))) {
+        return Ok(known);
     }
     let files = RuleFiles::new(context.files);
     let mut loader = Loader::new(&files);
-    for source in sources.list {
+    for source in &sources.list {
         match source {
             Text::Given(name, text) => loader.text(name, text),
-            Text::Include(path) => loader.include(&path),
+            Text::Published(path) => loader.lenient(true).include(path).lenient(false),
+            Text::Own(path) => loader.include(path),
+            Text::Optional(path) => loader.include_optional(path),
         };
     }
-    let program = Program::new(loader.finish()?.rules);
+    let loaded = loader.finish()?;
+    let mut doubts = loaded.warnings;
+    // Nobody mends a published rule set here.
+    let is_published = |doubt: &Diagnostic| {
+        doubt.place.as_ref().is_some_and(|place| {
+            let file = place.file.as_str();
+            let within = |folder: &String| {
+                file.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            };
+            sources.published.iter().any(|known| file == known || within(known))
+        })
+    };
+    doubts.0.retain(|doubt| !is_published(doubt));
+    let doubts = Arc::new(doubts);
+    let program = Program::new(loaded.rules);
     if shelved.len() < SHELVED {
         let (reads, lists) = (files.reads.into_inner(), files.lists.into_inner());
-        let program = Arc::downgrade(&program);
-        shelved.push(Shelved { sources: sources.name, reads, lists, program });
+        let (program, doubts) = (Arc::downgrade(&program), Arc::clone(&doubts));
+        shelved.push(Shelved { sources: sources.name, reads, lists, program, doubts });
     }
-    Ok(program)
+    Ok((program, doubts))
 }
 
 impl Shelved {
@@ -193,23 +215,31 @@ struct Sources {
     /// Tells one list from another.
     name: String,
     list: Vec<Text>,
+    /// The folder and set-up of the Core Rule Set.
+    published: Vec<String>,
 }
 
 enum Text {
     Given(&'static str, &'static str),
-    Include(String),
+    /// Files of the Core Rule Set.
+    Published(String),
+    /// Files of the policy's own.
+    Own(String),
+    /// Files that may be missing.
+    Optional(String),
 }
 
 fn sources(config: &Config, context: &CompileContext<'_>) -> Result<Sources, Diagnostics> {
     let mut list =
         vec![Text::Given("bartizan: engine", ENGINE), Text::Given("bartizan: methods", API_DEFAULTS)];
     let mut name = String::new();
+    let mut published = Vec::new();
     let mut has_crs = false;
     for (index, source) in config.rules.iter().enumerate() {
         match source {
             RuleSource::File(FileReference(path)) => {
                 let _ = writeln!(name, "file {path}");
-                list.push(Text::Include(path.clone()));
+                list.push(Text::Own(path.clone()));
             }
             RuleSource::Crs if has_crs => {
                 return Err(Diagnostic::error(format!("rules[{index}]"), "`crs` is listed twice")
@@ -220,13 +250,17 @@ fn sources(config: &Config, context: &CompileContext<'_>) -> Result<Sources, Dia
                 has_crs = true;
                 let found = find(config, context).map_err(|diagnostic| at(diagnostic, index))?;
                 let _ = writeln!(name, "crs {} {}", found.setup, found.folder);
-                list.push(Text::Include(found.setup));
+                list.push(Text::Published(found.setup.clone()));
                 list.push(Text::Given("bartizan: settings", SETTINGS));
-                list.push(Text::Include(format!("{}/rules/*.conf", found.folder)));
+                let [before, after] = found.exclusions();
+                list.push(Text::Optional(before));
+                list.push(Text::Published(format!("{}/rules/*.conf", found.folder)));
+                list.push(Text::Optional(after));
+                published.extend([found.setup, found.folder]);
             }
         }
     }
-    Ok(Sources { name, list })
+    Ok(Sources { name, list, published })
 }
 
 fn at(mut diagnostic: Diagnostic, index: usize) -> Diagnostics {
@@ -307,6 +341,15 @@ struct Found {
     setup: String,
 }
 
+impl Found {
+    /// The user's own files that Debian keeps beside the set-up, before and behind the rules; elsewhere they are in `rules`.
+    fn exclusions(&self) -> [String; 2] {
+        let folder = self.setup.rsplit_once('/').map_or(".", |(folder, _)| folder);
+        ["REQUEST-900-EXCLUSION-RULES-BEFORE-CRS.conf", "RESPONSE-999-EXCLUSION-RULES-AFTER-CRS.conf"]
+            .map(|name| format!("{folder}/{name}"))
+    }
+}
+
 fn find(config: &Config, context: &CompileContext<'_>) -> Result<Found, Diagnostic> {
     let folder = config.crs.as_ref().map_or(DEBIAN, |reference| reference.0.trim_end_matches('/')).to_owned();
     let has = |path: String| context.files.list(&FileReference(path)).is_ok_and(|names| !names.is_empty());
@@ -319,15 +362,12 @@ fn find(config: &Config, context: &CompileContext<'_>) -> Result<Found, Diagnost
             "install Debian's package `modsecurity-crs`, or name its folder by `crs: file:..` or `--crs`",
         ));
     }
-    let setups = [
-        format!("{folder}/crs-setup.conf"),
-        DEBIAN_SETUP.to_owned(),
-        format!("{folder}/crs-setup.conf.example"),
-    ];
-    // Debian's set-up belongs to Debian's rules only.
-    let own = |setup: &String| setup != DEBIAN_SETUP || folder == DEBIAN;
+    // Debian's set-up belongs to Debian's rules only, wherever the package was unpacked.
+    let debian = folder.strip_suffix(DEBIAN).map(|root| format!("{root}{DEBIAN_SETUP}"));
+    let setups =
+        [Some(format!("{folder}/crs-setup.conf")), debian, Some(format!("{folder}/crs-setup.conf.example"))];
     let setup =
-        setups.into_iter().filter(own).find(|path| context.files.read(&FileReference(path.clone())).is_ok());
+        setups.into_iter().flatten().find(|path| context.files.read(&FileReference(path.clone())).is_ok());
     match setup {
         Some(setup) => Ok(Found { folder, setup }),
         None => Err(Diagnostic::error(

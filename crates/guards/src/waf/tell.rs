@@ -6,6 +6,7 @@ use bartizan_model::{Denial, Guard as _, Mode, Phase, Severity, TokenKey, Transa
 use bartizan_waf::{
     engine::{Finding, Inspection, Interruption, Match},
     lang::{Phase as Direction, Rule, RuleSet, Text},
+    variables::Variable,
 };
 
 use super::{Waf, reason::Why};
@@ -85,13 +86,16 @@ pub(super) fn refusal(seen: &Seen<'_>, interruption: &Interruption) -> (String, 
         None => {
             let stops = inspection.findings().iter().find(|finding| finding.rule == interruption.rule);
             match stops {
-                Some(finding) => headline(rules, finding, tokens),
+                Some(finding) => describe(rules, finding, tokens),
                 None => format!("rule {}{named}", interruption.rule),
             }
         }
     };
     let exclusions = match scored.as_slice() {
-        [] => vec![entry(interruption.rule, None)],
+        [] => {
+            let stops = inspection.findings().iter().find(|finding| finding.rule == interruption.rule);
+            vec![stops.map_or_else(|| entry(interruption.rule, None), |finding| exclusion(finding, tokens))]
+        }
         scored => exclusions(scored, threshold(inspection, interruption), tokens),
     };
     let remedy = format!("if this is legitimate, leave out for this operation: {}", exclusions.join(", "));
@@ -117,16 +121,21 @@ fn exclusions(scored: &[&Finding], threshold: i64, tokens: &TokenKey) -> Vec<Str
             break;
         }
         left -= finding.score;
-        let mut places: Vec<Option<String>> =
-            finding.matches.iter().map(|matched| parameter(matched, tokens)).collect();
-        places.dedup();
-        // What cannot be named, or is more than one, takes the rule away as a whole.
-        match places.as_slice() {
-            [Some(place)] => entries.push(entry(finding.rule, Some(place))),
-            _ => entries.push(entry(finding.rule, None)),
-        }
+        entries.push(exclusion(finding, tokens));
     }
     entries
+}
+
+/// The narrowest exclusion that silences a finding.
+fn exclusion(finding: &Finding, tokens: &TokenKey) -> String {
+    let mut places: Vec<Option<String>> =
+        finding.matches.iter().map(|matched| parameter(matched, tokens)).collect();
+    places.dedup();
+    // What cannot be named, or is more than one, takes the rule away as a whole.
+    match places.as_slice() {
+        [Some(place)] => entry(finding.rule, Some(place)),
+        _ => entry(finding.rule, None),
+    }
 }
 
 fn entry(rule: u64, parameter: Option<&str>) -> String {
@@ -136,7 +145,12 @@ fn entry(rule: u64, parameter: Option<&str>) -> String {
 
 /// The variable as an exclusion names it; `None` where its name is not told.
 fn parameter(matched: &Match, tokens: &TokenKey) -> Option<String> {
-    (matched.name.is_empty() || is_a_name(&matched.name)).then(|| name(matched, tokens))
+    is_told(matched).then(|| name(matched, tokens))
+}
+
+/// Whether the part is told by its name: it is a plain word, or a path of the rule's own.
+fn is_told(matched: &Match) -> bool {
+    matched.name.is_empty() || matched.variable == Variable::Xml || is_a_name(&matched.name)
 }
 
 /// Which rule, and in what.
@@ -201,7 +215,7 @@ fn name(matched: &Match, tokens: &TokenKey) -> String {
     let part = &matched.name;
     if part.is_empty() {
         variable.to_owned()
-    } else if is_a_name(part) {
+    } else if is_told(matched) {
         format!("{variable}:{}", String::from_utf8_lossy(part))
     } else {
         format!("{variable}:{}", tokens.token(part))

@@ -308,3 +308,107 @@ fn stored_collections_outlive_exchanges_and_policies() {
     assert!(refused(&reloaded, 2, false), "the third of an address");
     assert!(!refused(&reloaded, 100, false), "what was counted has expired");
 }
+
+#[test]
+fn what_does_nothing_is_doubted_at_its_line() {
+    let waf = compile_rules(
+        "SecRule ARGS \"@contains union\" \"id:100,phase:2,deny\"\nSecRuleRemoveById 999\nSecAuditLog /var/log/a\n",
+        json!({}),
+    );
+    let warnings = waf.warnings(support::transaction().started).to_string();
+    assert!(warnings.contains("own.conf:2") && warnings.contains("no rule is meant by this"), "{warnings}");
+    assert!(
+        warnings.contains("own.conf:3") && warnings.contains("`SecAuditLog` changes nothing here"),
+        "{warnings}"
+    );
+}
+
+#[test]
+fn rules_send_clients_elsewhere_or_away() {
+    let waf = compile_rules(
+        "SecRule ARGS:to \"@rx .\" \"id:1,phase:2,redirect:'https://b.example/?u=%{ARGS.to}'\"\n\
+         SecRule ARGS:drop \"@rx .\" \"id:2,phase:2,drop\"\n",
+        json!({}),
+    );
+    let body = HeldBody::new(Default::default(), true);
+    for (query, status, header) in [
+        ("to=x", 302, Some(("location", "https://b.example/?u=x"))),
+        ("to=x%0d%0aSet-Cookie:a", 403, None),
+        ("drop=1", 403, Some(("connection", "close"))),
+    ] {
+        let why = ask(&waf, query, &body).1.unwrap();
+        assert_eq!(why.info().status, status, "{query}");
+        let headers = why.headers();
+        let told = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+        assert_eq!(told.collect::<Vec<_>>(), header.into_iter().collect::<Vec<_>>(), "{query}");
+    }
+}
+
+#[test]
+fn what_debian_keeps_beside_the_set_up_is_read_too() {
+    let mut files = TestFiles::default();
+    let crs = "/root/usr/share/modsecurity-crs";
+    let etc = "/root/etc/modsecurity/crs";
+    for (path, text) in [
+        (format!("{etc}/crs-setup.conf"), "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.setup=1\"\n"),
+        (
+            format!("{etc}/REQUEST-900-EXCLUSION-RULES-BEFORE-CRS.conf"),
+            "SecRule ARGS:own \"@streq x\" \"id:2,phase:1,pass,nolog,ctl:ruleRemoveById=3\"\n",
+        ),
+        (
+            format!("{crs}/rules/A.conf"),
+            "SecRule TX:setup \"@eq 1\" \"id:3,phase:2,deny,chain\"\nSecRule ARGS:q \"@streq x\"\n\
+             SecRule REMOTE_ADDR \"@rbl a.example\" \"id:4,phase:2,deny\"\nSecRuleRemoveById 99\n",
+        ),
+        (format!("{etc}/RESPONSE-999-EXCLUSION-RULES-AFTER-CRS.conf"), "SecRuleRemoveById 98\n"),
+    ] {
+        files.given.insert(path, text.into());
+    }
+    let config = json!({ "rules": ["crs"], "crs": format!("file:{crs}") });
+    let waf = support::compile::<Waf>(config, &support::idle_services(), &files)
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    let body = HeldBody::new(Default::default(), true);
+    assert!(ask(&waf, "q=x", &body).1.is_some());
+    assert!(ask(&waf, "q=x&own=x", &body).1.is_none(), "the user's exclusion");
+    // Of a published rule set nothing is doubted.
+    let warnings = waf.warnings(support::transaction().started);
+    assert_eq!(warnings.0.len(), 1, "{warnings}");
+    assert!(warnings.to_string().contains("RESPONSE-999"), "{warnings}");
+}
+
+#[test]
+fn a_refusal_tells_what_matched_and_the_narrowest_exclusion() {
+    let waf = compile(json!({ "rules": ["file:own.conf"] })).unwrap();
+    let why = ask(&waf, "q=my+UNION", &HeldBody::new(Default::default(), true)).1.unwrap();
+    assert!(why.detail().contains("in ARGS:q after lowercase, 5 bytes ~"), "{}", why.detail());
+    assert!(why.remedy().unwrap().contains("{ rule: 100, parameter: \"ARGS:q\", "), "{:?}", why.remedy());
+}
+
+#[test]
+fn an_exclusion_of_one_place_is_none_of_another() {
+    let with = |parameter: &str| {
+        compile(json!({ "rules": ["file:own.conf"], "exclusions": [{ "rule": 100, "parameter": parameter, "reason": "x" }] }))
+            .unwrap()
+    };
+    let refused = |waf: &Waf, query: &str, body: &str| {
+        let mut transaction = support::transaction();
+        transaction.request.query = Some(query.to_owned());
+        let form = http::HeaderValue::from_static("application/x-www-form-urlencoded");
+        transaction.request.headers.insert(http::header::CONTENT_TYPE, form);
+        assert!(matches!(support::now(waf.request_headers(&mut transaction)), Outcome::Continue));
+        let held = HeldBody::new(body.to_owned().into(), true);
+        matches!(waf.request_body(&mut transaction, &held), Outcome::Deny(_))
+    };
+    for (parameter, query, body, expected) in [
+        ("request.body.q", "", "q=union", false),
+        ("request.body.q", "q=union", "", true),
+        ("request.body.q", "q=union", "q=x", true),
+        ("request.body.q", "q=x", "q=union", true),
+        ("query.q", "q=union", "", false),
+        ("query.q", "", "q=union", true),
+        ("query.q", "q=union", "q=x", true),
+        ("ARGS:q", "q=union", "q=union", false),
+    ] {
+        assert_eq!(refused(&with(parameter), query, body), expected, "{parameter}: {query} {body}");
+    }
+}

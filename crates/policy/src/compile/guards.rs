@@ -287,8 +287,12 @@ impl GuardCompiler<'_, '_> {
     fn doubt(&mut self, warnings: Diagnostics, body: &Node, path: &str) {
         for mut warning in warnings.0 {
             warning.level = Level::Warning;
-            warning.place = self.compiler.sources.place(body.locate(&warning.path));
-            warning.path = format!("{path}.{}", warning.path);
+            // What is doubtful in a file that the block names has a place of its own.
+            if warning.place.is_none() {
+                warning.place = self.compiler.sources.place(body.locate(&warning.path));
+            }
+            let joint = if warning.path.is_empty() { "" } else { "." };
+            warning.path = format!("{path}{joint}{}", warning.path);
             let known = |said: &Diagnostic| said.place == warning.place && said.message == warning.message;
             if !self.compiler.report.iter().any(known) {
                 self.compiler.report.push(warning);

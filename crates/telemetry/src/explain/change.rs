@@ -101,6 +101,9 @@ fn waf(value: &Value, finding: &Value, reason: &str) -> Change {
         "unreadable_body" => Change::caller("send what `Content-Type` and `Content-Encoding` say")
             .or_policy("let what cannot be read pass here:")
             .block(&pattern(value), &["guards: { waf: { unreadable: allow } }"]),
+        "unknown_type" => Change::caller("send the body with its `Content-Type`")
+            .or_policy("let bodies pass here whose type is not read:")
+            .block(&pattern(value), &["guards: { waf: { unknown_type: allow } }"]),
         _ => remedied(finding),
     }
 }

@@ -3,16 +3,16 @@
 use std::ops::ControlFlow;
 
 use bartizan_pattern::body::{
-    self, BodyLimits, Buffers, Content, Reading, UnreadableClass,
+    self, BodyLimits, Buffers, Content, Reading, UnreadableReason,
+    charset::Charset,
     form::{Form, FormLimits},
     json::{JsonLimits, PathStyle, Tape, Walker},
     media_type::{BodyKind, MediaType},
-    multipart::{Multipart, MultipartLimits},
-    xml::{Xml, XmlKind, XmlNode},
+    multipart::{Multipart, MultipartLimits, Part},
 };
 
 use super::{
-    exchange::{Entry, Exchange, File, XmlValue},
+    exchange::{Entry, Exchange, File},
     live::Controls,
 };
 use crate::lang::{Processor, Settings};
@@ -54,6 +54,7 @@ impl Exchange {
         if !structured || controls.force_request_body {
             self.body = reading.bytes().to_vec();
         }
+        self.body_is_text = chosen.is_none() && matches!(reading.content(), Content::Text(_));
         let mut error = match (reading.content(), chosen) {
             (Content::Form(form), Some(Processor::UrlEncoded)) => {
                 read_form(form, &mut self.args_post, &mut self.urlencoded_error);
@@ -62,31 +63,44 @@ impl Exchange {
             (Content::Json(tape), Some(Processor::Json)) => {
                 read_json(tape, settings.arguments_limit, &mut self.args_post)
             }
-            (Content::Multipart(form), Some(Processor::Multipart)) => {
-                self.read_multipart(form);
-                None
-            }
+            (Content::Multipart(form), Some(Processor::Multipart)) => self.read_multipart(form),
             (Content::Xml(xml), Some(Processor::Xml)) => {
-                self.read_xml(xml, settings.arguments_limit, controls.parse_xml_into_args)
+                self.read_xml(xml, settings.arguments_limit, controls.xml_into_args)
             }
             _ => None,
         };
-        // A type that nobody reads is no error of the body; a coding that nobody can undo is.
-        if let Some(reason) = reading.reason()
-            && (chosen.is_some() || reason.class() != UnreadableClass::UnknownType)
+        if let Some(reason) = reading.reason() {
+            use UnreadableReason::{MediaType, MediaTypeMissing, UnknownType};
+            match (chosen, reason) {
+                // A rule wants the bytes alone.
+                (Some(Processor::Raw), MediaTypeMissing | MediaType(_) | UnknownType) => {}
+                // A type that nobody reads is no error of the body; a coding that nobody can undo is.
+                (None, MediaTypeMissing | MediaType(_) | UnknownType) => self.body_unread = Some(reason),
+                (None, _) => error = Some(reason.code().to_owned()),
+                (Some(Processor::Multipart), _) => {
+                    error = Some(format!("Multipart parsing error: {}", reason.code()));
+                }
+                (Some(processor), _) => {
+                    error = Some(format!("{} parsing error: {}", processor.name(), reason.code()));
+                }
+            }
+        }
+        let mut types =
+            self.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(b"content-type"));
+        if let Some(first) = types.next()
+            && types.any(|other| other.value != first.value)
+            && !reading.bytes().is_empty()
         {
-            error = Some(match chosen {
-                Some(Processor::Multipart) => format!("Multipart parsing error: {}", reason.code()),
-                Some(processor) => format!("{} parsing error: {}", processor.name(), reason.code()),
-                None => reason.code().to_owned(),
-            });
+            // Readers take the first, or the last, or both as one.
+            error.get_or_insert_with(|| "body.media_types_differ".to_owned());
         }
         if let Some(error) = error {
             self.body_error.get_or_insert(error);
         }
     }
 
-    fn read_multipart(&mut self, form: Multipart<'_>) {
+    fn read_multipart(&mut self, form: Multipart<'_>) -> Option<String> {
+        let mut error = None;
         for part in form.parts() {
             let name = part.name().unwrap_or_default().into_owned();
             for header in part.headers() {
@@ -99,54 +113,36 @@ impl Exchange {
                     self.multipart_filenames.push(Entry::new(name.clone(), filename.clone()));
                     self.files.push(File { field: name, filename, content: part.data().to_vec() });
                 }
-                None => self.args_post.push(Entry::new(name, part.data())),
+                None => {
+                    if let Some(code) = encoded(part) {
+                        error.get_or_insert_with(|| format!("Multipart parsing error: {code}"));
+                    }
+                    self.args_post.push(Entry::new(name, part.data()));
+                }
             }
         }
         self.multipart = form.flags();
         self.unmatched_boundary = form.unmatched_boundary();
         self.multipart_strict_error = !form.is_strict();
+        error
     }
+}
 
-    fn read_xml(&mut self, xml: Xml<'_>, limit: usize, into_args: bool) -> Option<String> {
-        let mut open: Vec<XmlNode<'_>> = Vec::new();
-        for node in xml.nodes() {
-            while open.last().is_some_and(|element| element.next_index() <= node.index()) {
-                open.pop();
-            }
-            let elements = || open.iter().map(|element| element.name().into()).collect();
-            match node.kind() {
-                XmlKind::Element => open.push(node),
-                XmlKind::Attribute => {
-                    let text = node.text().into_owned();
-                    self.xml.push(XmlValue {
-                        elements: elements(),
-                        attribute: Some(node.name().into()),
-                        text,
-                    });
-                }
-                XmlKind::Text | XmlKind::CData => {
-                    let text = node.text().into_owned();
-                    if text.trim_ascii().is_empty() {
-                        continue;
-                    }
-                    if into_args {
-                        let mut name = b"xml".to_vec();
-                        for element in &open {
-                            name.push(b'.');
-                            name.extend_from_slice(element.name());
-                        }
-                        self.args_post.push(Entry::new(name, text.clone()));
-                    }
-                    self.xml.push(XmlValue { elements: elements(), attribute: None, text });
-                }
-                XmlKind::Comment | XmlKind::Instruction => {}
-            }
-            if into_args && self.args_post.len() > limit {
-                return Some("XML parsing error: too many values".to_owned());
-            }
-        }
-        None
+/// What a field is encoded by that some servers undo before they use it, though RFC 7578 section 4.7 forbids it: rules would
+/// look at another text than they.
+fn encoded(part: Part<'_>) -> Option<&'static str> {
+    let plain = ["7bit", "8bit", "binary"];
+    let transfer = part.header("content-transfer-encoding").map(<[u8]>::trim_ascii);
+    if transfer.is_some_and(|coding| !plain.iter().any(|known| coding.eq_ignore_ascii_case(known.as_bytes())))
+    {
+        return Some("multipart.transfer_encoding");
     }
+    let media = part.header("content-type").and_then(|value| MediaType::parse(value).ok())?;
+    let mut charsets =
+        media.parameters().iter().filter(|parameter| parameter.name.eq_ignore_ascii_case("charset"));
+    let foreign =
+        charsets.any(|charset| !Charset::named(&charset.value).is_ok_and(Charset::is_ascii_compatible));
+    foreign.then_some("multipart.part_charset")
 }
 
 /// What the recommended configuration allows, as the settings say.

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{exchange::Exchange, live::Live, values::View};
+use super::{exchange::Exchange, live::Live, tuning::Part, values::View};
 use crate::{
     lang::{Change, Control, Effect, EngineMode, Identity, RuleSet},
     operator::number,
@@ -87,7 +87,7 @@ pub(super) fn apply(effect: &Effect, exchange: &Exchange, live: &mut Live, rules
         }
         Effect::Control(control) => self::control(control, live),
         Effect::RemoveRules(gone) => live.removed.rules(gone, rules.rules.len()),
-        Effect::RemoveTarget(of, target) => live.removed.target(of, target),
+        Effect::RemoveTarget(of, target) => live.removed.part(of, &Part::from(target.clone())),
         Effect::Sanitise => {}
     }
 }
@@ -138,6 +138,6 @@ fn control(control: &Control, live: &mut Live) {
         Control::ResponseBodyProcessor(processor) => live.controls.response_processor = Some(*processor),
         Control::RuleEngine(EngineMode::On) if live.only_detects => live.engine = EngineMode::DetectionOnly,
         Control::RuleEngine(mode) => live.engine = *mode,
-        Control::ParseXmlIntoArgs(on) => live.controls.parse_xml_into_args = *on,
+        Control::ParseXmlIntoArgs(into) => live.controls.xml_into_args = *into,
     }
 }

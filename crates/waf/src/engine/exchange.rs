@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use bartizan_pattern::body::multipart::MultipartFlags;
+use bartizan_pattern::body::{UnreadableReason, multipart::MultipartFlags};
 
 use crate::variables::Variable;
 
@@ -93,6 +93,10 @@ pub(super) struct Exchange {
     /// Who read the body; the empty text where nobody did.
     pub(super) processor: &'static str,
     pub(super) body_error: Option<String>,
+    /// The body is text of a type without names, such as `text/plain`.
+    pub(super) body_is_text: bool,
+    /// Why nothing in the body has a name, where its type is one that nobody reads.
+    pub(super) body_unread: Option<UnreadableReason>,
     pub(super) inbound_data_error: bool,
     pub(super) status: Option<u16>,
     pub(super) response_protocol: Vec<u8>,

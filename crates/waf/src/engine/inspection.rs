@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bartizan_pattern::body::{BodyLimits, Reading, media_type::BodyKind};
+use bartizan_pattern::body::{BodyLimits, Reading, UnreadableReason, media_type::BodyKind};
 
 use super::{
     body::{body_limits, kind},
@@ -212,6 +212,14 @@ impl Inspection {
     #[must_use]
     pub fn tx(&self) -> &Tx {
         &self.live.tx
+    }
+
+    /// Why nothing in the body has a name: it has no type, or one that nobody reads, or it is text that none of the rules
+    /// looks at. Rules see its bytes alone.
+    #[must_use]
+    pub fn body_unread(&self) -> Option<UnreadableReason> {
+        let text = self.exchange.body_is_text && !self.program.sees_text;
+        self.exchange.body_unread.or(text.then_some(UnreadableReason::UnknownType))
     }
 
     /// Why the body could not be read.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::{
+    exchange::Exchange,
     finding::{Finding, Interruption, full_name},
     inspection::Context,
-    tuning::Tuning,
+    tuning::{Part, Tuning},
 };
 use crate::{
-    lang::{AllowScope, AuditMode, EngineMode, Phase, Processor, RuleSet, Target},
+    lang::{AllowScope, AuditMode, EngineMode, Phase, Processor, RuleSet, XmlIntoArgs},
     operator::Work,
     variables::{CollectionKey, StoredVariable, Tx, Variable},
 };
@@ -84,7 +85,7 @@ pub(super) struct Controls {
     pub(super) response_processor: Option<Processor>,
     pub(super) force_request_body: bool,
     pub(super) force_response_body: bool,
-    pub(super) parse_xml_into_args: bool,
+    pub(super) xml_into_args: XmlIntoArgs,
 }
 
 /// Rules and variables that `ctl`, or the mount of the rules, took away.
@@ -92,7 +93,7 @@ pub(super) struct Controls {
 pub(super) struct Removed {
     /// By rule index; empty where none is.
     rules: Vec<bool>,
-    targets: Vec<(Arc<[usize]>, Target)>,
+    targets: Vec<(Arc<[usize]>, Part)>,
 }
 
 impl Removed {
@@ -105,10 +106,10 @@ impl Removed {
         }
     }
 
-    pub(super) fn target(&mut self, rules: &Arc<[usize]>, target: &Target) {
-        let known = self.targets.iter().any(|(of, known)| Arc::ptr_eq(of, rules) && known == target);
+    pub(super) fn part(&mut self, rules: &Arc<[usize]>, part: &Part) {
+        let known = self.targets.iter().any(|(of, known)| Arc::ptr_eq(of, rules) && known == part);
         if !known {
-            self.targets.push((rules.clone(), target.clone()));
+            self.targets.push((rules.clone(), part.clone()));
         }
     }
 
@@ -116,9 +117,12 @@ impl Removed {
         self.rules.get(rule) == Some(&true)
     }
 
-    fn excludes(&self, rule: usize, variable: Variable, name: &[u8]) -> bool {
-        self.targets.iter().any(|(rules, target)| {
-            target.variable == variable && rules.binary_search(&rule).is_ok() && target.selector.selects(name)
+    fn excludes(&self, rule: usize, variable: Variable, name: &[u8], exchange: &Exchange) -> bool {
+        self.targets.iter().any(|(rules, part)| {
+            part.target.variable == variable
+                && rules.binary_search(&rule).is_ok()
+                && part.target.selector.selects(name)
+                && part.is_alone(exchange)
         })
     }
 }
@@ -150,7 +154,7 @@ impl Live {
                 response_processor: None,
                 force_request_body: false,
                 force_response_body: false,
-                parse_xml_into_args: settings.parse_xml_into_args,
+                xml_into_args: settings.xml_into_args,
             },
             allowed: None,
             removed: Removed::default(),
@@ -188,8 +192,9 @@ impl Live {
     }
 
     /// Whether the rule does not look at this value.
-    pub(super) fn excludes(&self, rule: usize, variable: Variable, name: &[u8]) -> bool {
-        self.removed.excludes(rule, variable, name) || self.tuning.removed.excludes(rule, variable, name)
+    pub(super) fn excludes(&self, rule: usize, variable: Variable, name: &[u8], exchange: &Exchange) -> bool {
+        self.removed.excludes(rule, variable, name, exchange)
+            || self.tuning.removed.excludes(rule, variable, name, exchange)
     }
 
     /// Whether values of some variable are left out somewhere.

@@ -18,12 +18,13 @@ mod response;
 mod tuning;
 mod values;
 mod walk;
+mod xml;
 
 pub use exchange::RequestHead;
 pub use finding::{Finding, Interruption, Match, Stop};
 pub use inspection::{Context, Inspection};
 pub use program::{Program, Worker};
-pub use tuning::Tuning;
+pub use tuning::{Part, Side, Tuning};
 
 #[cfg(test)]
 mod tests;

@@ -9,8 +9,9 @@ use super::{
     tuning::Tuning,
 };
 use crate::{
-    lang::{Phase, RuleSet},
+    lang::{Phase, RuleSet, Target},
     operator::OperatorContext,
+    variables::Variable,
 };
 
 /// Rules with the plan by which they are walked. Shared by all inspections; replaced whole.
@@ -19,6 +20,8 @@ pub struct Program {
     pub(super) rules: Arc<RuleSet>,
     pub(super) plan: Option<Arc<Plan>>,
     pub(super) prelude: Option<Prelude>,
+    /// Some rule looks at a body as text.
+    pub(super) sees_text: bool,
     tuning: Arc<Tuning>,
 }
 
@@ -29,8 +32,9 @@ impl Program {
     pub fn new(rules: RuleSet) -> Arc<Self> {
         let prelude = Prelude::new(&rules, &Arc::default());
         let plan = Some(Arc::new(Plan::new(&rules)));
+        let sees_text = sees_text(&rules);
         let (rules, prelude) = (Arc::new(rules), Some(prelude));
-        let program = Arc::new(Program { rules, plan, prelude, tuning: Arc::default() });
+        let program = Arc::new(Program { rules, plan, prelude, sees_text, tuning: Arc::default() });
         Self::build(&program);
         program
     }
@@ -43,6 +47,7 @@ impl Program {
             rules: Arc::clone(&self.rules),
             plan: self.plan.clone(),
             prelude: self.prelude.is_some().then(|| Prelude::new(&self.rules, &tuning)),
+            sees_text: self.sees_text,
             tuning,
         });
         Self::build(&program);
@@ -65,7 +70,14 @@ impl Program {
     /// against.
     #[must_use]
     pub fn plain(rules: RuleSet) -> Arc<Self> {
-        Arc::new(Program { rules: Arc::new(rules), plan: None, prelude: None, tuning: Arc::default() })
+        let sees_text = sees_text(&rules);
+        Arc::new(Program {
+            rules: Arc::new(rules),
+            plan: None,
+            prelude: None,
+            sees_text,
+            tuning: Arc::default(),
+        })
     }
 
     /// The state in which an inspection begins.
@@ -98,6 +110,14 @@ impl Program {
     pub fn shares_rules(&self, other: &Program) -> bool {
         Arc::ptr_eq(&self.rules, &other.rules)
     }
+}
+
+/// Whether a rule that runs once a body is known looks at it as text.
+fn sees_text(rules: &RuleSet) -> bool {
+    let is_text = |target: &Target| matches!(target.variable, Variable::RequestBody | Variable::FullRequest);
+    let behind = rules.rules.iter().filter(|rule| rule.phase != Phase::RequestHeaders);
+    let mut conditions = behind.flat_map(|rule| &rule.links).filter_map(|link| link.condition.as_ref());
+    conditions.any(|condition| condition.targets.included.iter().any(is_text))
 }
 
 /// What one thread keeps from inspection to inspection: automata that are built while they run, and buffers. All of it

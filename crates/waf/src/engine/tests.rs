@@ -306,3 +306,117 @@ fn a_budget_of_work_ends_the_walk_and_leaves_nothing_behind() {
         assert!(cut > 0);
     }
 }
+
+fn xml(rules: &Both, body: &str) -> Vec<u64> {
+    let headers = &[("Host", "a.example"), ("Content-Type", "text/xml")];
+    ids(&run(rules, &Request { target: "/", headers, body }))
+}
+
+#[test]
+fn text_of_xml_is_one_whatever_stands_in_it() {
+    let rules = rules(
+        "SecRule XML:/* \"@rx ^1 union select 2$\" \"id:1,phase:2,pass\"\n\
+         SecRule XML:/a/b \"@streq x y\" \"id:2,phase:2,pass\"\n\
+         SecRule XML:/* \"@streq one\" \"id:3,phase:2,pass\"",
+    );
+    for body in [
+        "<a>1 union select 2</a>",
+        "<a>1 un<!-- -->ion select 2</a>",
+        "<a>1 un<![CDATA[ion sel]]>ect<?x?> 2</a>",
+        "<a>1 un<b/>ion select 2</a>",
+        "<a>1 un<b>ion</b> sel<c><d>ect</d> </c>2</a>",
+        "<x><a>1 <b>union</b> select 2</a><b>other</b></x>",
+    ] {
+        assert_eq!(xml(&rules, body), [1], "{body}");
+    }
+    assert_eq!(xml(&rules, "<a><b>x<!-- --> <!-- -->y</b><c>one</c></a>"), [2, 3]);
+    assert_eq!(
+        xml(&rules, "<a><b>1 union</b><b> select 2</b></a>"),
+        [] as [u64; 0],
+        "two texts of two elements"
+    );
+}
+
+#[test]
+fn xml_is_arguments_as_far_as_rules_say() {
+    for (setting, expected) in [("Off", vec![1]), ("On", vec![1, 2]), ("OnlyArgs", vec![2])] {
+        let rules = rules(&format!(
+            "SecParseXmlIntoArgs {setting}\nSecRule XML:/* \"@streq xy\" \"id:1,phase:2,pass\"\n\
+             SecRule ARGS:xml.a.b \"@streq xy\" \"id:2,phase:2,pass\""
+        ));
+        assert_eq!(xml(&rules, "<a><b>x<!-- -->y</b></a>"), expected, "{setting}");
+    }
+}
+
+fn rules_of_arguments() -> Both {
+    rules("SecRule ARGS \"@contains a\" \"id:1,phase:2,pass\"")
+}
+
+#[test]
+fn a_body_of_two_types_is_read_as_neither() {
+    let rules = rules_of_arguments();
+    for (second, error) in [("application/json", None), ("text/plain", Some("body.media_types_differ"))] {
+        let headers = &[("Content-Type", "application/json"), ("content-type", second)];
+        let inspection = run(&rules, &Request { target: "/", headers, body: "{\"a\":1}" });
+        assert_eq!(inspection.body_error(), error, "{second}");
+    }
+}
+
+#[test]
+fn bodies_that_nobody_reads_are_named() {
+    let rules = rules("SecRule REQUEST_BODY \"@contains a\" \"id:1,phase:2,pass\"");
+    let unread = |headers: &[(&str, &str)]| {
+        let inspection = run(&rules, &Request { target: "/", headers, body: "{\"a\":1}" });
+        assert!(inspection.body_error().is_none());
+        inspection.body_unread().map(|why| why.code())
+    };
+    assert_eq!(unread(&[]), Some("body.media_type_missing"));
+    assert_eq!(unread(&[("Content-Type", "")]), Some("body.media_type_missing"));
+    assert_eq!(unread(&[("Content-Type", "json")]), Some("body.media_type_malformed"));
+    assert_eq!(unread(&[("Content-Type", "application/octet-stream")]), Some("body.unknown_type"));
+    assert_eq!(unread(&[("Content-Type", "text/plain")]), None);
+    let arguments = rules_of_arguments();
+    for (kind, expected) in [("text/plain", Some("body.unknown_type")), ("application/json", None)] {
+        let headers = &[("Content-Type", kind)];
+        let inspection = run(&arguments, &Request { target: "/", headers, body: "{\"a\":1}" });
+        assert_eq!(inspection.body_unread().map(|why| why.code()), expected, "{kind}");
+    }
+    let headers = &[("Content-Type", "image/png"), ("Content-Encoding", "lzma")];
+    let inspection = run(&rules, &Request { target: "/", headers, body: "a" });
+    assert_eq!(inspection.body_error(), Some("decode.unknown_coding"));
+}
+
+#[test]
+fn a_rule_may_want_the_bytes_alone() {
+    let rules = rules(
+        "SecAction \"id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=RAW\"\n\
+         SecRule REQUEST_BODY \"@contains a\" \"id:2,phase:2,pass\"",
+    );
+    let headers = &[("Content-Type", "image/png")];
+    let inspection = run(&rules, &Request { target: "/", headers, body: "a" });
+    assert_eq!((inspection.body_error(), inspection.body_unread(), ids(&inspection)), (None, None, vec![2]));
+}
+
+#[test]
+fn fields_that_servers_may_decode_again_are_unreadable() {
+    let rules = rules("SecRule ARGS:q \"@streq x\" \"id:1,phase:2,pass\"");
+    for (header, error) in [
+        ("X-A: 1", None),
+        ("Content-Type: text/plain; charset=UTF-8", None),
+        ("Content-Type: text/plain; charset=iso-8859-1", None),
+        ("Content-Type: text/plain; charset=utf-16le", Some("part_charset")),
+        ("Content-Type: text/plain; charset=utf-7", Some("part_charset")),
+        ("Content-Transfer-Encoding: 8bit", None),
+        ("Content-Transfer-Encoding: BASE64", Some("transfer_encoding")),
+        ("Content-Transfer-Encoding: quoted-printable", Some("transfer_encoding")),
+    ] {
+        let body =
+            format!("--b\r\nContent-Disposition: form-data; name=\"q\"\r\n{header}\r\n\r\nx\r\n--b--\r\n");
+        let headers = &[("Content-Type", "multipart/form-data; boundary=b")];
+        let inspection = run(&rules, &Request { target: "/", headers, body: &body });
+        let told = inspection
+            .body_error()
+            .map(|told| told.trim_start_matches("Multipart parsing error: multipart."));
+        assert_eq!((told, ids(&inspection)), (error, vec![1]), "{header}");
+    }
+}

@@ -2,11 +2,54 @@
 
 use std::sync::Arc;
 
-use super::live::{Live, Removed};
+use super::{
+    exchange::{Entry, Exchange},
+    live::{Live, Removed},
+};
 use crate::lang::{RuleSet, Target};
 
 /// A variable's name in lower case, and its value.
 type Given = (Box<[u8]>, Box<[u8]>);
+
+/// What rules no longer look at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// The variable.
+    pub target: Target,
+    /// Where its values have to come from.
+    pub side: Option<Side>,
+}
+
+/// Where arguments come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The query. A body that has arguments of the name, too, keeps all of them under the rules.
+    Query,
+    /// The body. A query that has arguments of the name, too, keeps all of them under the rules.
+    Body,
+}
+
+impl From<Target> for Part {
+    fn from(target: Target) -> Self {
+        Part { target, side: None }
+    }
+}
+
+impl Part {
+    /// Whether the other side has nothing of it.
+    pub(super) fn is_alone(&self, exchange: &Exchange) -> bool {
+        let other = match self.side {
+            None => return true,
+            Some(Side::Query) => &exchange.args_post,
+            Some(Side::Body) => &exchange.args_get,
+        };
+        let selector = &self.target.selector;
+        let is_meant = |entry: &Entry| {
+            selector.selects(&entry.name) || entry.alias.as_ref().is_some_and(|alias| selector.selects(alias))
+        };
+        !other.iter().any(is_meant)
+    }
+}
 
 /// Changes of a rule set that is shared: variables that inspections begin with, rules that are left out, in part or until
 /// some time, and rules that only watch.
@@ -17,7 +60,7 @@ pub struct Tuning {
     /// By rule index; empty where none does.
     watched: Vec<bool>,
     /// What ends, and when: seconds since 1970.
-    passing: Vec<(u64, Arc<[usize]>, Option<Target>)>,
+    passing: Vec<(u64, Arc<[usize]>, Option<Part>)>,
     pub(super) request_body_limit: Option<usize>,
 }
 
@@ -29,17 +72,11 @@ impl Tuning {
 
     /// Leaves rules out, by their indices in ascending order: all that they look at, or one variable; for good, or until
     /// a time in seconds since 1970.
-    pub fn leave_out(
-        &mut self,
-        set: &RuleSet,
-        rules: &Arc<[usize]>,
-        target: Option<Target>,
-        until: Option<u64>,
-    ) {
-        match (until, &target) {
-            (Some(end), _) => self.passing.push((end, Arc::clone(rules), target)),
+    pub fn leave_out(&mut self, set: &RuleSet, rules: &Arc<[usize]>, part: Option<Part>, until: Option<u64>) {
+        match (until, &part) {
+            (Some(end), _) => self.passing.push((end, Arc::clone(rules), part)),
             (None, None) => self.removed.rules(rules, set.rules.len()),
-            (None, Some(target)) => self.removed.target(rules, target),
+            (None, Some(part)) => self.removed.part(rules, part),
         }
     }
 
@@ -73,10 +110,10 @@ impl Tuning {
             live.controls.request_body_limit = live.controls.request_body_limit.min(limit);
         }
         let now = live.context.now / 1000;
-        for (_, gone, target) in self.passing.iter().filter(|(end, ..)| now < *end) {
-            match target {
+        for (_, gone, part) in self.passing.iter().filter(|(end, ..)| now < *end) {
+            match part {
                 None => live.removed.rules(gone, rules),
-                Some(target) => live.removed.target(gone, target),
+                Some(part) => live.removed.part(gone, part),
             }
         }
     }
@@ -162,7 +199,7 @@ mod tests {
         let gone = |until: Option<u64>, target: Option<&'static str>| {
             move |set: &RuleSet| {
                 let mut tuning = Tuning::default();
-                let target = target.map(|target| Target::parse(target).unwrap());
+                let target = target.map(|target| Part::from(Target::parse(target).unwrap()));
                 tuning.leave_out(set, &one(set, 4), target, until);
                 tuning
             }
@@ -173,6 +210,20 @@ mod tests {
         assert_eq!(told(gone(Some(100), None), "a=x", 99, false).0, [6]);
         assert_eq!(told(gone(Some(100), Some("ARGS:a")), "a=x", 99, false).0, [6]);
         assert_eq!(told(gone(Some(100), None), "a=x", 100, false).0, [4, 5]);
+    }
+
+    #[test]
+    fn what_is_left_out_of_one_side_is_looked_at_on_the_other() {
+        let gone = |side: Side| {
+            move |set: &RuleSet| {
+                let mut tuning = Tuning::default();
+                let part = Part { target: Target::parse("ARGS:a").unwrap(), side: Some(side) };
+                tuning.leave_out(set, &one(set, 4), Some(part), None);
+                tuning
+            }
+        };
+        assert_eq!(told(gone(Side::Query), "a=x", 0, false).0, [6]);
+        assert_eq!(told(gone(Side::Body), "a=x", 0, false).0, [4, 5]);
     }
 
     #[test]

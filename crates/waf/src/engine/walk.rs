@@ -200,7 +200,7 @@ impl Look<'_> {
         variable: Variable,
         name: &[u8],
     ) -> bool {
-        condition.targets.excludes(variable, name) || live.excludes(self.index, variable, name)
+        condition.targets.excludes(variable, name) || live.excludes(self.index, variable, name, self.exchange)
     }
 }
 

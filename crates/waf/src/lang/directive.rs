@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The directives that make and change rules; settings have their own table.
-const DIRECTIVES: &[&str] = &[
+pub(super) const DIRECTIVES: &[&str] = &[
     "Include",
     "IncludeOptional",
     "SecAction",
@@ -118,10 +118,14 @@ impl Loader<'_> {
         let mut faults = Vec::new();
         let test = test.and_then(|(targets, operator)| match self.test(file, targets, operator) {
             Ok(test) => {
-                if let Test::Fixed(operator) = &test.test
-                    && let Some(why) = operator.limitation()
+                if let Test::Fixed(compiled) = &test.test
+                    && let Some(why) = compiled.limitation()
                 {
-                    self.warn(place, Fault::new(format!("`@{}` never matches here", test.name), why));
+                    let fault = Fault::new(format!("`@{}` never matches here", test.name), why);
+                    match self.lenient {
+                        true => self.warn(place, fault),
+                        false => faults.push(operator.diagnostic(file, fault)),
+                    }
                 }
                 Some(test)
             }
@@ -245,7 +249,8 @@ impl Loader<'_> {
         match test {
             Ok(test) => Ok((negated, name.into(), parsed, test)),
             Err(why) => {
-                let (message, help) = why.split_once("; ").unwrap_or((&why, "see the list of operators"));
+                let (message, help) =
+                    why.split_once("; ").unwrap_or((&why, "`docs/rules.md` has the list of operators"));
                 Err(Fault::new(format!("`@{name}`: {message}"), help).at(text.len() - trimmed.len()))
             }
         }
@@ -454,8 +459,10 @@ fn unknown(name: &str) -> Fault {
         );
     }
     let names = DIRECTIVES.iter().chain(Settings::NAMES).copied();
-    let help = super::near(name, names)
-        .map_or_else(|| "see the list of directives".to_owned(), |near| format!("did you mean `{near}`?"));
+    let help = super::near(name, names).map_or_else(
+        || "`docs/rules.md` has the list of directives".to_owned(),
+        |near| format!("did you mean `{near}`?"),
+    );
     Fault::new(format!("`{name}` is no directive"), help)
 }
 

@@ -35,6 +35,8 @@ pub struct Loader<'a> {
     pub(super) open_chain: bool,
     /// A rule that could not be read may have begun a chain, whose links are then not told as wrong.
     pub(super) lost_chain: bool,
+    /// Rules that can never match here are doubtful instead of wrong.
+    pub(super) lenient: bool,
     pub(super) errors: Diagnostics,
     pub(super) warnings: Diagnostics,
     read: usize,
@@ -91,16 +93,31 @@ impl<'a> Loader<'a> {
             ids: BTreeMap::new(),
             open_chain: false,
             lost_chain: false,
+            lenient: false,
             errors: Diagnostics::new(),
             warnings: Diagnostics::new(),
             read: 0,
         }
     }
 
+    /// Whether rules whose operator can never match here (`@geoLookup`, `@rbl`) are warned of instead of refused. A published
+    /// rule set has them behind settings that are off; who writes one himself counts on it.
+    pub fn lenient(&mut self, lenient: bool) -> &mut Self {
+        self.lenient = lenient;
+        self
+    }
+
     /// Reads a file, or all files that a pattern (`rules/*.conf`) names.
     pub fn include(&mut self, pattern: &str) -> &mut Self {
         let place = Place { file: Arc::from(pattern), line: 1, column: 1 };
         self.include_from(pattern, &place, 0, false);
+        self
+    }
+
+    /// Reads a file or pattern that may name nothing.
+    pub fn include_optional(&mut self, pattern: &str) -> &mut Self {
+        let place = Place { file: Arc::from(pattern), line: 1, column: 1 };
+        self.include_from(pattern, &place, 0, true);
         self
     }
 
@@ -150,6 +167,8 @@ impl<'a> Loader<'a> {
     }
 
     fn source(&mut self, name: &str, text: &str, depth: usize) {
+        // Editors put a byte order mark in front; it is no part of the text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let file: Arc<str> = Arc::from(name);
         let (statements, faults) = statements(&file, text);
         self.errors.0.extend(faults);

@@ -18,7 +18,7 @@ mod directive;
 
 pub use action::{
     Actions, AllowScope, AuditMode, Change, Control, Disruption, Effect, EngineMode, Identity, Phase,
-    Processor, Severity, Which,
+    Processor, Severity, Which, XmlIntoArgs,
 };
 pub use load::{Loaded, Loader};
 pub use rule::{Condition, Jump, Link, Rule, RuleSet, Step, Test};

@@ -1,7 +1,7 @@
 //! Directives that set something for all inspections.
 
 use super::{
-    action::{AuditMode, EngineMode},
+    action::{AuditMode, EngineMode, XmlIntoArgs},
     source::{Fault, Word},
 };
 
@@ -37,7 +37,7 @@ pub struct Settings {
     /// `SecUploadFileLimit`, files of one form.
     pub upload_file_limit: usize,
     /// `SecParseXmlIntoArgs`.
-    pub parse_xml_into_args: bool,
+    pub xml_into_args: XmlIntoArgs,
     /// `SecResponseBodyAccess`.
     pub response_body_access: bool,
     /// `SecResponseBodyLimit`, bytes.
@@ -70,7 +70,7 @@ impl Default for Settings {
             json_depth_limit: 512,
             arguments_limit: 1000,
             upload_file_limit: 100,
-            parse_xml_into_args: false,
+            xml_into_args: XmlIntoArgs::Off,
             response_body_access: true,
             response_body_limit: 524_288,
             response_body_limit_action: BodyLimitAction::ProcessPartial,
@@ -155,7 +155,15 @@ const IDLE: &[(&str, &str)] = &[
 
 /// Directives that are refused, and what to do instead.
 const REFUSED: &[(&str, &str)] = &[
+    ("secdataset", "write the list into a file, and use `@pmFromFile` or `@ipMatchFromFile`"),
     ("secguardianlog", "events go to sinks of the gateway; remove it"),
+    ("secignorerulecompilationerrors", "what is not understood is never skipped: correct or remove it"),
+    ("secpdfprotect", "responses are not rewritten by rules; remove it"),
+    ("secpdfprotectinterceptgetonly", "responses are not rewritten by rules; remove it"),
+    ("secpdfprotectmethod", "responses are not rewritten by rules; remove it"),
+    ("secpdfprotectsecret", "responses are not rewritten by rules; remove it"),
+    ("secpdfprotecttimeout", "responses are not rewritten by rules; remove it"),
+    ("secpdfprotecttokenname", "responses are not rewritten by rules; remove it"),
     ("secremoterules", "rules are fetched by `bartizan rules update`, which checks their signature"),
     ("secremoterulesfailaction", "rules are fetched by `bartizan rules update`; remove it"),
     ("secrulescript", "rules run no Lua; write the condition as `SecRule`, or remove it"),
@@ -203,7 +211,9 @@ impl Settings {
             "secrequestbodyjsondepthlimit" => self.json_depth_limit = number(words, 1, 10_000)?,
             "secargumentslimit" => self.arguments_limit = number(words, 1, 1_000_000)?,
             "secuploadfilelimit" => self.upload_file_limit = number(words, 0, 1_000_000)?,
-            "secparsexmlintoargs" => self.parse_xml_into_args = on(words)?,
+            "secparsexmlintoargs" => {
+                self.xml_into_args = choice(words, XmlIntoArgs::parse, "`On`, `Off` or `OnlyArgs`")?;
+            }
             "secresponsebodyaccess" => self.response_body_access = on(words)?,
             "secresponsebodylimit" => self.response_body_limit = number(words, 1, 1 << 40)?,
             "secresponsebodylimitaction" => self.response_body_limit_action = limit_action(words)?,

@@ -293,7 +293,7 @@ fn unknown(name: &str) -> Fault {
         return Fault::new(format!("variable `{name}` does not exist here"), why);
     }
     let near = super::near(name, Variable::names());
-    let help = near.map_or("see the list of variables in the documentation".to_owned(), |near| {
+    let help = near.map_or("`docs/rules.md` has the list of variables".to_owned(), |near| {
         format!("did you mean `{near}`?")
     });
     Fault::new(format!("`{name}` is no variable"), help)

@@ -174,6 +174,66 @@ fn the_recommended_configuration_loads() {
     assert!(loaded.warnings.0.iter().all(|warning| warning.message.contains("changes nothing here")));
 }
 
+#[test]
+fn files_may_begin_with_a_byte_order_mark() {
+    let loaded = load_files(&[
+        ("a.conf", "\u{feff}SecRule ARGS \"@pmFromFile a.data\" \"id:1,deny\"\r\nSecRule REMOTE_ADDR \"@ipMatchFromFile a.ips\" \"id:2,deny\""),
+        ("a.data", "\u{feff}union\r\nselect\r\n"),
+        ("a.ips", "\u{feff}192.0.2.1\r\n"),
+    ])
+    .unwrap();
+    let condition = loaded.rules.rules[0].links[0].condition.as_ref().unwrap();
+    let Test::Fixed(operator) = &condition.test else { panic!("no phrases") };
+    assert_eq!(operator.phrases().unwrap(), [Box::from(&b"union"[..]), Box::from(&b"select"[..])]);
+}
+
+#[test]
+fn what_never_matches_here_is_wrong_unless_it_was_published() {
+    let text = "SecRule REMOTE_ADDR \"@geoLookup\" \"id:1,deny\"\nSecRule REMOTE_ADDR \"@rbl a.example\" \"id:2,deny\"";
+    let errors = load(text).unwrap_err();
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    assert!(
+        errors[0].starts_with("a.conf:1:22") && errors[0].contains("`@geoLookup` never matches here; "),
+        "{errors:#?}"
+    );
+    let files = files(&[("a.conf", text)]);
+    let mut loader = Loader::new(&files);
+    loader.lenient(true).include("a.conf");
+    assert_eq!(loader.finish().unwrap().warnings.0.len(), 2);
+}
+
+#[test]
+fn names_of_other_engines_are_refused_with_what_to_do_instead() {
+    for (text, remedy) in [
+        ("SecDataset words x", "`@pmFromFile`"),
+        ("SecIgnoreRuleCompilationErrors On", "never skipped"),
+        ("SecPdfProtect On", "remove it"),
+        ("SecRule ARGS \"@pmFromDataset words\" \"id:1,deny\"", "`@pmFromFile`"),
+        ("SecRule ARGS \"@restpath /a\" \"id:1,deny\"", "`@rx`"),
+        ("SecRule ARGS_PATH \"@rx a\" \"id:1,deny\"", "`REQUEST_FILENAME`"),
+        ("SecRule ARGS \"@rx (a)\\1\" \"id:1,deny\"", "chained rule"),
+        ("SecRule ARGS \"@rx a(?!b)\" \"id:1,deny\"", "chained rule"),
+    ] {
+        let errors = load(text).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+        assert!(errors[0].split_once("; ").is_some_and(|(_, told)| told.contains(remedy)), "{errors:#?}");
+    }
+}
+
+#[test]
+fn the_manual_has_every_name_of_the_language() {
+    let manual = include_str!("../../../../docs/rules.md");
+    let names = super::directive::DIRECTIVES
+        .iter()
+        .chain(Settings::NAMES)
+        .copied()
+        .chain(crate::variables::Variable::names())
+        .chain(crate::transform::Transformation::ALL.iter().map(|known| known.name()))
+        .chain(super::action::NAMES.iter().copied());
+    let missing: Vec<&str> = names.filter(|name| !manual.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 const FRAGMENTS: &[&str] = &[
     "SecRule",
     "SecAction",

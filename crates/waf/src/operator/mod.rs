@@ -191,8 +191,12 @@ impl Operator {
             () if is("validateUtf8Encoding") => Test::Utf8,
             () if is("noMatch") => Test::Never,
             () if is("unconditionalMatch") => Test::Always,
-            () if is("geoLookup") => Test::Absent("no database of places is configured for rules"),
-            () if is("rbl") => Test::Absent("a rule does not wait for the domain name system"),
+            () if is("geoLookup") => Test::Absent(
+                "rules have no database of places: remove the rule, and write conditions of `access` with the country",
+            ),
+            () if is("rbl") => Test::Absent(
+                "a rule does not wait for the domain name system: remove the rule, and use `ip_access`",
+            ),
             () => return Err(refusal(name)),
         };
         Ok(Self { test })
@@ -283,6 +287,10 @@ fn refusal(name: &str) -> String {
         "inspectfile" | "fuzzyhash" => "it runs or reads files of the host for each request; remove the rule",
         "gsblookup" => "the service that it asks has ended; remove the rule",
         "rsub" => "a rule does not rewrite what passes; remove the rule",
+        "pmfromdataset" => "lists are files; use `@pmFromFile`",
+        "ipmatchfromdataset" => "lists are files; use `@ipMatchFromFile`",
+        "restpath" => "a contract or `operations` name paths; use `@rx` on `REQUEST_FILENAME`",
+        "validatenid" => "it belongs to Coraza alone; use `@rx` for the form of the number",
         "validatehash" => "it belongs to the content injection of `ModSecurity` 2; remove the rule",
         "validatedtd" => "document type definitions are refused in every body; remove the rule",
         "validateschema" => {

@@ -76,7 +76,11 @@ pub(super) fn read(argument: &[u8], files: &dyn Files) -> Result<Contents, Strin
     let contents: Contents = names
         .split_ascii_whitespace()
         .map(|name| match files.read(name) {
-            Ok(content) => Ok((name.to_owned(), content)),
+            // Editors put a byte order mark in front; it is no part of the first line.
+            Ok(content) => match content.strip_prefix(b"\xef\xbb\xbf") {
+                Some(unmarked) => Ok((name.to_owned(), Arc::from(unmarked))),
+                None => Ok((name.to_owned(), content)),
+            },
             Err(error) => Err(format!("cannot read `{name}`: {error}")),
         })
         .collect::<Result<_, _>>()?;

@@ -326,11 +326,22 @@ const ALL: &[(Variable, &str, bool)] = &[
 ];
 
 /// Other engines' names of the same things.
-const ALIASES: &[(&str, Variable)] =
-    &[("FILES_TMP_NAMES", Variable::FilesTmpNames), ("REQUEST_XML", Variable::Xml)];
+const ALIASES: &[(&str, Variable)] = &[
+    ("FILES_TMP_NAMES", Variable::FilesTmpNames),
+    ("MULTIPART_SEMICOLON_MISSING", Variable::MultipartMissingSemicolon),
+    ("REQUEST_XML", Variable::Xml),
+];
 
 /// Variables of other engines that cannot exist here, and why.
 const REFUSED: &[(&str, &str)] = &[
+    ("ARGS_PATH", "no part of a path has a name here; use `REQUEST_FILENAME`"),
+    ("JSON", "values of JSON are arguments: use `ARGS`"),
+    ("RESPONSE_XML", "XML of responses is not read; use `RESPONSE_BODY`"),
+    ("RES_BODY_ERROR", RESPONSE),
+    ("RES_BODY_ERROR_MSG", RESPONSE),
+    ("RES_BODY_PROCESSOR", RESPONSE),
+    ("RES_BODY_PROCESSOR_ERROR", RESPONSE),
+    ("RES_BODY_PROCESSOR_ERROR_MSG", RESPONSE),
     ("PERF_ALL", PERFORMANCE),
     ("PERF_COMBINED", PERFORMANCE),
     ("PERF_GC", PERFORMANCE),
@@ -357,6 +368,7 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 const PERFORMANCE: &str = "times of rules are metrics of the gateway, not variables; remove the rule";
+const RESPONSE: &str = "a response that cannot be read sets nothing; remove the rule";
 const SCRIPT: &str = "a gateway serves no script files; remove the rule";
 
 impl Variable {

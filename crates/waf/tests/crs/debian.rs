@@ -20,6 +20,7 @@ fn rules() -> Option<Arc<Program>> {
     }
     let files = Folder(root.into());
     let mut loader = Loader::new(&files);
+    loader.lenient(true);
     loader.include("etc/modsecurity/crs/crs-setup.conf");
     loader.text("setup", "SecAction \"id:9001,phase:1,pass,nolog,setvar:tx.paranoia_level=4\"");
     loader.include(RULES);

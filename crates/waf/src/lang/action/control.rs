@@ -31,6 +31,18 @@ pub enum AuditMode {
     On,
 }
 
+/// Whether text of an XML body is an argument, named by its elements: `xml.order.note`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XmlIntoArgs {
+    /// It is in `XML` alone.
+    #[default]
+    Off,
+    /// It is in both.
+    On,
+    /// It is in `ARGS` alone.
+    Only,
+}
+
 /// Who reads a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processor {
@@ -108,7 +120,7 @@ pub enum Control {
     /// `ruleRemoveTargetById`, `..ByTag`, `..ByMsg`.
     RemoveTarget(Which, Target),
     /// `parseXmlIntoArgs`.
-    ParseXmlIntoArgs(bool),
+    ParseXmlIntoArgs(XmlIntoArgs),
 }
 
 /// Reads `on` or `off`.
@@ -126,6 +138,16 @@ impl EngineMode {
         match text.to_ascii_lowercase().as_str() {
             "detectiononly" => Some(EngineMode::DetectionOnly),
             other => switch(other).map(|on| if on { EngineMode::On } else { EngineMode::Off }),
+        }
+    }
+}
+
+impl XmlIntoArgs {
+    /// Reads `On`, `Off` or `OnlyArgs`.
+    pub(in crate::lang) fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "onlyargs" => Some(XmlIntoArgs::Only),
+            other => switch(other).map(|on| if on { XmlIntoArgs::On } else { XmlIntoArgs::Off }),
         }
     }
 }
@@ -170,7 +192,9 @@ pub(super) fn parse(action: &Action) -> Result<Control, Fault> {
         "ruleengine" => Control::RuleEngine(
             EngineMode::parse(value).ok_or_else(|| wrong("write `On`, `Off` or `DetectionOnly`"))?,
         ),
-        "parsexmlintoargs" => Control::ParseXmlIntoArgs(on()?),
+        "parsexmlintoargs" => Control::ParseXmlIntoArgs(
+            XmlIntoArgs::parse(value).ok_or_else(|| wrong("write `On`, `Off` or `OnlyArgs`"))?,
+        ),
         "ruleremovebyid" => Control::Remove(Which::Ids(Ids::parse(value)?)),
         "ruleremovebytag" => Control::Remove(Which::Tag(Label::parse(value)?)),
         "ruleremovebymsg" => Control::Remove(Which::Msg(Label::parse(value)?)),
@@ -195,7 +219,7 @@ pub(super) fn parse(action: &Action) -> Result<Control, Fault> {
         _ => {
             return Err(Fault::new(
                 format!("`{name}` is nothing that `ctl` sets"),
-                "write one of the settings in the documentation, such as `ruleRemoveById`",
+                "`docs/rules.md` has the list of settings, such as `ruleRemoveById`",
             ));
         }
     })

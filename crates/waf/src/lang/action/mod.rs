@@ -4,7 +4,7 @@ mod control;
 mod effect;
 mod list;
 
-pub use control::{AuditMode, Control, EngineMode, Processor, Which};
+pub use control::{AuditMode, Control, EngineMode, Processor, Which, XmlIntoArgs};
 pub use effect::{Change, Effect, Identity};
 pub use list::{Action, split};
 
@@ -312,56 +312,63 @@ fn transformation(action: &Action) -> Result<Step, Fault> {
         return Ok(Step::None);
     }
     Transformation::by_name(name).map(Step::Apply).ok_or_else(|| {
-        Fault::new(format!("`{name}` is no transformation"), "see the list of transformations")
+        Fault::new(
+            format!("`{name}` is no transformation"),
+            "`docs/rules.md` has the list of transformations",
+        )
     })
 }
 
+/// All actions.
+pub(super) const NAMES: &[&str] = &[
+    "accuracy",
+    "allow",
+    "auditlog",
+    "block",
+    "capture",
+    "chain",
+    "ctl",
+    "deny",
+    "deprecatevar",
+    "drop",
+    "expirevar",
+    "id",
+    "initcol",
+    "log",
+    "logdata",
+    "maturity",
+    "msg",
+    "multiMatch",
+    "noauditlog",
+    "nolog",
+    "pass",
+    "phase",
+    "redirect",
+    "rev",
+    "sanitiseArg",
+    "sanitiseMatched",
+    "sanitiseMatchedBytes",
+    "sanitiseRequestHeader",
+    "sanitiseResponseHeader",
+    "severity",
+    "setenv",
+    "setrsc",
+    "setsid",
+    "setuid",
+    "setvar",
+    "skip",
+    "skipAfter",
+    "status",
+    "t",
+    "tag",
+    "ver",
+];
+
 fn unknown(action: &Action) -> Fault {
-    const NAMES: &[&str] = &[
-        "accuracy",
-        "allow",
-        "auditlog",
-        "block",
-        "capture",
-        "chain",
-        "ctl",
-        "deny",
-        "deprecatevar",
-        "drop",
-        "expirevar",
-        "id",
-        "initcol",
-        "log",
-        "logdata",
-        "maturity",
-        "msg",
-        "multiMatch",
-        "noauditlog",
-        "nolog",
-        "pass",
-        "phase",
-        "redirect",
-        "rev",
-        "sanitiseArg",
-        "sanitiseMatched",
-        "sanitiseMatchedBytes",
-        "sanitiseRequestHeader",
-        "sanitiseResponseHeader",
-        "severity",
-        "setenv",
-        "setrsc",
-        "setsid",
-        "setuid",
-        "setvar",
-        "skip",
-        "skipAfter",
-        "status",
-        "t",
-        "tag",
-        "ver",
-    ];
-    let help = super::near(&action.name, NAMES.iter().copied())
-        .map_or_else(|| "see the list of actions".to_owned(), |near| format!("did you mean `{near}`?"));
+    let help = super::near(&action.name, NAMES.iter().copied()).map_or_else(
+        || "`docs/rules.md` has the list of actions".to_owned(),
+        |near| format!("did you mean `{near}`?"),
+    );
     Fault::new(format!("`{}` is no action", action.name), help)
 }
 

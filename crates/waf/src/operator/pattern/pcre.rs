@@ -137,10 +137,12 @@ impl Reader<'_> {
 
     /// What follows an opening parenthesis.
     fn group(&mut self) -> Result<(), String> {
-        const LOOK: &str = "look-around (`(?=`, `(?!`, `(?<=`, `(?<!`) cannot run in linear time: split the rule, or \
+        const LOOK: &str = "look-around (`(?=`, `(?!`, `(?<=`, `(?<!`) cannot run in linear time; split the rule, or \
                             match what is unwanted by a chained rule";
         if self.take(b"*") {
-            return Err("verbs of backtracking (`(*..)`) have no meaning in linear time".to_owned());
+            return Err(
+                "verbs of backtracking (`(*..)`) have no meaning in linear time; remove them".to_owned()
+            );
         }
         if !self.take(b"?") {
             self.out.push('(');
@@ -177,7 +179,7 @@ impl Reader<'_> {
                 _ => break,
             }
         }
-        Err("atomic groups, recursion, conditions and back references cannot run in linear time".to_owned())
+        Err("atomic groups, recursion, conditions and back references cannot run in linear time; write plain groups and repetitions".to_owned())
     }
 
     /// What follows a backslash.
@@ -188,7 +190,7 @@ impl Reader<'_> {
             b'0' => Item::Byte(self.octal(0)?),
             b'1'..=b'7' if in_class => Item::Byte(self.octal(byte - b'0')?),
             b'1'..=b'9' | b'g' | b'k' => {
-                return Err("a back reference cannot run in linear time".to_owned());
+                return Err("a back reference cannot run in linear time; write what it may repeat, or compare by a chained rule".to_owned());
             }
             b'o' if self.take(b"{") => {
                 let digits = self.until(b'}', "`\\o{`")?;
