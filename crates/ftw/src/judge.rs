@@ -1,6 +1,6 @@
 //! Whether what was observed is what a test expects.
 
-use bartizan_waf::engine::Inspection;
+use bartizan_waf::engine::{Finding, Inspection};
 use regex::bytes::Regex;
 
 /// What a test expects of one request.
@@ -39,13 +39,18 @@ impl Observed {
     pub fn of(inspection: &Inspection) -> Self {
         let mut observed = Observed::default();
         for finding in inspection.findings().iter().filter(|finding| finding.log) {
-            let (msg, data) = (finding.msg.escape_ascii(), finding.logdata.escape_ascii());
-            observed.tell(finding.rule, &format!("[msg \"{msg}\"] [data \"{data}\"]"));
+            observed.add(finding);
         }
         if let Some(error) = inspection.body_error() {
             observed.log.extend(error.bytes());
         }
         observed
+    }
+
+    /// Notes what one rule found in process.
+    pub fn add(&mut self, finding: &Finding) {
+        let (msg, data) = (finding.msg.escape_ascii(), finding.logdata.escape_ascii());
+        self.tell(finding.rule, &format!("[msg \"{msg}\"] [data \"{data}\"]"));
     }
 
     /// Notes what one rule told.

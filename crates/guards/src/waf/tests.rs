@@ -133,7 +133,9 @@ fn a_body_beyond_the_limit_has_a_verdict_either_way() {
     let waf = compile(json!({ "rules": ["file:own.conf"] })).unwrap();
     let (_, why) = ask(&waf, "", &held);
     assert_eq!(why.unwrap().info().code, "waf.body_too_long");
-    let waf = compile(json!({ "rules": ["file:own.conf"], "over_limit": "partial" })).unwrap();
+    let waf =
+        compile(json!({ "rules": ["file:own.conf"], "over_limit": "partial", "unknown_type": "allow" }))
+            .unwrap();
     let (transaction, why) = ask(&waf, "", &held);
     assert!(why.is_none());
     assert_eq!(transaction.findings[0].code, "waf.unseen");

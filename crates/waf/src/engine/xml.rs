@@ -5,6 +5,9 @@ use bartizan_pattern::body::xml::{Xml, XmlKind, XmlNode};
 use super::exchange::{Entry, Exchange, XmlValue};
 use crate::lang::XmlIntoArgs;
 
+/// An element with text and elements in it: its first node, the end, and the names down to it.
+type Mixed = (u32, u32, Vec<Box<[u8]>>);
+
 /// An element that is not closed yet.
 struct Open<'x> {
     node: XmlNode<'x>,
@@ -20,8 +23,8 @@ impl Exchange {
     pub(super) fn read_xml(&mut self, xml: Xml<'_>, limit: usize, into_args: XmlIntoArgs) -> Option<String> {
         let begin = self.xml.len();
         let mut open: Vec<Open<'_>> = Vec::new();
-        // The outermost elements with text and elements in them: first node, end, and names.
-        let mut mixed: Vec<(u32, u32, Vec<Box<[u8]>>)> = Vec::new();
+        // The outermost of them.
+        let mut mixed: Vec<Mixed> = Vec::new();
         for node in xml.nodes() {
             while open.last().is_some_and(|element| element.node.next_index() <= node.index()) {
                 close(&mut open, &mut mixed);
@@ -88,7 +91,7 @@ impl Exchange {
 }
 
 /// Closes the innermost element.
-fn close(open: &mut Vec<Open<'_>>, mixed: &mut Vec<(u32, u32, Vec<Box<[u8]>>)>) {
+fn close(open: &mut Vec<Open<'_>>, mixed: &mut Vec<Mixed>) {
     let elements = open.last().filter(|element| element.text.is_some() && element.has_elements);
     if let Some(element) = elements {
         let (from, to) = (element.node.index(), element.node.next_index());

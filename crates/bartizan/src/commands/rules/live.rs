@@ -1,15 +1,22 @@
 //! Tests through a running gateway: raw requests over sockets, and the gateway's own events for what its rules found.
 //!
 //! Each request comes from an address of its own within 127.0.0.0/8: the event that names the address is the request's.
+//! Events tell no matched bytes, but a token of them. Where a test asks for the bytes, the request is looked at once more in
+//! process, under the policy beside the gateway's state: what a rule found there is what it found in the gateway if both
+//! have the same token by the installation's key.
 
 use std::{
     collections::HashMap,
     hash::{BuildHasher as _, Hasher as _, RandomState},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
-use bartizan_ftw::{Observed, Stage, Test};
+use bartizan_ftw::{Observed, Stage, Test, inspect};
+use bartizan_model::TokenKey;
+use bartizan_store::StateDirectory;
+use bartizan_waf::engine::{Program, Worker};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -18,7 +25,7 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
-use super::test::Outcome;
+use super::{mounted::Mounted, test::Outcome};
 use crate::admin_client::{AdminClient, Place};
 
 /// Requests whose events are asked for at once: fewer than the admin API answers.
@@ -50,6 +57,7 @@ pub fn run(tests: &[Test], address: SocketAddr, place: &Place) -> Result<Vec<Out
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
+    let replay = Replay::of(place);
     let mut marks = Marks::new();
     let mut outcomes = vec![Outcome::Passed; tests.len()];
     let stages: Vec<(usize, &Stage)> = tests
@@ -69,7 +77,7 @@ pub fn run(tests: &[Test], address: SocketAddr, place: &Place) -> Result<Vec<Out
                 if told.is_empty() && status.is_some() {
                     missing.push((index, stage));
                 } else if let Some(outcome) = outcomes.get_mut(index).filter(|o| **o == Outcome::Passed) {
-                    *outcome = judge(stage, status, &told);
+                    *outcome = judge(stage, status, &told, replay.as_ref());
                 }
             }
             open = missing;
@@ -105,11 +113,11 @@ async fn send_all(
     lanes: usize,
     marks: &mut Marks,
 ) -> Result<Vec<(IpAddr, Option<u16>)>, String> {
-    let lane = std::sync::Arc::new(Semaphore::new(lanes));
+    let lane = Arc::new(Semaphore::new(lanes));
     let mut running = Vec::new();
     for (_, stage) in stages {
         let mark = IpAddr::V4(marks.next());
-        let (lane, request) = (std::sync::Arc::clone(&lane), stage.request.clone());
+        let (lane, request) = (Arc::clone(&lane), stage.request.clone());
         running.push((
             mark,
             tokio::spawn(async move {
@@ -208,10 +216,41 @@ fn events(
     Ok(found)
 }
 
-fn judge(stage: &Stage, status: Option<u16>, events: &[Value]) -> Outcome {
+/// Looks at a request in process, to know the bytes that an event has a token of.
+struct Replay {
+    program: Arc<Program>,
+    tokens: TokenKey,
+}
+
+impl Replay {
+    /// `None` where policy or key cannot be read.
+    fn of(place: &Place) -> Option<Self> {
+        let mounted = Mounted::from(place.configuration()?);
+        let program = mounted.sets().first().map(|(.., waf)| Arc::clone(waf.program()))?;
+        let tokens = StateDirectory::open(&place.directory()).ok()?.token_key();
+        Some(Replay { program, tokens })
+    }
+
+    /// Adds to the log what rules found in process of which the gateway tells the same token.
+    fn confirm(&self, request: &[u8], told: &[(u64, &str)], observed: &mut Observed) {
+        let Some(inspection) = inspect(request, &self.program, &mut Worker::new()) else { return };
+        for finding in inspection.findings().iter().filter(|finding| finding.log) {
+            let Some(matched) = finding.matches.first() else { continue };
+            let bytes =
+                matched.span.and_then(|(from, to)| matched.value.get(from..to)).unwrap_or(&matched.value);
+            let same = format!(", {} bytes {}", bytes.len(), self.tokens.token(bytes));
+            if told.iter().any(|(rule, detail)| *rule == finding.rule && detail.contains(&same)) {
+                observed.add(finding);
+            }
+        }
+    }
+}
+
+fn judge(stage: &Stage, status: Option<u16>, events: &[Value], replay: Option<&Replay>) -> Outcome {
     let mut observed =
         Observed { status, refused: status.is_none() && events.is_empty(), ..Observed::default() };
     let (mut refusal, mut passed) = (None, false);
+    let mut details = Vec::new();
     for event in events {
         let text = |field: &str| event.get(field).and_then(Value::as_str).unwrap_or_default();
         let findings = event.get("findings").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -222,7 +261,10 @@ fn judge(stage: &Stage, status: Option<u16>, events: &[Value]) -> Outcome {
             seen = true;
             let detail = finding.get("detail").and_then(Value::as_str).unwrap_or_default();
             match told(detail) {
-                Some((rule, said)) => observed.tell(rule, &said),
+                Some((rule, said)) => {
+                    observed.tell(rule, &said);
+                    details.push((rule, detail));
+                }
                 None => observed.log.extend(format!("{detail}\n").bytes()),
             }
         }
@@ -231,6 +273,10 @@ fn judge(stage: &Stage, status: Option<u16>, events: &[Value]) -> Outcome {
         } else {
             passed = true;
         }
+    }
+    let asks_for_text = stage.expected.says.is_some() || stage.expected.says_not.is_some();
+    if let Some(replay) = replay.filter(|_| asks_for_text && !details.is_empty()) {
+        replay.confirm(&stage.request, &details, &mut observed);
     }
     // What follows a request that was let through is another request.
     refusal = refusal.filter(|_| !passed);

@@ -46,6 +46,13 @@ pub struct Listed<'m> {
     pub apis: Vec<&'m str>,
 }
 
+impl From<Loaded> for Mounted {
+    /// A policy that somebody compiled; its files are named as it names them.
+    fn from(loaded: Loaded) -> Self {
+        Mounted { loaded, directory: PathBuf::new() }
+    }
+}
+
 impl Mounted {
     /// Compiles what is meant.
     ///
