@@ -6,6 +6,10 @@ use bartizan_model::{ByteSize, FileReference, Mode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+/// More than twice what the dearest known text takes that fills the default `max_body`, at the highest level of the Core
+/// Rule Set.
+const MAX_WORK: u64 = 64 << 20;
+
 /// Which rules look for attacks, how strictly, and what is left out.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -42,6 +46,9 @@ pub struct Config {
     pub responses: bool,
     /// Bytes of a response that rules look at; what is longer is looked at up to here. Default: `512KiB`.
     pub max_response: ByteSize,
+    /// How much rules may do for one exchange before it is refused as too costly: each byte counts as often as it is
+    /// scanned, transformed or tested, and each such step 16 more. Default: `64MiB`.
+    pub max_work: ByteSize,
     /// What single rules may do: `enforce`, `monitor` (they are told, but add to no score and refuse nothing) or `off`. By
     /// number (`942100`), by range (`942000-942999`) or by tag (`attack-sqli`); a number decides over a range, and a range
     /// over a tag. In monitor mode all of them only watch, whatever stands here.
@@ -163,6 +170,7 @@ impl Default for Config {
             unknown_type: UnknownType::default(),
             responses: false,
             max_response: ByteSize(512 << 10),
+            max_work: ByteSize(MAX_WORK),
             modes: BTreeMap::new(),
             exclusions: Vec::new(),
         }

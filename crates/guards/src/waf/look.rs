@@ -32,6 +32,8 @@ pub(super) struct Ground<'w> {
     pub(super) program: &'w Arc<Program>,
     pub(super) tokens: &'w TokenKey,
     pub(super) collections: &'w Arc<dyn Collections>,
+    /// How much rules may do for the exchange.
+    pub(super) max_work: u64,
 }
 
 /// An inspection between two phases.
@@ -44,6 +46,9 @@ pub(super) struct Looking {
     watching: bool,
     /// The exchange was refused, by rules or for its body: rules say nothing more of it.
     over: bool,
+    /// Rules had to do more than this, which is told once.
+    max_work: u64,
+    too_costly: bool,
     /// What would have refused the request, or did, was told; and the response.
     refused: [bool; 2],
     /// All of the request was looked at.
@@ -63,6 +68,7 @@ impl Looking {
             collections,
         };
         let mut inspection = Inspection::new(Arc::clone(ground.program), context);
+        inspection.limit_work(ground.max_work);
         let watching = transaction.guard_mode == Mode::Monitor;
         if watching {
             inspection.only_detect();
@@ -73,6 +79,8 @@ impl Looking {
             told: Told::default(),
             watching,
             over: false,
+            max_work: ground.max_work,
+            too_costly: false,
             refused: [false; 2],
             whole: false,
             sealed: false,
@@ -274,6 +282,19 @@ impl Looking {
         }
     }
 
+    /// What was looked at only in part, because rules had to do too much, does not pass.
+    fn judge_work(&mut self, answer: bool) -> Outcome<Why> {
+        if self.over || self.too_costly || !self.inspection.work().is_over() {
+            return Outcome::Continue;
+        }
+        self.too_costly = true;
+        self.over = !self.watching;
+        if let Some(refused) = self.refused.get_mut(usize::from(answer)) {
+            *refused = true;
+        }
+        Outcome::Deny(Why::TooCostly { limit: self.max_work })
+    }
+
     /// Tells what is new, and what follows from it.
     fn outcome(&mut self, transaction: &mut Transaction, phase: Phase) -> Outcome<Why> {
         let answer = matches!(phase, Phase::ResponseHeaders | Phase::ResponseBody);
@@ -288,7 +309,7 @@ impl Looking {
         let stop = stop.filter(|_| !self.over && !known);
         let seen = Seen { rules: self.program.rules(), inspection: &self.inspection, tokens: &self.tokens };
         self.told.findings(&seen, transaction, phase, stop.as_ref());
-        let Some(stop) = stop else { return Outcome::Continue };
+        let Some(stop) = stop else { return self.judge_work(answer) };
         self.over = !self.watching;
         if let Some(refused) = self.refused.get_mut(usize::from(answer)) {
             *refused = true;

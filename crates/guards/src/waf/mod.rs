@@ -39,8 +39,9 @@
 //! # When it refuses
 //! 403, or the status that a rule sets, when rules say so: `redirect` answers with 302 and the address, `drop` ends the
 //! connection behind the refusal. 413 for a body beyond `max_body`, 400 for one that cannot be read as what it says it is, 415
-//! for one of a type that is not read, unless the settings let them pass. The table below has the codes. `waf.match` and
-//! `waf.unseen` are findings that refuse nothing by themselves.
+//! for one of a type that is not read, unless the settings let them pass; 403 for what gives rules more to do than `max_work`,
+//! since the rest of it was not looked at. The table below has the codes. `waf.match` and `waf.unseen` are findings that refuse
+//! nothing by themselves.
 //!
 //! # Limits
 //! gRPC over HTTP/2 and the frames of WebSockets are not looked into: their heads are, and `waf.unseen` says so; a call may
@@ -129,7 +130,12 @@ impl Guard for Waf {
     }
 
     async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Why> {
-        let ground = Ground { program: &self.program, tokens: &self.tokens, collections: &self.collections };
+        let ground = Ground {
+            program: &self.program,
+            tokens: &self.tokens,
+            collections: &self.collections,
+            max_work: self.settings.max_work.0,
+        };
         let mut looking = Box::new(Looking::begin(&ground, transaction));
         let outcome = looking.request_head(transaction);
         transaction.memory.keep(Self::ID, looking);

@@ -46,6 +46,11 @@ pub enum Why {
         /// Which of these.
         why: UnreadableReason,
     },
+    /// Rules had to do more than they may.
+    TooCostly {
+        /// Units of work.
+        limit: u64,
+    },
     /// One rule matched. Alone it refuses nothing.
     Match {
         /// How serious the rule says it is.
@@ -89,12 +94,13 @@ const UNKNOWN_TYPE: ReasonInfo = ReasonInfo {
     public: "The media type of the request body is not supported",
     ..ATTACK
 };
+const TOO_COSTLY: ReasonInfo = ReasonInfo { code: "waf.too_costly", ..ATTACK };
 const MATCH: ReasonInfo = ReasonInfo { code: "waf.match", severity: Severity::Medium, ..ATTACK };
 const UNSEEN: ReasonInfo = ReasonInfo { code: "waf.unseen", severity: Severity::Info, ..ATTACK };
 
 impl Reason for Why {
     const ALL: &'static [ReasonInfo] =
-        &[ATTACK, LEAK, BODY_TOO_LONG, UNREADABLE, UNKNOWN_TYPE, MATCH, UNSEEN];
+        &[ATTACK, LEAK, BODY_TOO_LONG, UNREADABLE, UNKNOWN_TYPE, TOO_COSTLY, MATCH, UNSEEN];
 
     fn info(&self) -> ReasonInfo {
         match self {
@@ -103,6 +109,7 @@ impl Reason for Why {
             Why::BodyTooLong { .. } => BODY_TOO_LONG,
             Why::Unreadable { .. } => UNREADABLE,
             Why::UnknownType { .. } => UNKNOWN_TYPE,
+            Why::TooCostly { .. } => TOO_COSTLY,
             Why::Match { severity, .. } => ReasonInfo { severity: *severity, ..MATCH },
             Why::Unseen { .. } => UNSEEN,
         }
@@ -120,6 +127,9 @@ impl Reason for Why {
             Why::UnknownType { why } => {
                 Cow::Owned(format!("{why}: rules see the bytes of the body, but no value in it"))
             }
+            Why::TooCostly { limit } => Cow::Owned(format!(
+                "rules had more to do with it than the {limit} units of `waf.max_work`, and looked no further"
+            )),
             Why::Unseen { what } => Cow::Borrowed(what),
         }
     }
@@ -135,6 +145,9 @@ impl Reason for Why {
             ),
             Why::UnknownType { .. } => Cow::Borrowed(
                 "send the body with its `Content-Type`, or set `waf.unknown_type` to `allow` for this operation",
+            ),
+            Why::TooCostly { .. } => Cow::Borrowed(
+                "raise `waf.max_work` for this operation, lower `waf.max_body`, or leave out costly rules by `waf.exclusions`",
             ),
             Why::Match { .. } | Why::Unseen { .. } => return None,
         })

@@ -326,6 +326,12 @@ fn check(config: &Config) -> Result<(), Diagnostics> {
             );
         }
     }
+    if config.max_work.0 == 0 {
+        problems.push(
+            Diagnostic::error("max_work", "without any work every request is refused")
+                .help("leave it out for 64MiB, or write a size"),
+        );
+    }
     if config.rules.is_empty() {
         problems.push(
             Diagnostic::error("rules", "there are no rules")

@@ -67,6 +67,7 @@ fn settings_that_protect_nobody_are_refused() {
             "have to be evaluated",
         ),
         (json!({ "rules": ["file:own.conf"], "inbound_threshold": 0 }), "refuses everything"),
+        (json!({ "rules": ["file:own.conf"], "max_work": "0B" }), "every request is refused"),
         (json!({ "rules": ["crs"], "crs": "file:nowhere" }), "not in `nowhere`"),
         (json!({ "rules": ["file:missing.conf"] }), "missing.conf"),
         (
@@ -125,6 +126,21 @@ fn findings_name_rule_place_and_variable_but_no_value() {
     let all = format!("{told} {:?} {:?}", transaction.findings, more.findings);
     assert!(all.contains("rule 101 (own.conf:2): A word; in ARGS:q, 6 bytes ~"), "{all}");
     assert!(!all.contains("hunter2"), "{all}");
+}
+
+/// What was not looked at is not let pass.
+#[test]
+fn an_exchange_that_is_too_costly_is_told_of() {
+    let whole = HeldBody::new(Default::default(), true);
+    let waf = compile(json!({ "rules": ["file:own.conf"], "max_work": "100B" })).unwrap();
+    let query: Vec<String> = (0..40).map(|number| format!("q=price+{number}")).collect();
+    let (_, why) = ask(&waf, &query.join("&"), &whole);
+    let why = why.unwrap();
+    assert_eq!(why.info().code, "waf.too_costly");
+    assert!(why.remedy().unwrap().contains("`waf.max_work`"));
+    let generous = compile(json!({ "rules": ["file:own.conf"] })).unwrap();
+    let (_, why) = ask(&generous, "q=shoes", &whole);
+    assert!(why.is_none(), "{why:?}");
 }
 
 #[test]

@@ -104,6 +104,9 @@ fn waf(value: &Value, finding: &Value, reason: &str) -> Change {
         "unknown_type" => Change::caller("send the body with its `Content-Type`")
             .or_policy("let bodies pass here whose type is not read:")
             .block(&pattern(value), &["guards: { waf: { unknown_type: allow } }"]),
+        "too_costly" => Change::caller("send less, or in fewer values")
+            .or_policy("let rules do more for this operation:")
+            .block(&pattern(value), &["guards: { waf: { max_work: 1GiB } }"]),
         _ => remedied(finding),
     }
 }
