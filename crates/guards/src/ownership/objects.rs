@@ -89,9 +89,9 @@ mod tests {
         };
         assert_eq!(of("", "/accounts/17"), ("/accounts/{}".to_owned(), Some(17), true));
         assert_eq!(of("/**", "/a/7/b/8"), ("/a/{}/b/{}".to_owned(), Some(8), true));
-        assert_eq!(of("", "/files/0b8ce7a8-6f21-4ad0-8c2f-0f3d3b0d9c11").2, true);
+        assert!(of("", "/files/0b8ce7a8-6f21-4ad0-8c2f-0f3d3b0d9c11").2);
         assert_eq!(of("", "/v1/accounts"), (String::new(), None, false));
-        assert_eq!(of("/reports/2024", "/reports/2024").2, false, "a contract's own words are no ids");
+        assert!(!of("/reports/2024", "/reports/2024").2, "a contract's own words are no ids");
         let parameters = BTreeMap::from([(Arc::from("a"), "9".to_owned()), (Arc::from("z"), "3".to_owned())]);
         assert_eq!(named("/x/{z}/y/{a}", &parameters, "/x/3/y/9").number, Some(9));
     }
