@@ -69,7 +69,7 @@ enum Command {
     Demo(commands::demo::Args),
     /// Write a first configuration.
     #[command(
-        after_help = "Examples:\n  bartizan init --upstream http://127.0.0.1:3000\n  bartizan init --contract openapi.yaml --profile strict -o shop.yaml\n\nWhat it writes passes `bartizan check`."
+        after_help = "Examples:\n  bartizan init --upstream http://127.0.0.1:3000\n  bartizan init openapi.yaml --profile strict -o shop.yaml\n\nWhat it writes passes `bartizan check`."
     )]
     Init(commands::init::Args),
     /// Tell what a configuration decides about one request, step by step.
@@ -88,6 +88,8 @@ enum Command {
         after_help = "Examples:\n  bartizan clients enroll reports --key reports.pub.pem --expires 180d\n  bartizan clients enroll reports --generate reports.key       makes a pair; the file goes to the client\n  bartizan clients rotate ck_0123456789abcdef --key new.pub.pem --overlap 7d\n  bartizan clients revoke reports\n\nAn operation that demands such a signature besides the user's token:\n  identity: { accept: [{ all: [jwt, signature] }] }\n\nA change is in force within a second."
     )]
     Clients(commands::clients::Args),
+    /// Audit an OpenAPI document, or compare two of them.
+    Contract(commands::contract::Args),
     /// Create, list, rotate and revoke API keys.
     #[command(
         after_help = "Examples:\n  bartizan keys create --owner billing --scope invoices:read --expires 90d\n  bartizan keys rotate ID --overlap 7d\n  bartizan keys revoke ID\n\nA change is in force within a second."
@@ -146,6 +148,7 @@ fn main() -> ExitCode {
         Command::Rules(args) => commands::rules::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Clients(args) => commands::clients::run(args),
+        Command::Contract(args) => commands::contract::run(&args),
         Command::Keys(args) => commands::keys::run(args),
         Command::Mfa(args) => commands::mfa::run(args),
         Command::Revoke(args) => commands::revoke::run(args),

@@ -1,18 +1,11 @@
-//! What an operation of a contract demands of its callers, and what its requests hold: `security`, tags, typed parameters
-//! and members of JSON bodies.
+//! What the requests of an operation hold, as far as decisions read it: typed parameters and members of JSON bodies.
 
 use std::sync::Arc;
 
-use bartizan_model::compile::{
-    FieldKind, FieldPlace, FieldSpec, OperationSpec, SchemeDemand, SchemeKind, SecurityAlternative,
-};
-use bartizan_pattern::template::Template;
-use http::Method;
+use bartizan_model::compile::{FieldKind, FieldPlace, FieldSpec};
+use serde_json::Value;
 
-use crate::{
-    openapi::pointed,
-    tree::{Node, Value},
-};
+use crate::form::{Location, Operation, ParameterValue, SchemaRef, Schemas};
 
 /// Typed values of one operation at most: a decision reads a few of them.
 const MAX_FIELDS: usize = 256;
@@ -23,105 +16,33 @@ const MAX_DEPTH: usize = 6;
 /// Schemas that are looked at for one operation, at most: parts of parts multiply.
 const MAX_SCHEMAS: usize = 2_048;
 
-/// `$ref` after `$ref`, at most.
-const MAX_REFERENCES: usize = 8;
-
-/// Reads what decides about one operation; `item` is its Path Item Object.
-pub(crate) fn operation(
-    root: &Node,
-    item: &Node,
-    operation: &Node,
-    method: &Method,
-    template: &Template,
-) -> OperationSpec {
-    let tags = operation.get("tags").map(Node::items).unwrap_or_default();
-    let marked = |node: &Node| node.get("x-sensitive").is_some_and(|mark| mark.as_bool() == Some(true));
-    OperationSpec {
-        label: Arc::from(format!("{method} {}", template.as_str())),
-        declared: true,
-        tags: tags.iter().filter_map(Node::as_str).map(Arc::from).collect(),
-        sensitive: marked(operation) || marked(item),
-        security: operation.get("security").or_else(|| root.get("security")).map(|node| security(root, node)),
-        fields: fields(root, item, operation),
-    }
-}
-
-/// `security`: alternatives, each of which is a map of schemes to scopes.
-fn security(root: &Node, node: &Node) -> Vec<SecurityAlternative> {
-    let demand = |entry: &crate::tree::Entry| {
-        let (kind, scopes) = scheme(root, &entry.key);
-        SchemeDemand {
-            scheme: Arc::from(entry.key.as_str()),
-            kind,
-            scopes,
-            names: entry.value.items().iter().filter_map(Node::as_str).map(Arc::from).collect(),
-        }
-    };
-    node.items().iter().map(|alternative| alternative.entries().iter().map(demand).collect()).collect()
-}
-
-/// What a scheme asks for, and whether its names are scopes: `oauth2`, `openIdConnect`. The names of one that is not defined
-/// count as scopes, so that what it demands is never taken for less.
-fn scheme(root: &Node, name: &str) -> (SchemeKind, bool) {
-    let schemes = root
-        .get("components")
-        .and_then(|components| components.get("securitySchemes"))
-        .or_else(|| root.get("securityDefinitions"));
-    let Some(scheme) = schemes.and_then(|schemes| schemes.get(name)).and_then(|scheme| resolve(root, scheme))
-    else {
-        return (SchemeKind::Other, true);
-    };
-    let text = |key: &str| scheme.get(key).and_then(Node::as_str).unwrap_or_default();
-    let is = |key: &str, value: &str| text(key).eq_ignore_ascii_case(value);
-    match text("type") {
-        "oauth2" | "openIdConnect" => (SchemeKind::Token, true),
-        "http" if is("scheme", "bearer") => (SchemeKind::Token, false),
-        // Documents of Swagger 2.0 have no other way to ask for a bearer token.
-        "apiKey" if is("name", "authorization") => (SchemeKind::Token, false),
-        "apiKey" if !is("in", "cookie") => (SchemeKind::ApiKey, false),
-        "mutualTLS" => (SchemeKind::Certificate, false),
-        "apiKey" | "http" | "basic" => (SchemeKind::Other, false),
-        _ => (SchemeKind::Other, true),
-    }
-}
-
-/// The parameters of the path item and of the operation, and the members of the JSON body.
-fn fields(root: &Node, item: &Node, operation: &Node) -> Vec<FieldSpec> {
+/// The typed values of an operation's requests.
+pub(crate) fn fields(operation: &Operation, schemas: &Schemas) -> Vec<FieldSpec> {
     let mut fields: Vec<FieldSpec> = Vec::new();
-    let lists = [operation.get("parameters"), item.get("parameters")];
-    for parameter in lists.into_iter().flatten().flat_map(Node::items) {
-        let Some(parameter) = resolve(root, parameter) else { continue };
-        let place = match parameter.get("in").and_then(Node::as_str) {
-            Some("path") => FieldPlace::Path,
-            Some("query") => FieldPlace::Query,
-            Some("header") => FieldPlace::Header,
-            // Swagger 2.0 has the body among the parameters.
-            Some("body") => {
-                if let Some(schema) = parameter.get("schema") {
-                    members(root, schema, &mut fields);
-                }
-                continue;
-            }
-            _ => continue,
+    for parameter in &operation.parameters {
+        let place = match parameter.location {
+            Location::Path => FieldPlace::Path,
+            Location::Query => FieldPlace::Query,
+            Location::Header => FieldPlace::Header,
+            Location::Cookie => continue,
         };
-        let Some(name) = parameter.get("name").and_then(Node::as_str) else { continue };
-        let name = if place == FieldPlace::Header { name.to_ascii_lowercase() } else { name.to_owned() };
-        let schema = parameter.get("schema").unwrap_or(parameter);
-        add(&mut fields, place, &[Arc::from(name)], kind(root, schema));
+        let kind = match &parameter.value {
+            ParameterValue::Schema(schema) => kind(schemas, schema),
+            _ => FieldKind::Other,
+        };
+        add(&mut fields, place, &[Arc::from(&*parameter.name)], kind);
     }
-    let content = operation.get("requestBody").and_then(|body| resolve(root, body)?.get("content"));
-    for media in content.map(Node::entries).unwrap_or_default() {
-        let essence = media.key.split(';').next().unwrap_or_default().trim();
-        if (essence == "application/json" || essence.ends_with("+json"))
-            && let Some(schema) = media.value.get("schema")
+    for media in operation.body.iter().flat_map(|body| &body.media) {
+        if media.range.is_json()
+            && let Some(schema) = &media.schema
         {
-            members(root, schema, &mut fields);
+            Walk { schemas, path: Vec::new(), looked: 0, fields: &mut fields }.members(schema, 0);
         }
     }
     fields
 }
 
-/// The first one to name a value types it: an operation's parameters go before those of its path.
+/// The first one to name a value types it.
 fn add(fields: &mut Vec<FieldSpec>, place: FieldPlace, path: &[Arc<str>], kind: FieldKind) {
     let known = fields.iter().any(|field| field.place == place && field.path == path);
     if !known && fields.len() < MAX_FIELDS {
@@ -130,67 +51,69 @@ fn add(fields: &mut Vec<FieldSpec>, place: FieldPlace, path: &[Arc<str>], kind: 
 }
 
 /// A walk over the schema of one body.
-struct Walk<'n, 'f> {
-    root: &'n Node,
+struct Walk<'s, 'f> {
+    schemas: &'s Schemas,
     path: Vec<Arc<str>>,
-    schemas: usize,
+    looked: usize,
     fields: &'f mut Vec<FieldSpec>,
 }
 
 impl Walk<'_, '_> {
     /// The members of an object's schema, those of its parts, and those below them.
-    fn members(&mut self, schema: &Node, depth: usize) {
-        self.schemas += 1;
-        if depth == MAX_DEPTH || self.schemas > MAX_SCHEMAS {
+    fn members(&mut self, at: &SchemaRef, depth: usize) {
+        self.looked += 1;
+        if depth == MAX_DEPTH || self.looked > MAX_SCHEMAS {
             return;
         }
-        let Some(schema) = resolve(self.root, schema) else { return };
+        let Some((at, schema)) = self.schemas.resolve(at) else { return };
         for combined in ["allOf", "oneOf", "anyOf"] {
-            for part in schema.get(combined).map(Node::items).unwrap_or_default() {
-                self.members(part, depth + 1);
+            let parts = schema.get(combined).and_then(Value::as_array).map_or(0, Vec::len);
+            for index in 0..parts {
+                self.members(&at.below(combined).below(&index.to_string()), depth + 1);
             }
         }
-        for member in schema.get("properties").map(Node::entries).unwrap_or_default() {
-            self.path.push(Arc::from(member.key.as_str()));
-            let own = resolve(self.root, &member.value);
-            let nested =
-                own.is_some_and(|own| ["properties", "allOf"].iter().any(|key| own.get(key).is_some()));
-            if nested {
-                self.members(&member.value, depth + 1);
+        // The kinds that a `discriminator` tells apart.
+        if schema.get("then").is_some() {
+            self.members(&at.below("then"), depth + 1);
+        }
+        for name in schema.get("properties").and_then(Value::as_object).into_iter().flat_map(|map| map.keys())
+        {
+            let member = at.below("properties").below(name);
+            self.path.push(Arc::from(name.as_str()));
+            let own = self.schemas.resolve(&member);
+            let nested = |(_, own): (SchemaRef, &Value)| {
+                ["properties", "allOf", "anyOf"].iter().any(|key| own.get(key).is_some())
+            };
+            if own.is_some_and(nested) {
+                self.members(&member, depth + 1);
             } else {
-                add(self.fields, FieldPlace::Body, &self.path, kind(self.root, &member.value));
+                add(self.fields, FieldPlace::Body, &self.path, kind(self.schemas, &member));
             }
             self.path.pop();
         }
     }
 }
 
-/// The members of a JSON body.
-fn members(root: &Node, schema: &Node, fields: &mut Vec<FieldSpec>) {
-    Walk { root, path: Vec::new(), schemas: 0, fields }.members(schema, 0);
-}
-
 /// What a schema allows, where it is one simple thing (`null` beside it is left aside).
-fn kind(root: &Node, schema: &Node) -> FieldKind {
-    let Some(schema) = resolve(root, schema) else { return FieldKind::Other };
-    let single = |schema: &Node| -> Option<String> {
-        let node = schema.get("type")?;
-        match &node.value {
-            Value::List(types) => {
-                let mut named = types.iter().filter_map(Node::as_str).filter(|name| *name != "null");
+fn kind(schemas: &Schemas, at: &SchemaRef) -> FieldKind {
+    let single = |schema: &Value| -> Option<String> {
+        match schema.get("type")? {
+            Value::Array(types) => {
+                let mut named = types.iter().filter_map(Value::as_str).filter(|name| *name != "null");
                 named.next().filter(|_| named.next().is_none()).map(str::to_owned)
             }
-            _ => node.as_str().map(str::to_owned),
+            one => one.as_str().map(str::to_owned),
         }
     };
+    let Some((at, schema)) = schemas.resolve(at) else { return FieldKind::Other };
     match single(schema).as_deref() {
         Some("string") => FieldKind::Text,
         Some("integer") => FieldKind::Integer,
         Some("number") => FieldKind::Decimal,
         Some("boolean") => FieldKind::Boolean,
         Some("array") => {
-            let items = schema.get("items").and_then(|items| resolve(root, items));
-            match items.and_then(single).as_deref() {
+            let items = schemas.resolve(&at.below("items"));
+            match items.and_then(|(_, items)| single(items)).as_deref() {
                 Some("string") => FieldKind::Texts,
                 Some("integer") => FieldKind::Integers,
                 _ => FieldKind::Other,
@@ -199,7 +122,8 @@ fn kind(root: &Node, schema: &Node) -> FieldKind {
         // `enum` and `const` of texts often stand without a type.
         None if schema
             .get("enum")
-            .is_some_and(|values| values.items().iter().all(|v| v.as_str().is_some())) =>
+            .and_then(Value::as_array)
+            .is_some_and(|all| all.iter().all(Value::is_string)) =>
         {
             FieldKind::Text
         }
@@ -207,21 +131,15 @@ fn kind(root: &Node, schema: &Node) -> FieldKind {
     }
 }
 
-/// Follows `$ref` within the document; `None` where it leads nowhere.
-fn resolve<'n>(root: &'n Node, node: &'n Node) -> Option<&'n Node> {
-    let mut node = node;
-    for _ in 0..MAX_REFERENCES {
-        let Some(reference) = node.get("$ref").and_then(Node::as_str) else { return Some(node) };
-        node = pointed(root, reference.strip_prefix('#')?)?;
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests assert")]
+    use std::sync::Arc;
+
+    use bartizan_model::compile::{OperationSpec, SchemeDemand, SchemeKind};
+
     use super::*;
-    use crate::{Contract, yaml::Budget};
+    use crate::{form::Description, yaml::Budget};
 
     const BANK: &str = r##"
 openapi: 3.1.0
@@ -261,8 +179,8 @@ paths:
 "##;
 
     fn read() -> Vec<OperationSpec> {
-        let (contract, _) = Contract::parse(BANK.as_bytes(), "bank.yaml", Budget::CONTRACT).unwrap();
-        contract.operations.into_iter().map(|operation| operation.spec).collect()
+        let (description, _) = Description::read_one(BANK.as_bytes(), "bank.yaml", Budget::CONTRACT).unwrap();
+        description.operations.into_iter().map(|operation| operation.spec).collect()
     }
 
     #[test]

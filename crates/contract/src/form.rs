@@ -61,14 +61,14 @@ pub struct SecurityScheme {
     /// Its name in the contract.
     pub name: Arc<str>,
     /// What it is.
-    pub kind: SchemeKind,
+    pub kind: SchemeType,
     /// Where it is written.
     pub place: Option<Place>,
 }
 
 /// The kinds of security schemes (OpenAPI 3.1 section 4.8.27).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SchemeKind {
+pub enum SchemeType {
     /// A key in a parameter.
     ApiKey {
         /// Where it is sent.

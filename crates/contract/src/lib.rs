@@ -1,17 +1,21 @@
-//! API contracts: OpenAPI documents to operations.
+//! API contracts: OpenAPI documents to one normal form, and values judged by it.
 
+pub mod compare;
+mod convert;
 mod demand;
+mod documents;
 pub mod form;
 mod json;
-mod openapi;
-#[allow(dead_code, reason = "the reader that makes the normal form uses it")]
+pub mod lint;
 mod pointer;
+mod read;
+mod report;
 pub mod schema;
-#[allow(dead_code, reason = "the reader that makes the normal form uses it")]
 mod schemas;
 pub mod shape;
 pub mod tree;
 pub mod value;
 pub mod yaml;
 
-pub use openapi::{Contract, ContractOperation};
+pub use documents::{ContractFiles, Documents, OneFile};
+pub use form::Description;

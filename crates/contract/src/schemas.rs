@@ -13,13 +13,18 @@ use crate::{
 /// Every schema of a contract.
 ///
 /// Each file of the contract is one document. A schema stands in it at the JSON Pointer at which the file has it, so that
-/// `contract:///bank.yaml#/components/schemas/Money` is the schema that `bank.yaml` calls so; what is no schema is left
-/// out (`null` in lists, so that the pointers hold). `$ref`s are kept; those between files lead from one document to
-/// another. Schemas that the loader makes itself, such as those of the forms of Swagger 2.0, stand where OpenAPI 3 would
-/// have them.
+/// `contract:///bank.yaml#/components/schemas/Money` is the schema that `bank.yaml` calls so. What is no schema is left out,
+/// and lists that hold schemas outside of schemas (`parameters`) are objects with the numbers as keys, so that the pointers
+/// hold. `$ref`s are kept; those between files lead from one document to another.
 ///
-/// All are JSON Schema of the document's [`Dialect`], whatever they were written in. Descriptions and examples are left
-/// out; `discriminator`, `xml`, `readOnly`, `writeOnly`, `deprecated`, `default` and `format` are kept.
+/// All are JSON Schema of the document's [`Dialect`], whatever they were written in: `nullable`, `exclusiveMinimum: true`,
+/// `type: file` and their like are said as JSON Schema says them, and [the page on contracts](../../docs/contracts.md)
+/// says how. Descriptions, examples and unknown keywords are left out; `discriminator`, `xml`, `readOnly`, `writeOnly`,
+/// `deprecated`, `default` and `format` are kept.
+///
+/// Three kinds of schemas stand where no document has them: a nullable one that is combined of others stands below
+/// `/anyOf/1`; the fields of a form of Swagger 2.0 are one object at `/requestBody/schema` of their operation; and what a
+/// value of a schema with a `discriminator` may be, when it is the base of others, is below `/x-subtypes`.
 #[derive(Clone, Debug, Default)]
 pub struct Schemas {
     documents: Vec<SchemaDocument>,
@@ -56,8 +61,8 @@ impl SchemaDocument {
     }
 }
 
-/// A dialect of JSON Schema.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+/// A dialect of JSON Schema, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Dialect {
     /// Draft 4.
     Draft4,

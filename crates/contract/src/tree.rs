@@ -134,6 +134,14 @@ impl Node {
         }
     }
 
+    /// The entries of a map, taken out of it.
+    pub(crate) fn into_entries(self) -> Vec<Entry> {
+        match self.value {
+            Value::Map(entries) => entries,
+            _ => Vec::new(),
+        }
+    }
+
     /// The items of a list; nothing of any other kind.
     #[must_use]
     pub fn items(&self) -> &[Node] {
@@ -206,6 +214,16 @@ impl Node {
                 Some(Scalar::Text(text)) => text.into(),
             },
         }
+    }
+
+    /// What a plain scalar of this text is as JSON.
+    pub(crate) fn plain(text: &str) -> serde_json::Value {
+        Node {
+            span: Span::default(),
+            origin: 0,
+            value: Value::Scalar { text: text.to_owned(), quoted: false },
+        }
+        .to_json()
     }
 
     /// From JSON, without places. Duplicate keys must have been refused before.

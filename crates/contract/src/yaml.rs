@@ -16,13 +16,15 @@ pub struct Budget {
     pub nodes: usize,
     /// Nested maps and lists.
     pub depth: usize,
+    /// Whether merge keys (`<<`) are obeyed: they are not part of YAML 1.2, yet of documents that are published.
+    pub merges: bool,
 }
 
 impl Budget {
     /// For documents that people write: 4 MiB, 100,000 values, 64 levels.
-    pub const POLICY: Budget = Budget { bytes: 4 << 20, nodes: 100_000, depth: 64 };
+    pub const POLICY: Budget = Budget { bytes: 4 << 20, nodes: 100_000, depth: 64, merges: false };
     /// For API contracts, which are large and generated: 64 MiB, 4,000,000 values, 128 levels.
-    pub const CONTRACT: Budget = Budget { bytes: 64 << 20, nodes: 4_000_000, depth: 128 };
+    pub const CONTRACT: Budget = Budget { bytes: 64 << 20, nodes: 4_000_000, depth: 128, merges: true };
 }
 
 /// Reads one document. An empty one is an empty map.
@@ -76,7 +78,7 @@ struct Frame {
 
 enum FrameKind {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, seen: HashSet<String>, key: Option<(String, Span)> },
+    Map { entries: Vec<Entry>, seen: HashSet<String>, key: Option<(String, Span)>, merged: Vec<Node> },
 }
 
 impl Reader<'_> {
@@ -116,14 +118,27 @@ impl Reader<'_> {
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.is_text(span, ScalarStyle::Plain, tag.as_deref())?;
-                let kind = FrameKind::Map { entries: Vec::new(), seen: HashSet::new(), key: None };
+                let kind = FrameKind::Map {
+                    entries: Vec::new(),
+                    seen: HashSet::new(),
+                    key: None,
+                    merged: Vec::new(),
+                };
                 self.open(Frame { span, anchor, kind })
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(frame) = self.stack.pop() else { return Ok(()) };
                 let value = match frame.kind {
                     FrameKind::List(items) => Value::List(items),
-                    FrameKind::Map { entries, .. } => Value::Map(entries),
+                    FrameKind::Map { mut entries, mut seen, merged, .. } => {
+                        // What a map states itself goes before what it merges, and what is merged first before the rest.
+                        for entry in merged.into_iter().flat_map(Node::into_entries) {
+                            if seen.insert(entry.key.clone()) {
+                                entries.push(entry);
+                            }
+                        }
+                        Value::Map(entries)
+                    }
                 };
                 self.complete(Node { span: frame.span, origin: 0, value }, frame.anchor)
             }
@@ -195,13 +210,28 @@ impl Reader<'_> {
                 items.push(node);
                 None
             }
-            Some(Frame { kind: FrameKind::Map { entries, seen, key }, .. }) => match key.take() {
+            Some(Frame { kind: FrameKind::Map { entries, seen, key, merged }, .. }) => match key.take() {
+                Some((key, span)) if key == "<<" && self.budget.merges => match node.value {
+                    Value::Map(_) => {
+                        merged.push(node);
+                        None
+                    }
+                    Value::List(items) if items.iter().all(|item| matches!(item.value, Value::Map(_))) => {
+                        merged.extend(items);
+                        None
+                    }
+                    _ => Some((
+                        span,
+                        "a merge key (`<<`) takes a map, or a list of maps".to_owned(),
+                        "write `<<: *anchor`",
+                    )),
+                },
                 Some((key, key_span)) => {
                     entries.push(Entry { key, key_span, value: node });
                     None
                 }
                 None => match node.value {
-                    Value::Scalar { text, .. } if text == "<<" => Some((
+                    Value::Scalar { text, quoted: false } if text == "<<" && !self.budget.merges => Some((
                         node.span,
                         "merge keys (`<<`) are not part of YAML 1.2".to_owned(),
                         "write the settings out",
@@ -276,6 +306,11 @@ mod tests {
     fn tags_merge_keys_and_second_documents_are_refused() {
         assert!(read("a: !secret x").is_err());
         assert!(read("a: &x {b: 1}\nc: {<<: *x}").unwrap_err().message.contains("merge"));
+        let merges = |text: &str| parse(text, "t.yaml", 0, Budget::CONTRACT);
+        let merged = merges("a: &x {b: 1, c: 2}\nd: &y {c: 3, e: 4}\nf: {c: 5, <<: [*x, *y]}").unwrap();
+        let json = serde_json::json!({"c": 5, "b": 1, "e": 4});
+        assert_eq!(merged.get("f").unwrap().to_json(), json);
+        assert!(merges("a: {<<: 1}").unwrap_err().message.contains("takes a map"));
         assert!(read("a: 1\n---\nb: 1").unwrap_err().message.contains("second document"));
         assert!(read("a: [1, 2").unwrap_err().message.contains("not valid YAML"));
         assert_eq!(read("").unwrap().entries().len(), 0);

@@ -10,17 +10,19 @@
 
 use std::{path::PathBuf, process::Command};
 
-use bartizan_contract::{Contract, yaml::Budget};
+use bartizan_contract::{Description, yaml::Budget};
 
-fn read(text: &str) -> Contract {
-    Contract::parse(text.as_bytes(), "api.yaml", Budget::CONTRACT).unwrap_or_else(|error| panic!("{error}")).0
+fn read(text: &str) -> Description {
+    Description::read_one(text.as_bytes(), "api.yaml", Budget::CONTRACT)
+        .unwrap_or_else(|error| panic!("{error}"))
+        .0
 }
 
 fn refused(text: &str) -> bartizan_model::Diagnostics {
-    Contract::parse(text.as_bytes(), "api.yaml", Budget::CONTRACT).expect_err(text)
+    Description::read_one(text.as_bytes(), "api.yaml", Budget::CONTRACT).expect_err(text)
 }
 
-fn operations(contract: &Contract) -> Vec<String> {
+fn operations(contract: &Description) -> Vec<String> {
     contract.operations.iter().map(|o| format!("{} {}", o.method, o.template.as_str())).collect()
 }
 
@@ -56,7 +58,7 @@ fn path_items_are_found_through_local_references() {
     let text = "openapi: 3.1.0\npaths:\n  /a: {$ref: '#/components/pathItems/A'}\n  /b: {$ref: '#/paths/~1a'}\ncomponents: {pathItems: {A: {get: {}}}}";
     assert_eq!(operations(&read(text)), ["GET /a", "GET /b"]);
     let error = refused("openapi: 3.1.0\npaths:\n  /a: {$ref: 'other.yaml#/A'}\n");
-    assert!(error.0[0].message.contains("another document"));
+    assert!(error.0[0].message.contains("another file"));
     assert_eq!(error.0[0].place.as_ref().unwrap().line, 3);
     assert!(
         refused("openapi: 3.1.0\npaths:\n  /a: {$ref: '#/paths/~1a'}\n").0[0].message.contains("references")
@@ -66,7 +68,7 @@ fn path_items_are_found_through_local_references() {
 #[test]
 fn what_is_wrong_is_said_with_its_line() {
     let twins = "openapi: 3.0.0\npaths:\n  /a/{x}: {get: {}}\n  /a/{y}: {get: {}, post: {}}\n";
-    let (contract, warnings) = Contract::parse(twins.as_bytes(), "api.yaml", Budget::CONTRACT).unwrap();
+    let (contract, warnings) = Description::read_one(twins.as_bytes(), "api.yaml", Budget::CONTRACT).unwrap();
     assert_eq!(operations(&contract), ["GET /a/{x}", "POST /a/{y}"]);
     assert!(warnings.0[0].message.contains("the same requests as `/a/{x}`"), "{warnings}");
     assert_eq!(warnings.0[0].place.as_ref().unwrap().line, 4);
@@ -77,7 +79,7 @@ fn what_is_wrong_is_said_with_its_line() {
     assert!(refused("openapi: 4.0.0\npaths: {}").0[0].message.contains("not a known version"));
     assert!(refused("a: 1").0[0].message.contains("not an OpenAPI document"));
     assert!(refused("openapi: 3.0.0").0[0].message.contains("no paths"));
-    let json = Contract::parse(
+    let json = Description::read_one(
         b"{\"openapi\": \"3.0.0\",\n \"paths\": {\"/a\": {\"get\": {}, \"get\": {}}}}",
         "a.json",
         Budget::CONTRACT,
@@ -107,7 +109,7 @@ fn the_real_documents_of_the_suites_load() {
         }
         let bytes = Command::new("gzip").arg("-dc").arg(&path).output().unwrap().stdout;
         let (contract, warnings) =
-            Contract::parse(&bytes, &name, Budget::CONTRACT).unwrap_or_else(|e| panic!("{name}: {e}"));
+            Description::read_one(&bytes, &name, Budget::CONTRACT).unwrap_or_else(|e| panic!("{name}: {e}"));
         println!("{name}: {} operations, {} warnings", contract.operations.len(), warnings.0.len());
         assert!(contract.operations.len() >= 10, "{name}");
         documents += 1;

@@ -21,6 +21,8 @@ pub struct QuickStart {
     pub profile: Option<Profile>,
     /// The OpenAPI document, a path.
     pub contract: Option<String>,
+    /// The hosts that the contract names. They are written as a comment: in front of a gateway they are often others.
+    pub hosts: Vec<String>,
     /// The folder of the OWASP Core Rule Set; `None` looks for no attacks.
     pub crs: Option<String>,
     /// The directory of the database, the audit log and the admin token, a path; `None` for `var`.
@@ -40,6 +42,7 @@ impl QuickStart {
             mode: None,
             profile: None,
             contract: None,
+            hosts: Vec::new(),
             crs: None,
             state: None,
             admin: None,
@@ -113,6 +116,14 @@ impl QuickStart {
             None => text.push_str(
                 "    # With an OpenAPI document, unknown operations are refused:\n    # contract: file:openapi.yaml\n",
             ),
+        }
+        if !self.hosts.is_empty() {
+            let hosts: Vec<String> = self.hosts.iter().map(|host| quoted(host)).collect();
+            let _ = write!(
+                text,
+                "    # The contract names these hosts; without the next line any host is served.\n    # hosts: [{}]\n",
+                hosts.join(", "),
+            );
         }
         let _ = write!(
             text,

@@ -172,3 +172,29 @@ fn no_variant_of_a_path_slips_past_a_rule() {
     println!("{refused} refused by normalization, {guarded} guarded, elsewhere: {other:?}");
     assert!(refused > 30 && guarded > 60, "{refused} {guarded}");
 }
+
+#[test]
+fn the_files_of_a_contract_are_part_of_the_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(at("openapi/paths")).unwrap();
+    let contract = "openapi: 3.1.0\npaths:\n  /a: {$ref: paths/a.yaml}\n";
+    std::fs::write(at("openapi/api.yaml"), contract).unwrap();
+    let text =
+        "apis:\n  - name: bank\n    upstream: http://127.0.0.1:3000\n    contract: file:openapi/api.yaml\n";
+    let services = support::services();
+    let source = Source { base: Some(folder.path().to_path_buf()), ..Source::inline("bartizan.yaml", text) };
+    let compile = || bartizan_policy::compile(&source, &CompileOptions::new(&services));
+    let part = at("openapi/paths/a.yaml");
+    let missing = compile().err().expect("a file is missing");
+    assert!(missing.to_string().contains("a.yaml` does not exist"), "{missing}");
+    assert!(missing.watched.contains(&part), "putting it there mends the policy");
+    std::fs::write(&part, "get: {}\n").unwrap();
+    let first = compile().unwrap_or_else(|error| panic!("{error}"));
+    assert!(first.watched.contains(&part));
+    assert_eq!(label(&first, "GET /a"), "GET /a");
+    std::fs::write(&part, "post: {}\n").unwrap();
+    let second = compile().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(label(&second, "POST /a"), "POST /a");
+    assert_ne!(first.snapshot.digest, second.snapshot.digest, "another part is another policy");
+}

@@ -1,14 +1,14 @@
 //! What is written of the bank agrees with what it does.
 
 use bartizan_bank::{CONTRACT, Flaw, Flaws, Staff};
-use bartizan_contract::{Contract, yaml::Budget};
+use bartizan_contract::{Description, yaml::Budget};
 use serde_json::Value;
 
 use crate::running::Running;
 
 #[test]
 fn the_contract_loads_and_each_of_its_operations_exists() {
-    let (contract, warnings) = Contract::parse(CONTRACT.as_bytes(), "openapi.json", Budget::CONTRACT)
+    let (contract, warnings) = Description::read_one(CONTRACT.as_bytes(), "openapi.json", Budget::CONTRACT)
         .unwrap_or_else(|errors| panic!("{errors:?}"));
     assert!(warnings.0.is_empty(), "{warnings:?}");
     assert!(contract.operations.len() > 35);

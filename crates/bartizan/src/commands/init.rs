@@ -8,7 +8,6 @@ use std::{
     process::ExitCode,
 };
 
-use bartizan_contract::{Contract, yaml::Budget};
 use bartizan_model::{Mode, Profile};
 use bartizan_policy::{CompileOptions, QuickStart, Source, compile, offline};
 use serde_json::json;
@@ -25,12 +24,15 @@ use crate::{
 /// Writes a first configuration. It is verified before it is written.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The API to protect.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
-    pub upstream: String,
-    /// Its OpenAPI document: its paths and methods are what exists, anything else is refused.
-    #[arg(long, value_name = "FILE")]
+    /// The API's OpenAPI document: its paths and methods are what exists, anything else is refused.
+    #[arg(value_name = "SPEC")]
+    pub spec: Option<PathBuf>,
+    /// The same by name.
+    #[arg(long, value_name = "FILE", conflicts_with = "spec")]
     pub contract: Option<PathBuf>,
+    /// The API to protect [default: a server of the document on this machine, or http://127.0.0.1:3000].
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
     /// Where to listen [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
@@ -58,16 +60,19 @@ pub struct Args {
 pub fn run(args: &Args) -> ExitCode {
     let to_stdout = args.file == Path::new("-");
     let directory = if to_stdout { Path::new("") } else { args.file.parent().unwrap_or(Path::new("")) };
-    let contract = match args.contract.as_deref().map(|file| contract(file, directory)).transpose() {
+    let file = args.spec.as_deref().or(args.contract.as_deref());
+    let contract = match file.map(|file| contract(file, directory)).transpose() {
         Ok(contract) => contract,
         Err(text) => {
             fail(&text);
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    let (path, name) = contract.unzip();
+    let found = contract.unwrap_or_default();
+    let upstream = args.upstream.clone().or(found.upstream);
     let mut quick = QuickStart {
-        contract: path,
+        contract: found.path,
+        hosts: found.hosts,
         listen: args.listen,
         admin: args.admin,
         mode: args.mode.map(|mode| match mode {
@@ -78,10 +83,10 @@ pub fn run(args: &Args) -> ExitCode {
             ProfileFlag::Balanced => Profile::Balanced,
             ProfileFlag::Strict => Profile::Strict,
         }),
-        ..QuickStart::new(args.upstream.as_str())
+        ..QuickStart::new(upstream.as_deref().unwrap_or("http://127.0.0.1:3000"))
     };
-    if let Some(name) = name.filter(|name| !name.is_empty()) {
-        quick.name = name;
+    if !found.name.is_empty() {
+        quick.name = found.name;
     }
     let text = quick.to_yaml();
     let services = offline::services();
@@ -119,13 +124,21 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// The contract's path as the document refers to it, and a name for the API from its title.
-fn contract(file: &Path, directory: &Path) -> Result<(String, String), String> {
-    let shown = file.display();
-    let bytes =
-        std::fs::read(file).map_err(|error| format!("`{shown}` cannot be read: {error}; check the path"))?;
-    let (contract, _) = Contract::parse(&bytes, &shown.to_string(), Budget::CONTRACT)
-        .map_err(|diagnostics| diagnostics.to_string())?;
+/// What a contract says for a first configuration.
+#[derive(Debug, Default)]
+struct Found {
+    /// Its path as the configuration refers to it.
+    path: Option<String>,
+    /// A name for the API, from its title; may be empty.
+    name: String,
+    /// The hosts of its servers.
+    hosts: Vec<String>,
+    /// A server on this machine: what the gateway stands before.
+    upstream: Option<String>,
+}
+
+fn contract(file: &Path, directory: &Path) -> Result<Found, String> {
+    let (_, contract, _) = super::contract::open(file).map_err(|diagnostics| diagnostics.to_string())?;
     let path = match file.strip_prefix(directory) {
         Ok(below) => below.to_path_buf(),
         Err(_) => std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf()),
@@ -138,5 +151,17 @@ fn contract(file: &Path, directory: &Path) -> Result<(String, String), String> {
             _ => {}
         }
     }
-    Ok((path.to_string_lossy().into_owned(), name.trim_end_matches('-').to_owned()))
+    let local = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+    let origin = |url: &str| -> Option<String> {
+        let (scheme, rest) = url.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        local(host).then(|| format!("{scheme}://{authority}"))
+    };
+    Ok(Found {
+        path: Some(path.to_string_lossy().into_owned()),
+        name: name.trim_end_matches('-').to_owned(),
+        upstream: contract.servers.iter().find_map(|server| origin(&server.url)),
+        hosts: contract.hosts.into_iter().filter(|host| !local(host)).collect(),
+    })
 }

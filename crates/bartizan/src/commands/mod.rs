@@ -5,6 +5,7 @@ pub mod authz;
 pub mod ban;
 pub mod check;
 pub mod clients;
+pub mod contract;
 pub mod demo;
 pub mod diff;
 pub mod doctor;

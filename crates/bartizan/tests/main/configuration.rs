@@ -15,7 +15,7 @@ use crate::support::BINARY;
 /// An API that needs no warning.
 const SHOP: &str = "apis:\n  - name: shop\n    upstream: http://127.0.0.1:1\n    identity: { accept: [api_key], anonymous: deny }\n";
 
-fn folder(files: &[(&str, &str)]) -> TempDir {
+pub fn folder(files: &[(&str, &str)]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let file = dir.path().join(name);
@@ -26,7 +26,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 /// Runs a command: its exit code, standard output and standard error.
-fn run(dir: &Path, arguments: &[&str]) -> (i32, String, String) {
+pub fn run(dir: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(BINARY);
     command.current_dir(dir).args(arguments).env("NO_COLOR", "1").env_remove("BARTIZAN_ENV");
     let Output { status, stdout, stderr } = command.output().unwrap();
@@ -57,7 +57,7 @@ fn warned(text: &str, expected: &[&str]) {
     }
 }
 
-fn json(text: &str) -> Value {
+pub fn json(text: &str) -> Value {
     serde_json::from_str(text).expect(text)
 }
 

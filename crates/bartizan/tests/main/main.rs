@@ -17,6 +17,7 @@ mod bounds;
 mod cases;
 mod configuration;
 mod connections;
+mod contracts;
 mod credentials;
 mod demo;
 mod doctor;

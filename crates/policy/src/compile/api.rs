@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-use bartizan_contract::{Contract, tree::Node, yaml::Budget};
+use bartizan_contract::{Description, tree::Node};
 use bartizan_model::{
-    ByteSize, FileReference, Mode,
+    ByteSize, Mode,
     compile::{ApiSpec, IssuerSpec, OperationSpec},
 };
 use bartizan_pattern::{
@@ -265,33 +265,6 @@ impl Compiler<'_> {
         }
     }
 
-    fn contract(&mut self, file: &FileReference, path: &str) -> Option<Contract> {
-        let bytes = self.file(file, path)?;
-        self.digest.update(&bytes);
-        let shown = self.disk.resolve(&file.0).display().to_string();
-        match Contract::parse(&bytes, &shown, Budget::CONTRACT) {
-            Ok((contract, warnings)) => {
-                self.report.extend(warnings.0);
-                Some(contract)
-            }
-            Err(diagnostics) => {
-                for mut diagnostic in diagnostics.0 {
-                    if diagnostic.place.is_none() {
-                        let below = diagnostic.path.clone();
-                        path.clone_into(&mut diagnostic.path);
-                        if !below.is_empty() {
-                            diagnostic.message = format!("in `{}`, {below}: {}", file.0, diagnostic.message);
-                        }
-                        self.say(diagnostic);
-                    } else {
-                        self.report.push(diagnostic);
-                    }
-                }
-                None
-            }
-        }
-    }
-
     /// An `upstream` that could not be read has been told of already.
     fn miss_upstream(&mut self, path: &str) {
         let own = format!("{path}.upstream");
@@ -403,7 +376,7 @@ fn in_order(blocks: &mut [(u32, WrittenBlock)]) {
 }
 
 /// What guards are told of the API: the operations of the contract, then those that blocks name.
-fn api_spec(base_path: &str, contract: Option<&Contract>, blocks: &[(u32, WrittenBlock)]) -> ApiSpec {
+fn api_spec(base_path: &str, contract: Option<&Description>, blocks: &[(u32, WrittenBlock)]) -> ApiSpec {
     let declared = contract.map(|contract| contract.operations.as_slice()).unwrap_or_default();
     let mut operations: Vec<OperationSpec> =
         declared.iter().map(|operation| operation.spec.clone()).collect();
@@ -433,7 +406,7 @@ struct Given<'a> {
     base: &'a SectionSet,
     mode: Mode,
     blocks: &'a [(u32, WrittenBlock)],
-    contract: Option<&'a Contract>,
+    contract: Option<&'a Description>,
     exclusions: &'a Exclusions,
 }
 

@@ -1,6 +1,6 @@
 //! Doubts about an API as a whole: operations that take guesses without a limit, sensitive ones that anybody may call.
 
-use bartizan_contract::Contract;
+use bartizan_contract::Description;
 use bartizan_model::{
     Level, Mode,
     compile::{ApiSpec, OperationSpec, SchemeDemand},
@@ -59,7 +59,7 @@ impl Compiler<'_> {
         &mut self,
         told: &[EffectiveOperation],
         blocks: &[(u32, WrittenBlock)],
-        contract: Option<&Contract>,
+        contract: Option<&Description>,
         path: &str,
     ) {
         let mut said: Vec<&str> = Vec::new();

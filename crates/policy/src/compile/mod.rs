@@ -1,6 +1,7 @@
 //! From settings to the snapshot: defaults are filled in, references read, contradictions reported.
 
 mod api;
+mod contract;
 mod doubts;
 mod exclusions;
 mod guards;

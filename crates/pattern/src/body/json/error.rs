@@ -99,7 +99,9 @@ impl JsonProblem {
         )
     }
 
-    fn text(self) -> &'static str {
+    /// What is wrong, as a sentence without an end.
+    #[must_use]
+    pub fn text(self) -> &'static str {
         match self {
             JsonProblem::UnexpectedEnd => "the document is not complete",
             JsonProblem::ExpectedValue => "a value should be here",
