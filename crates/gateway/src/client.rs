@@ -85,11 +85,23 @@ impl<'a> Call<'a> {
             open.retain(|(sender, _)| !sender.is_closed());
             open.pop()
         });
-        let (mut sender, peer) = match kept.filter(|(sender, _)| sender.is_ready()) {
-            Some(open) => open,
-            None => connect(&place, self.reach).await?,
+        // A kept connection may be closed by the other side at that very moment: then a new one is made. Nothing that is asked
+        // here changes anything there, so that it may be asked twice.
+        let reused = match kept.filter(|(sender, _)| sender.is_ready()) {
+            Some((mut sender, peer)) => {
+                sender.send_request(request.clone()).await.ok().map(|response| (sender, peer, response))
+            }
+            None => None,
         };
-        let response = sender.send_request(request).await.map_err(|e| format!("no response: {e}"))?;
+        let (sender, peer, response) = match reused {
+            Some(answered) => answered,
+            None => {
+                let (mut sender, peer) = connect(&place, self.reach).await?;
+                let sent = sender.send_request(request).await;
+                let response = sent.map_err(|e| format!("no response: {e}"))?;
+                (sender, peer, response)
+            }
+        };
         let (head, body) = response.into_parts();
         let body = Limited::new(body, self.most).collect().await;
         let body = body.map_err(|e| format!("the answer could not be read: {e}"))?.to_bytes();
@@ -267,6 +279,29 @@ mod tests {
         assert!(may_reach("10.0.0.1".parse().unwrap(), Reach::Private));
         assert!(!may_reach("127.0.0.1".parse().unwrap(), Reach::Private));
         assert!(may_reach("127.0.0.1".parse().unwrap(), Reach::Anywhere));
+    }
+
+    #[tokio::test]
+    async fn a_kept_connection_that_closes_is_replaced() {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/introspect", listener.local_addr().unwrap());
+        // Each connection answers once, and closes when the next question has come.
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                std::thread::spawn(move || {
+                    let mut buffer = [0; 4_096];
+                    let _ = stream.read(&mut buffer);
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+                    let _ = stream.read(&mut buffer);
+                });
+            }
+        });
+        let idle = Idle::default();
+        for number in 0..3 {
+            let answer = Call::get(&url, 1_024, Reach::Anywhere).send(Some(&idle)).await;
+            assert_eq!(answer.map(|answer| answer.body.to_vec()), Ok(b"{}".to_vec()), "question {number}");
+        }
     }
 
     #[test]
