@@ -193,12 +193,12 @@ impl Store {
         self.ask(move |worker| sql::insert_change(&worker.connection, now(), &code, &actor, &detail))
     }
 
-    /// All API keys, oldest first.
+    /// All API keys, oldest first, with their last uses up to this moment.
     ///
     /// # Errors
-    /// The database cannot be read.
+    /// The database cannot be read or written.
     pub fn keys(&self) -> Result<Vec<StoredKey>, StoreError> {
-        self.ask(|worker| sql::keys(&worker.connection))
+        self.ask(|worker| worker.write_uses().and_then(|()| sql::keys(&worker.connection)))
     }
 
     /// Adds a key; in force when this returns.

@@ -53,6 +53,12 @@ fn keys_and_bans_outlive_the_process() {
     let (_directory, file) = place();
     let store = Store::open(&file).unwrap();
     store.add_key(key("one", 1)).unwrap();
+    store.key_index().used("one", Timestamp::from_seconds(76));
+    assert_eq!(
+        store.keys().unwrap()[0].last_used,
+        Some(Timestamp::from_seconds(76)),
+        "no sweep was waited for"
+    );
     store.key_index().used("one", Timestamp::from_seconds(77));
     store.settle().unwrap();
     assert_eq!(fs::metadata(file.with_extension("db-wal")).unwrap().len(), 0, "all is in the file");
