@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bartizan_guards::identity::jwks::{KeySet, Symmetric, Unusable};
 use bartizan_model::{
     Clock,
     services::{BoxFuture, Document, DocumentSource, Documents},
@@ -28,6 +29,9 @@ const REFRESH: Duration = Duration::from_secs(300);
 
 /// One fetch from connect to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Keys that cannot be used, of which the log tells why.
+const TOLD: usize = 4;
 
 /// The largest document.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -76,11 +80,11 @@ impl Fetcher {
             *last = Some(Instant::now());
         }
         let fetched = match tokio::time::timeout(TIMEOUT, fetch(source)).await {
-            Ok(result) => result.and_then(|bytes| key_set(&bytes).map(|()| bytes)),
+            Ok(result) => result.and_then(|bytes| key_set(&bytes).map(|useless| (bytes, useless))),
             Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
         };
         match fetched {
-            Ok(bytes) => {
+            Ok((bytes, useless)) => {
                 let mut latest = entry.latest.lock();
                 let (same, generation) = match &*latest {
                     Some(old) => (*old.bytes == *bytes, old.generation),
@@ -91,15 +95,25 @@ impl Fetcher {
                     generation: if same { generation } else { generation + 1 },
                     fetched: self.clock.now(),
                 });
-                *entry.error.lock() = None;
+                if let Some(reasons) = useless.filter(|_| !same) {
+                    tracing::warn!(%source, %reasons, "a key set holds no key that can be used: its tokens are refused");
+                }
+                if entry.error.lock().take().is_some() {
+                    tracing::info!(%source, "a key set was fetched again");
+                }
             }
             Err(error) => {
-                if entry.latest.lock().is_none() {
-                    tracing::warn!(%source, %error, "a key set could not be fetched: its tokens are answered with 503 until it can");
-                } else {
-                    tracing::warn!(%source, %error, "a key set could not be fetched again: the last good one serves on");
+                // Told once, and not with every attempt.
+                let told = entry.error.lock().replace(error.clone()).as_ref() == Some(&error);
+                match (told, entry.latest.lock().is_some()) {
+                    (true, _) => {}
+                    (false, true) => {
+                        tracing::warn!(%source, %error, "a key set could not be fetched again: the last good one serves on");
+                    }
+                    (false, false) => {
+                        tracing::warn!(%source, %error, "a key set could not be fetched: its tokens are answered with 503 until it can");
+                    }
                 }
-                *entry.error.lock() = Some(error);
             }
         }
         entry.fetches.fetch_add(1, Ordering::Release);
@@ -147,16 +161,17 @@ impl Documents for Fetcher {
 }
 
 /// What answers 200 need not be a key set: a login or maintenance page must not displace the last good one. A set without
-/// keys is one (RFC 7517 section 5): its issuer has withdrawn them all.
-fn key_set(bytes: &[u8]) -> Result<(), String> {
-    #[derive(serde::Deserialize)]
-    struct KeySet {
-        #[serde(rename = "keys")]
-        _keys: Vec<serde::de::IgnoredAny>,
+/// keys is one (RFC 7517 section 5): its issuer has withdrawn them all. Answers why none of its keys can be used, where it has
+/// some.
+fn key_set(bytes: &[u8]) -> Result<Option<String>, String> {
+    let (set, skipped) = KeySet::from_jwks(bytes, Symmetric::Refuse).map_err(|problem| {
+        format!("the answer is not a key set, a JSON object with a list `keys`: {problem}")
+    })?;
+    if !set.keys().is_empty() || skipped.is_empty() {
+        return Ok(None);
     }
-    serde_json::from_slice::<KeySet>(bytes)
-        .map(|_| ())
-        .map_err(|_| "the answer is not a key set: a JSON object with a list `keys`".to_owned())
+    let reason = |(index, reason): &(usize, Unusable)| format!("key {index}: {}", reason.0);
+    Ok(Some(skipped.iter().take(TOLD).map(reason).collect::<Vec<_>>().join(", ")))
 }
 
 async fn fetch(source: &DocumentSource) -> Result<Bytes, String> {
@@ -172,9 +187,12 @@ mod tests {
 
     #[test]
     fn only_key_sets_displace_key_sets() {
-        for set in ["{\"keys\":[]}", "{\"keys\":[{\"kty\":\"EC\"}],\"more\":1}"] {
-            assert_eq!(key_set(set.as_bytes()), Ok(()), "{set}");
-        }
+        assert_eq!(key_set(b"{\"keys\":[]}"), Ok(None));
+        let useless = key_set(b"{\"keys\":[{\"kty\":\"EC\"},7],\"more\":1}");
+        let told = "key 0: its curve is not `P-256`, `P-384` or `P-521`, key 1: it is not an object";
+        assert_eq!(useless, Ok(Some(told.to_owned())));
+        let deep = format!("{{\"keys\":[{}{}]}}", "[".repeat(5_000), "]".repeat(5_000));
+        assert!(key_set(deep.as_bytes()).is_err(), "what cannot be read is told, not taken for a set");
         for other in
             ["", "<html>", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[],\"keys\":[]}", "{\"keys\":[]} x"]
         {
