@@ -259,3 +259,34 @@ fn guards_report_at_the_line_of_their_own_setting() {
     let mode = bad(&format!("{API}    guards: {{ cors: {{ mode: of }} }}\n"));
     assert_eq!(place(about(&mode, "`of` is not one of the allowed values")), (4, 29));
 }
+
+#[test]
+fn what_is_wrong_with_an_issuer_is_told_once() {
+    let api = "apis:\n  - name: shop\n    upstream: http://127.0.0.1:3000\n    identity: { accept: [jwt] }\n";
+    let issuer = |more: &str| format!("issuers:\n  - name: corp\n{more}{api}");
+    let usual = "    audiences: [shop]\n    algorithms: [ES256]\n";
+    for (text, told) in [
+        (issuer(&format!("    issuer: http://id.example.com\n{usual}")), "cleartext"),
+        (issuer("    issuer: https://id.example.com\n    algorithms: [ES256]\n"), "`audiences` is missing"),
+        (
+            issuer("    issuer: https://id.example.com\n    audiences: [shop]\n    algorithms: [none]\n"),
+            "`none` is not one of",
+        ),
+        (
+            issuer("    issuer: https://id.example.com\n    audiences: [shop]\n    algorithms: [HS256]\n"),
+            "`HS256` needs a shared secret",
+        ),
+        (
+            issuer(&format!("    issuer: https://id.example.com\n{usual}    map: {{ subject: \"{{\" }}\n")),
+            "opens a brace",
+        ),
+    ] {
+        let diagnostics = bad(&text);
+        let errors: Vec<_> = diagnostics.0.iter().filter(|told| told.level == Level::Error).collect();
+        assert_eq!(errors.len(), 1, "{text}: {errors:?}");
+        assert!(errors[0].message.contains(told), "{told}: {errors:?}");
+        assert!(errors[0].help.as_ref().is_some_and(|help| !help.is_empty()), "{told}");
+    }
+    let other = bad(&format!("issuers: []\n{api}"));
+    about(&other, "`jwt` needs an issuer, and the document names none");
+}

@@ -21,6 +21,9 @@ use crate::{decode::decode, effective::EffectiveGuard, overlay::lay, suggest};
 /// honest client sends.
 const ALWAYS: [&str; 2] = ["request_limits", "security_headers"];
 
+/// The guard that a retired issuer mounts by itself.
+const IDENTITY: &str = "identity";
+
 /// The guard that a contract's `security` mounts by itself.
 const ACCESS: &str = "access";
 
@@ -314,7 +317,9 @@ impl Sections for Mounting<'_, '_, '_> {
         let section = self.sections.0.get(G::ID).cloned().or_else(|| {
             let node = Node { span: Span::default(), origin: 0, value: Value::Map(Vec::new()) };
             let demanded = G::ID == ACCESS && self.sections.contains("identity") && self.guards.is_secured();
-            let mounted = demanded || ALWAYS.contains(&G::ID);
+            // Tokens of a retired issuer are refused everywhere, also where nobody is asked who calls.
+            let retired = || self.guards.issuers.values().any(|issuer| issuer.retired.is_some());
+            let mounted = demanded || ALWAYS.contains(&G::ID) || G::ID == IDENTITY && retired();
             mounted.then(|| Section { node, path: G::ID.to_owned() })
         });
         let Some(Section { mut node, path }) = section else { return Mounted::absent() };

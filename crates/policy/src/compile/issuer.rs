@@ -25,7 +25,10 @@ impl Compiler<'_> {
                 );
             }
             let keys = self.keys(issuer, &path);
-            if issuer.algorithms.is_empty() {
+            // Where one of them was no algorithm, that is told already.
+            let told = format!("{path}.algorithms");
+            if issuer.algorithms.is_empty() && !self.report.iter().any(|error| error.path.starts_with(&told))
+            {
                 self.error(
                     &format!("{path}.algorithms"),
                     "no algorithm is accepted, so every token is refused",
@@ -60,7 +63,11 @@ impl Compiler<'_> {
             let retired = self.retired(issuer, &path);
             let map =
                 federation::compile(issuer.preset, issuer.map.as_ref()).unwrap_or_else(|(at, problem)| {
-                    self.error(&format!("{path}.map.{at}"), problem, "");
+                    self.error(
+                        &format!("{path}.map.{at}"),
+                        problem,
+                        "write claims in braces, such as `{sub}` or `{/kubernetes.io/namespace}`",
+                    );
                     None
                 });
             let events = issuer.events.as_ref().map(|events| self.events(events, &name, settings, &path));
@@ -94,7 +101,7 @@ impl Compiler<'_> {
             self.error(
                 &format!("issuers[{index}].events"),
                 format!("the events of `{name}` cannot be verified: {problem}"),
-                "",
+                "give the issuer keys that fit its `algorithms`",
             );
             Receiver::default()
         })

@@ -209,13 +209,19 @@ pub(crate) fn snapshot(
     let is_wrong =
         |diagnostic: &Diagnostic| diagnostic.level == Level::Error && diagnostic.path.starts_with("issuers[");
     if compiler.report.iter().any(is_wrong) {
-        let broken: Vec<String> = document
-            .issuers
-            .iter()
-            .filter(|issuer| !issuers.contains_key(issuer.name.as_str()))
-            .map(|issuer| format!("there is no issuer `{}`", issuer.name))
-            .collect();
-        compiler.report.retain(|diagnostic| !broken.contains(&diagnostic.message));
+        let mut follows = Vec::new();
+        for (index, issuer) in document.issuers.iter().enumerate() {
+            let at = format!("issuers[{index}]");
+            if !issuers.contains_key(issuer.name.as_str()) {
+                follows.push(format!("there is no issuer `{}`", issuer.name));
+            } else if compiler.report.iter().any(|told| is_wrong(told) && told.path.starts_with(&at)) {
+                follows.push(format!("issuer `{}` cannot be used: ", issuer.name));
+            }
+        }
+        if issuers.is_empty() {
+            follows.push("`jwt` needs an issuer, and the document names none".to_owned());
+        }
+        compiler.report.retain(|told| !follows.iter().any(|text| told.message.starts_with(text)));
     }
     let snapshot = Snapshot {
         generation: options.generation,
