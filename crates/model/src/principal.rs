@@ -89,7 +89,7 @@ pub struct Principal {
     pub authentication: Authentication,
     /// What the credential is bound to; whoever verified it checked that the caller has it.
     pub binding: Option<Binding>,
-    /// SHA-256 of the token as it was presented, by which it can be revoked.
+    /// SHA-256 of a token without its signature, or of an opaque one, by which it can be revoked.
     #[serde(skip)]
     pub digest: Option<[u8; 32]>,
 }

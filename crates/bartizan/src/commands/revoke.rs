@@ -6,10 +6,10 @@ use std::{
 };
 
 use bartizan_control::revocations::{self, Asked};
-use bartizan_guards::identity::api_key;
+use bartizan_guards::identity::token_name;
 use bartizan_model::{
     Clock as _, Redacted,
-    revocation::{DIGEST, Revoked, digest_name},
+    revocation::{DIGEST, Revoked},
     units::Period,
 };
 use bartizan_store::{describe_revocation, system::SystemClock};
@@ -180,7 +180,7 @@ fn digest_of_input() -> Result<String, String> {
     if token.is_empty() {
         return Err("standard input has no token".to_owned());
     }
-    Ok(digest_name(&api_key::hash(token)))
+    Ok(token_name(token))
 }
 
 fn list(place: &Place) -> Result<Value, String> {

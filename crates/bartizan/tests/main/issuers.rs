@@ -230,6 +230,16 @@ fn opaque_tokens_are_asked_about_once_and_believed_for_a_while() {
     assert_eq!(status(&gateway, "opaque-1"), 200, "remembered");
     assert!(until(&gateway, "opaque-1", 401) < Duration::from_millis(2_500), "within the cache's time");
 
+    // An answer stands for another until the token ends, and no longer.
+    let soon = epoch_seconds() + 2;
+    provider.activate("opaque-0", Some(json!({ "active": true, "sub": "eve", "exp": soon })));
+    assert_eq!(status(&gateway, "opaque-0"), 200);
+    provider.activate("opaque-0", None);
+    while epoch_seconds() < soon {
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(status(&gateway, "opaque-0"), 401, "its issuer says otherwise");
+
     // Revoked here, it is refused at once.
     provider.activate("opaque-3", Some(json!({ "active": true, "sub": "bob" })));
     assert_eq!(status(&gateway, "opaque-3"), 200);
@@ -502,7 +512,9 @@ fn tokens_of_a_retired_issuer_are_refused_and_their_last_uses_reported() {
     let (old, new) = (Provider::start("", Form::OpenId).unwrap(), Provider::start("", Form::OpenId).unwrap());
     let issuers = |more: &str| entry("old", &old.issuer, more) + &entry("corp", &new.issuer, "");
     let accept = "        - jwt: { issuers: [old, corp] }\n";
-    let gateway = with(&policy(&upstream, &issuers(""), accept));
+    // Another API asks nobody who calls.
+    let open = format!("  - name: open\n    base_path: /open\n    upstream: {}\n", upstream.url());
+    let gateway = with(&(policy(&upstream, &issuers(""), accept) + &open));
     let token = old.token("alice", &json!({ "client_id": "app" })).unwrap();
     assert_eq!(status(&gateway, &token), 200);
     let file = gateway.dir.path().join("bartizan.yaml");
@@ -520,6 +532,11 @@ fn tokens_of_a_retired_issuer_are_refused_and_their_last_uses_reported() {
         (&json!("old"), &json!("app"), &json!("alice"))
     );
     assert_eq!((&used["count"], &used["verified"]), (&json!(1), &json!(true)));
+    let bearer = |token: &str| format!("Authorization: Bearer {token}");
+    assert_eq!(gateway.get("/open/x", &[&bearer(&token)]).status, 401, "everywhere");
+    let anybodys = new.token("alice", &json!({})).unwrap();
+    assert_eq!(gateway.get("/open/x", &[&bearer(&anybodys)]).status, 200);
+    assert_eq!(gateway.get("/open/x", &[]).status, 200);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a refused caller is asked for: `WWW-Authenticate` (RFC 9110 section 11.6.1, RFC 6750 section 3).
 
+use bartizan_model::CredentialKind;
 use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{RETRY_AFTER, WWW_AUTHENTICATE},
@@ -99,6 +100,7 @@ impl Challenges {
 fn bearer_error(why: Why) -> &'static str {
     match why {
         Why::Proof(flaw) if !flaw.is_of_token() => "",
+        Why::Revoked(_, kind) if !matches!(kind, CredentialKind::Jwt | CredentialKind::Opaque) => "",
         Why::Missing
         | Why::BasicCredentials
         | Why::Incomplete

@@ -11,7 +11,8 @@ use bartizan_model::{
 use serde_json::{Map, Value};
 
 use super::{
-    claims, json,
+    claims,
+    json::{self, Member, Members},
     jws::{self, Compact},
     jwt::Issuer,
     reason::Why,
@@ -156,7 +157,7 @@ impl Receiver {
         if !typ.is_some_and(|typ| typ.eq_ignore_ascii_case("secevent+jwt")) {
             return Err(Refused::Malformed("its `typ` is not `secevent+jwt`"));
         }
-        let claims = json::object(compact.payload())
+        let claims = json::members(compact.payload())
             .map_err(|_| Refused::Malformed("its claims are not one JSON object"))?;
         let name = claims::issuer(&claims).map_err(|_| Refused::Issuer)?;
         let found = self.transmitters.iter().find(|(issuer, _)| *issuer.spec.issuer == *name);
@@ -177,23 +178,23 @@ impl Receiver {
 
     fn read(
         &self,
-        claims: &Map<String, Value>,
+        claims: &Members<'_>,
         issuer: &Issuer,
         source: &EventSource,
         now: Timestamp,
     ) -> Result<Taken, Refused> {
         let leeway = issuer.spec.leeway;
-        let date = |claims: &Map<String, Value>, name| claims::date(claims, name);
-        let issued = date(claims, "iat").ok().flatten().filter(|issued| *issued <= now.plus(leeway));
+        let issued = claims::date(claims, "iat").ok().flatten().filter(|issued| *issued <= now.plus(leeway));
         let issued =
             issued.ok_or(Refused::Malformed("it does not say when it was issued, or says a time to come"))?;
-        let expired = date(claims, "exp").map_err(|_| Refused::Malformed("its `exp` is no date"))?;
+        let expired = claims::date(claims, "exp").map_err(|_| Refused::Malformed("its `exp` is no date"))?;
         if expired.is_some_and(|end| end.plus(leeway) <= now) {
             return Err(Refused::Malformed("it has expired"));
         }
-        let id = claims.get("jti").and_then(Value::as_str).filter(|id| claims::is_name(id));
+        let id = claims.text("jti").filter(|id| claims::is_name(id));
         let id = id.ok_or(Refused::Malformed("it has no `jti`"))?;
-        let events = claims.get("events").and_then(Value::as_object).filter(|events| !events.is_empty());
+        let events = claims.get("events").and_then(Member::other).and_then(Value::as_object);
+        let events = events.filter(|events| !events.is_empty());
         let events = events.ok_or(Refused::Malformed("it has no `events`"))?;
         let mut taken = Taken { issuer: Arc::clone(&issuer.spec.name), id: id.into(), ..Taken::default() };
         for (uri, event) in events.iter().take(MAX_PARTS) {
@@ -203,10 +204,11 @@ impl Receiver {
             if matches!(effect, Effect::None) {
                 continue;
             }
-            let subject = event.get("subject").or_else(|| claims.get("sub_id"));
+            let subject = event.get("subject").or_else(|| claims.get("sub_id").and_then(Member::other));
             let subject = subject.ok_or(Refused::Malformed("the event has no subject"))?;
             let about = self.about(subject, source)?;
-            let happened = date(event, "event_timestamp").ok().flatten().unwrap_or(issued).min(now);
+            let happened = event.get("event_timestamp").and_then(Value::as_number).and_then(claims::moment);
+            let happened = happened.unwrap_or(issued).min(now);
             for about in narrowest(about) {
                 act(&mut taken, &about, effect, kind, happened, now);
             }

@@ -8,22 +8,22 @@ use std::{
 use bartizan_model::{
     CompileContext, Principal, Redacted, Timestamp,
     compile::{Files, IssuerSpec},
-    federation::ClaimMap,
     introspection::{ClientAuthentication, Endpoint, Response},
     services::{Documents, Introspection},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::call_out::check_url;
 
 use super::{
-    cache::{self, TokenCache},
+    cache::TokenCache,
     claims::{self, Lifetime},
     config::{self, ClientAuth, Unavailable},
-    json,
+    json::{self, Member, Members},
     jwks::sha256,
     jws::{self, Compact},
     jwt::Issuer,
+    presented,
     reason::{Rejection, Why},
 };
 
@@ -42,7 +42,6 @@ pub(super) struct OpaqueVerifier {
     pub issuer: Arc<str>,
     endpoint: Arc<Endpoint>,
     audiences: Vec<Arc<str>>,
-    map: Option<Arc<ClaimMap>>,
     /// The issuer of that name, where the document has it.
     spec: Option<Arc<IssuerSpec>>,
     /// Whose keys sign the answers, where they must be signed, and the `aud` of ours.
@@ -58,7 +57,7 @@ pub(super) struct OpaqueVerifier {
 /// What an issuer said of a token, and when.
 struct Answered {
     at: Timestamp,
-    outcome: Result<(Arc<Principal>, Option<Lifetime>), Why>,
+    outcome: Result<(Arc<Principal>, Lifetime), Why>,
 }
 
 impl OpaqueVerifier {
@@ -76,11 +75,11 @@ impl OpaqueVerifier {
         if self.spec.as_ref().is_some_and(|spec| spec.is_retired(now)) {
             return Err(refuse(Why::IssuerRetired));
         }
-        let digest = cache::key(token);
-        let key = sha256(&[&self.endpoint.digest, &digest]);
+        let key = sha256(&[&self.endpoint.digest, token.as_bytes()]);
+        let digest = presented::digest(token);
         let known = ANSWERED.get(&key);
         if let Some(answered) = &known
-            && now.since(answered.at) < if answered.outcome.is_ok() { self.positive } else { self.negative }
+            && now < self.believed_until(answered)
         {
             return self.judge(answered, now).map_err(refuse);
         }
@@ -108,22 +107,34 @@ impl OpaqueVerifier {
         judged
     }
 
+    /// Until when an answer stands for another: not beyond the token's end, when its issuer may say otherwise.
+    fn believed_until(&self, answered: &Answered) -> Timestamp {
+        let at = answered.at;
+        match &answered.outcome {
+            Err(_) => at.plus(self.negative),
+            Ok((_, lifetime)) => match lifetime.expires {
+                None => at.plus(self.positive),
+                Some(end) if at < end => at.plus(self.positive).min(end),
+                // It had ended by our clock; asking again and again would not change that.
+                Some(_) => at.plus(self.negative),
+            },
+        }
+    }
+
     fn judge(&self, answered: &Answered, now: Timestamp) -> Result<Arc<Principal>, Why> {
         let (principal, lifetime) = answered.outcome.as_ref().map_err(|why| *why)?;
-        if let Some(lifetime) = lifetime {
-            lifetime.check(now, self.spec.as_ref().map_or(Duration::ZERO, |spec| spec.leeway))?;
-        }
+        lifetime.check(now, self.spec.as_ref().map_or(Duration::ZERO, |spec| spec.leeway))?;
         Ok(Arc::clone(principal))
     }
 
     /// The members of an answer, whose signature is verified where it must have one.
-    async fn claims(&self, response: &Response, now: Timestamp) -> Result<Map<String, Value>, Why> {
+    async fn claims(&self, response: &Response, now: Timestamp) -> Result<Members<'static>, Why> {
         const UNUSABLE: Why = Why::IntrospectionUnavailable;
         let Some((signer, client)) = &self.signer else {
             return if response.signed {
                 Err(UNUSABLE)
             } else {
-                json::object(&response.body).map_err(|_| UNUSABLE)
+                json::object(&response.body).map(Members::from).map_err(|_| UNUSABLE)
             };
         };
         // An answer that anybody can make must not take the place of a signed one.
@@ -138,7 +149,7 @@ impl OpaqueVerifier {
         }
         let documents = &*self.documents;
         signer.verify_signature(&compact, documents, Some(documents)).await.map_err(|_| UNUSABLE)?;
-        let mut claims = json::object(compact.payload()).map_err(|_| UNUSABLE)?;
+        let mut claims = json::members(compact.payload()).map_err(|_| UNUSABLE)?;
         let issued = claims::date(&claims, "iat").ok().flatten().ok_or(UNUSABLE)?;
         let leeway = signer.spec.leeway;
         let timely = issued <= now.plus(leeway) && now.since(issued) <= SIGNED_AGE + leeway;
@@ -149,17 +160,13 @@ impl OpaqueVerifier {
             return Err(UNUSABLE);
         }
         match claims.remove("token_introspection") {
-            Some(Value::Object(members)) => Ok(members),
+            Some(Member::Other(Value::Object(members))) => Ok(members.into()),
             _ => Err(UNUSABLE),
         }
     }
 
-    fn read(
-        &self,
-        claims: Map<String, Value>,
-        digest: [u8; 32],
-    ) -> Result<(Arc<Principal>, Option<Lifetime>), Why> {
-        if claims.get("active") != Some(&Value::Bool(true)) {
+    fn read(&self, mut claims: Members<'_>, digest: [u8; 32]) -> Result<(Arc<Principal>, Lifetime), Why> {
+        if !claims.remove("active").is_some_and(|active| active.is(&Value::Bool(true))) {
             return Err(Why::TokenInactive);
         }
         if let (Some(spec), Some(issuer)) = (&self.spec, claims.get("iss"))
@@ -167,10 +174,8 @@ impl OpaqueVerifier {
         {
             return Err(Why::UnknownIssuer);
         }
-        let mut claims = claims;
-        claims.remove("active");
         let (principal, lifetime) =
-            claims::read_opaque(claims, &self.issuer, &self.audiences, self.map.as_deref(), digest)?;
+            claims::read_opaque(claims, &self.issuer, &self.audiences, self.spec.as_deref(), digest)?;
         Ok((Arc::new(principal), lifetime))
     }
 
@@ -226,7 +231,6 @@ impl OpaqueVerifier {
         Ok(OpaqueVerifier {
             issuer: name,
             audiences,
-            map: spec.as_ref().and_then(|spec| spec.map.clone()),
             spec,
             signer,
             positive: config.cache.positive.0,

@@ -2,10 +2,11 @@
 
 use aws_lc_rs::{hmac, signature, signature::RsaParameters, signature::VerificationAlgorithm};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use smallvec::SmallVec;
 
 use super::{
-    json::{self, NotAnObject},
+    json::{self, Members, NotAnObject},
     jwks::{Key, KeySet},
 };
 
@@ -199,29 +200,37 @@ impl<'t> Compact<'t> {
         let (signed, signature) = token.rsplit_once('.').ok_or(Defect::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(Defect::Malformed)?;
         let part = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| Defect::Malformed);
-        let header = json::object(&part(header)?)?;
+        let header = part(header)?;
+        let header = json::members(&header)?;
         let (payload, signature) = (part(payload)?, part(signature)?);
         let algorithm = check_header(&header)?;
-        let kid = text_member(&header, "kid")?;
+        let kid = text_member(&header, "kid")?.map(str::to_owned);
         if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID || kid.chars().any(char::is_control)) {
             return Err(Defect::Malformed);
         }
-        let repeated = |name: &'static str| header.get(name).map(|value| (name, value.clone()));
+        let repeated = |name: &'static str| header.get(name).map(|value| (name, value.clone().into_value()));
         Ok(Compact {
             signed,
             signature,
             payload,
             algorithm,
             kid,
-            typ: text_member(&header, "typ")?,
+            typ: text_member(&header, "typ")?.map(str::to_owned),
             replicated: REPLICATED.into_iter().filter_map(repeated).collect(),
         })
     }
 
     /// The first claim that the header repeats with another value (RFC 7519 section 5.3).
     #[must_use]
-    pub fn contradicted(&self, claims: &Map<String, Value>) -> Option<&'static str> {
-        self.replicated.iter().find(|(name, value)| claims.get(*name) != Some(value)).map(|(name, _)| *name)
+    pub(super) fn contradicted(&self, claims: &Members<'_>) -> Option<&'static str> {
+        let same = |name: &str, value: &Value| claims.get(name).is_some_and(|claim| claim.is(value));
+        self.replicated.iter().find(|(name, value)| !same(name, value)).map(|(name, _)| *name)
+    }
+
+    /// What the signature is of: header and payload as they came.
+    #[must_use]
+    pub fn signed(&self) -> &'t str {
+        self.signed
     }
 
     /// The payload, unverified.
@@ -257,11 +266,15 @@ impl<'t> Compact<'t> {
         if verified { Ok(()) } else { Err(Defect::Signature) }
     }
 
-    fn candidates<'k>(&self, keys: &'k KeySet, algorithm: Algorithm) -> Result<Vec<&'k Key>, Defect> {
+    fn candidates<'k>(
+        &self,
+        keys: &'k KeySet,
+        algorithm: Algorithm,
+    ) -> Result<SmallVec<[&'k Key; MAX_TRIES]>, Defect> {
         let fitting = || keys.keys().iter().filter(move |key| key.fits(algorithm));
-        let mut chosen: Vec<&Key> = match &self.kid {
+        let mut chosen: SmallVec<[&Key; MAX_TRIES]> = match &self.kid {
             None => fitting().take(MAX_TRIES).collect(),
-            Some(kid) => fitting().filter(|key| key.kid() == Some(kid.as_str())).collect(),
+            Some(kid) => fitting().filter(|key| key.kid() == Some(kid.as_str())).take(2).collect(),
         };
         if self.kid.is_some() {
             if chosen.len() > 1 {
@@ -286,22 +299,22 @@ pub fn verify(token: &str, keys: &KeySet, allowed: &[Algorithm]) -> Result<Vec<u
 }
 
 /// Refuses what a header may not hold; answers its algorithm, or nothing when the name is not one we know.
-fn check_header(header: &Map<String, Value>) -> Result<Option<Algorithm>, Defect> {
-    let name = header.get("alg").and_then(Value::as_str).ok_or(Defect::Malformed)?;
+fn check_header(header: &Members<'_>) -> Result<Option<Algorithm>, Defect> {
+    let name = header.text("alg").ok_or(Defect::Malformed)?;
     if name.trim().eq_ignore_ascii_case("none") {
         return Err(Defect::None);
     }
-    if header.contains_key("crit") {
+    if header.has("crit") {
         return Err(Defect::Critical);
     }
-    if ["jwk", "jku", "x5u", "x5c"].iter().any(|member| header.contains_key(*member)) {
+    if ["jwk", "jku", "x5u", "x5c"].iter().any(|member| header.has(member)) {
         return Err(Defect::EmbeddedKey);
     }
-    if ["b64", "zip", "enc"].iter().any(|member| header.contains_key(*member)) {
+    if ["b64", "zip", "enc"].iter().any(|member| header.has(member)) {
         return Err(Defect::Unsupported);
     }
     if let Some(content) = text_member(header, "cty")?
-        && is_token(media_type(&content))
+        && is_token(media_type(content))
     {
         return Err(Defect::Nested);
     }
@@ -315,12 +328,8 @@ fn is_token(media_type: &str) -> bool {
 }
 
 /// A member that must be text where it is present.
-fn text_member(header: &Map<String, Value>, name: &str) -> Result<Option<String>, Defect> {
-    match header.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(Defect::Malformed),
-    }
+fn text_member<'h>(header: &'h Members<'_>, name: &str) -> Result<Option<&'h str>, Defect> {
+    header.get(name).map(|member| member.as_str().ok_or(Defect::Malformed)).transpose()
 }
 
 /// A `typ` or `cty` without the `application/` that RFC 7515 section 4.1.9 lets senders omit.

@@ -8,11 +8,11 @@ use bartizan_model::{
     services::{DocumentSource, Documents, Revocations},
 };
 use parking_lot::RwLock;
-use serde_json::{Map, Value};
 
 use super::{
     cache::{self, TokenCache, Verified},
-    claims, json,
+    claims,
+    json::{self, Members},
     jwks::{KeySet, Symmetric, sha256},
     jws::{self, Algorithm, Compact, Defect},
     reason::{Rejection, Why},
@@ -98,7 +98,8 @@ impl JwtVerifier {
         }
         claims::check_purpose(&claims, compact.typ(), issuer.spec.id_tokens)
             .map_err(|why| refuse(if why == Why::RefreshToken { issuer.refreshed(&claims) } else { why }))?;
-        let (principal, lifetime) = claims::read(claims, &issuer.spec, key).map_err(refuse)?;
+        let digest = sha256(&[compact.signed().as_bytes()]);
+        let (principal, lifetime) = claims::read(claims, &issuer.spec, digest).map_err(refuse)?;
         lifetime.check(now, issuer.spec.leeway).map_err(refuse)?;
         let principal = Arc::new(principal);
         let verified = Verified {
@@ -121,12 +122,7 @@ impl JwtVerifier {
         self.refuse_retired(&compact, &claims, now)
     }
 
-    fn refuse_retired(
-        &self,
-        token: &Compact<'_>,
-        claims: &Map<String, Value>,
-        now: Timestamp,
-    ) -> Option<Rejection> {
+    fn refuse_retired(&self, token: &Compact<'_>, claims: &Members<'_>, now: Timestamp) -> Option<Rejection> {
         let name = claims::issuer(claims).ok()?;
         let issuer = self.retired.iter().find(|i| *i.spec.issuer == *name && i.spec.is_retired(now))?;
         Some(self.refuse_of(issuer, token, claims, now))
@@ -137,7 +133,7 @@ impl JwtVerifier {
         &self,
         issuer: &Issuer,
         token: &Compact<'_>,
-        claims: &Map<String, Value>,
+        claims: &Members<'_>,
         now: Timestamp,
     ) -> Rejection {
         let keys = issuer.keys.current(&*self.documents);
@@ -206,8 +202,8 @@ fn unknown_issuer(name: &str, path: &str, context: &CompileContext<'_>) -> Diagn
 }
 
 /// The claims of a payload that is not verified yet.
-fn read_claims(payload: &[u8]) -> Result<Map<String, Value>, Why> {
-    json::object(payload).map_err(|reason| Why::from(Defect::from(reason)))
+fn read_claims(payload: &[u8]) -> Result<Members<'_>, Why> {
+    json::members(payload).map_err(|reason| Why::from(Defect::from(reason)))
 }
 
 impl Issuer {
@@ -268,7 +264,7 @@ impl Issuer {
 
     /// A refresh token that was shown to an API: worse where a newer one of its session was shown before, as then two
     /// parties have them (RFC 9700 section 4.14.2).
-    fn refreshed(&self, claims: &Map<String, Value>) -> Why {
+    fn refreshed(&self, claims: &Members<'_>) -> Why {
         let Some((family, issued)) = claims::refresh_family(claims) else { return Why::RefreshToken };
         let key = sha256(&[self.spec.name.as_bytes(), b" ", family.as_bytes()]);
         match REFRESHED.get(&key) {

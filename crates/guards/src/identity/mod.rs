@@ -129,7 +129,7 @@ use std::sync::Arc;
 
 use bartizan_model::{
     CompileContext, Denial, Diagnostics, Guard, Mode, Outcome, Phase, Principal, Timestamp, Transaction,
-    probe::Probes, services::Revocations,
+    probe::Probes, revocation::digest_name, services::Revocations,
 };
 use http::{HeaderName, header::AUTHORIZATION};
 
@@ -288,10 +288,8 @@ impl Identity {
     }
 
     /// Whether the caller has what its token is bound to, whatever the policy demands.
-    fn bind(&self, transaction: &Transaction, valid: &mut Valid) -> Result<(), Rejection> {
-        let headers = &transaction.request.headers;
-        let Verification::Valid(token) = presented::bearer(headers) else { return Ok(()) };
-        let scheme = presented::scheme(headers);
+    fn bind(&self, token: &str, transaction: &Transaction, valid: &mut Valid) -> Result<(), Rejection> {
+        let scheme = presented::scheme(&transaction.request.headers);
         let own = valid.jwt.as_mut().map(|proven| &mut proven.principal);
         for principal in own.into_iter().chain(&mut valid.opaque) {
             let checked = self.bindings.check(token, scheme, principal, transaction);
@@ -308,7 +306,8 @@ impl Identity {
     async fn verify(&self, transaction: &Transaction) -> Result<Valid, Rejection> {
         let mut valid = Valid::default();
         self.refuse_in_url(transaction)?;
-        if let Some(token) = presented::bearer(&transaction.request.headers).into_result_if(self.bearer)? {
+        let token = presented::bearer(&transaction.request.headers).into_result_if(self.bearer)?;
+        if let Some(token) = token {
             self.verify_token(token, transaction, &mut valid).await?;
         }
         for header in &self.api_key_headers {
@@ -324,7 +323,9 @@ impl Identity {
                 valid.api_keys.push((header.clone(), key));
             }
         }
-        self.bind(transaction, &mut valid)?;
+        if let Some(token) = token {
+            self.bind(token, transaction, &mut valid)?;
+        }
         valid.proved = self.proofs.verify(transaction).map_err(Why::Proof)?;
         Ok(valid)
     }
@@ -380,7 +381,7 @@ impl Identity {
         for principal in valid.principals() {
             if let Some(what) = self.revocations.find(principal, now) {
                 let issuer = Some(Arc::clone(&principal.issuer));
-                return Err(Rejection { why: Why::Revoked(what), issuer, key: None });
+                return Err(Rejection { why: Why::Revoked(what, principal.kind), issuer, key: None });
             }
         }
         let mut satisfied = self.accept.iter().filter_map(|requirement| requirement.satisfied(valid));
@@ -506,6 +507,13 @@ impl Requirement {
             }
         }
     }
+}
+
+/// The name of a token on the deny-list, where it has no `jti` or the `jti` is not known: `sha256:` and the digest of header
+/// and payload, or of the whole where it is no JSON Web Token.
+#[must_use]
+pub fn token_name(token: &str) -> String {
+    digest_name(&presented::digest(token))
 }
 
 impl<T> Verification<T> {

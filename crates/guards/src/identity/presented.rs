@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 use percent_encoding::percent_decode_str;
 
-use super::{Verification, dpop::Scheme, reason::Why};
+use super::{Verification, dpop::Scheme, jwks::sha256, reason::Why};
 
 /// The token of `Authorization: Bearer` (RFC 6750 section 2.1). Another scheme is no bearer token and none of our
 /// business; a second field is refused whatever its scheme, as nobody can say which one the upstream would believe.
@@ -20,10 +20,11 @@ pub(super) fn bearer(headers: &HeaderMap) -> Verification<&str> {
     if !scheme.eq_ignore_ascii_case(b"bearer") && !scheme.eq_ignore_ascii_case(b"dpop") {
         return Verification::Absent;
     }
-    let token =
-        field.to_str().ok().and_then(|text| text.trim().split_at_checked(scheme.len())).map(|(_, rest)| rest);
-    match token.and_then(|rest| rest.strip_prefix(' ')).map(|rest| rest.trim_start_matches(' ')) {
-        Some(token) if !token.is_empty() && token.bytes().all(is_token68) => Verification::Valid(token),
+    let rest = value.get(scheme.len()..).unwrap_or_default();
+    let blanks = rest.iter().take_while(|byte| **byte == b' ').count();
+    let token = rest.get(blanks..).filter(|token| blanks > 0 && token.iter().all(is_token68));
+    match token.and_then(|token| std::str::from_utf8(token).ok()) {
+        Some(token) if !token.is_empty() => Verification::Valid(token),
         _ => Verification::Invalid(Why::AuthorizationMalformed.into()),
     }
 }
@@ -54,6 +55,14 @@ pub(super) fn looks_like_jwt(text: &str) -> bool {
         && URL_SAFE_NO_PAD.decode(header).is_ok_and(|bytes| bytes.trim_ascii_start().first() == Some(&b'{'))
 }
 
+/// By what a token is known on the deny-list and to guards that watch it: SHA-256 of what its issuer signed, where it has the
+/// look of a JSON Web Token, else of the whole. Of a signature anybody can make another that is as good (ECDSA: `s` and its
+/// negative), and what was revoked would come again under another name.
+pub(super) fn digest(token: &str) -> [u8; 32] {
+    let signed = token.rsplit_once('.').map(|(signed, _)| signed).filter(|_| looks_like_jwt(token));
+    sha256(&[signed.unwrap_or(token).as_bytes()])
+}
+
 /// How a token is presented, where one is.
 pub(super) fn scheme(headers: &HeaderMap) -> Scheme {
     let value = headers.get(AUTHORIZATION).map(|field| field.as_bytes().trim_ascii());
@@ -61,8 +70,9 @@ pub(super) fn scheme(headers: &HeaderMap) -> Scheme {
     if word.eq_ignore_ascii_case(b"dpop") { Scheme::Dpop } else { Scheme::Bearer }
 }
 
-fn is_token68(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)
+/// The characters of a token (RFC 6750 section 2.1).
+fn is_token68(byte: &u8) -> bool {
+    matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
 }
 
 /// The value of a credential's own field.
@@ -93,4 +103,21 @@ pub(super) fn has_jwt_in_query(query: &str) -> bool {
 /// Names and values, still encoded; `;` separates too, as some upstreams hold.
 fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split(['&', ';']).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_signature_does_not_make_another_token() {
+        let header = URL_SAFE_NO_PAD.encode("{\"alg\":\"ES256\"}");
+        let token = |signature: &str| digest(&format!("{header}.e30.{signature}"));
+        assert_eq!(token("AAAA"), token("BBBB"));
+        assert_eq!(token("AAAA"), sha256(&[format!("{header}.e30").as_bytes()]));
+        assert_ne!(token("AAAA"), digest(&format!("{header}.e31.AAAA")));
+        // Of an opaque token nothing is a signature.
+        assert_ne!(digest("opaque.token.one"), digest("opaque.token.two"));
+        assert_eq!(digest("opaque"), sha256(&[b"opaque"]));
+    }
 }

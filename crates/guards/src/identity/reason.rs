@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use bartizan_model::{Reason, ReasonInfo, Severity, Verdict, revocation::Revoked};
+use bartizan_model::{CredentialKind, Reason, ReasonInfo, Severity, Verdict, revocation::Revoked};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{challenge::Challenges, flaw::Flaw, jws::Defect, trust::Fault};
@@ -74,8 +74,8 @@ pub enum Why {
     RefreshToken,
     /// A refresh token that was exchanged for a newer one, which was shown before.
     RefreshTokenReused,
-    /// Revoked: the token itself, or what it rests on.
-    Revoked(Revoked),
+    /// Revoked: a credential of this kind itself, or what it rests on.
+    Revoked(Revoked, CredentialKind),
     /// The issuer says that the token is not active.
     TokenInactive,
     /// The issuer's answer about a token could not be had.
@@ -153,7 +153,7 @@ impl Why {
             Why::IdToken => ("identity.id_token", 401, Severity::Medium, TOKEN),
             Why::RefreshToken => ("identity.refresh_token", 401, Severity::High, TOKEN),
             Why::RefreshTokenReused => ("identity.refresh_token_reused", 401, Severity::Critical, TOKEN),
-            Why::Revoked(_) => ("identity.revoked", 401, Severity::High, "The credential is not valid"),
+            Why::Revoked(..) => ("identity.revoked", 401, Severity::High, "The credential is not valid"),
             Why::TokenInactive => ("identity.token_inactive", 401, Severity::Medium, TOKEN),
             Why::IntrospectionUnavailable => (
                 "identity.introspection_unavailable",
@@ -238,7 +238,7 @@ impl Why {
             Why::RefreshTokenReused => {
                 "the token is a refresh token older than one of its session that was shown before"
             }
-            Why::Revoked(what) => {
+            Why::Revoked(what, _) => {
                 return Cow::Owned(format!("the credential is on the deny-list, by its {}", what.as_str()));
             }
             Why::TokenInactive => "the issuer says that the token is not active",
@@ -296,7 +296,7 @@ impl Why {
             Why::RefreshToken | Why::RefreshTokenReused => {
                 "have the client send its access token, and revoke the session: this token was seen by others"
             }
-            Why::Revoked(_) => "lift the revocation by `bartizan revoke lift` if it was a mistake",
+            Why::Revoked(..) => "lift the revocation by `bartizan revoke lift` if it was a mistake",
             Why::IntrospectionUnavailable => "see that the introspection endpoint can be reached from here",
             Why::BasicCredentials => "have the client get a token; passwords are sent to the issuer alone",
             Why::KeysUnavailable => "see that the issuer's key set can be fetched from here",
@@ -387,7 +387,7 @@ impl Reason for Refusal {
         Why::IdToken.info(),
         Why::RefreshToken.info(),
         Why::RefreshTokenReused.info(),
-        Why::Revoked(Revoked::Token).info(),
+        Why::Revoked(Revoked::Token, CredentialKind::Jwt).info(),
         Why::TokenInactive.info(),
         Why::IntrospectionUnavailable.info(),
         Why::BasicCredentials.info(),

@@ -283,7 +283,7 @@ fn the_memory_of_tokens_is_bounded() {
         "corp".into(),
         "alice".into(),
     ));
-    let lifetime = Lifetime { expires: Timestamp(u64::MAX), not_before: None, issued: None };
+    let lifetime = Lifetime { expires: Some(Timestamp(u64::MAX)), not_before: None, issued: None };
     let verified = Arc::new(Verified { issuer: spec, key_set: [0; 32], lifetime, principal });
     let often = super::cache::key("often");
     for number in 0..200_000 {

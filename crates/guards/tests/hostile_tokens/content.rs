@@ -228,6 +228,8 @@ pub fn claim_values(table: &mut Table, keys: &Keys) {
         json!(" alice"),
         json!("alice "),
         json!("\u{feff}alice"),
+        json!("ali\u{61c}ce"),
+        json!("alice\u{e0041}"),
         json!("x".repeat(2_000)),
         json!("a\r\nX-Role: admin"),
     ] {
@@ -249,6 +251,12 @@ pub fn claim_values(table: &mut Table, keys: &Keys) {
     claim("c_hash", Some(json!("x")));
     claim("nonce", Some(json!("x")));
     claim("events", Some(json!({ "x": {} })));
+    // Within the leeway, and yet never valid by the issuer's own clock.
+    for (name, from, until) in [("nbf", NOW + 20, NOW + 10), ("nbf", NOW, NOW), ("iat", NOW + 20, NOW + 20)] {
+        let times = with(claims(), "exp", Some(json!(until)));
+        let times = with(serde_json::from_str(&times).unwrap(), name, Some(json!(from)));
+        table.add(format!("{name} {from}, exp {until}"), keys.es(&good, &times));
+    }
     let open = |more: &str| {
         format!(r#"{{"iss":"{ISS}","aud":"shop","sub":"alice","iat":{NOW},"exp":{}{more}}}"#, NOW + 600)
     };
