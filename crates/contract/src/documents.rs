@@ -68,6 +68,8 @@ pub struct Document {
 #[derive(Debug)]
 pub struct Documents {
     list: Vec<Document>,
+    /// Positions in the list, by URI.
+    known: HashMap<String, usize>,
     /// What could not be read, by URI.
     missing: HashMap<String, Broken>,
     /// The `$id`s that schemas have: references to them are the schema compiler's.
@@ -157,16 +159,19 @@ impl Documents {
         budget: Budget,
     ) -> Result<Self, Diagnostics> {
         let path = name.rsplit(['/', '\\']).next().unwrap_or(name);
-        let mut documents = Documents { list: Vec::new(), missing: HashMap::new(), ids: HashSet::new() };
+        let mut documents = Documents {
+            list: Vec::new(),
+            known: HashMap::new(),
+            missing: HashMap::new(),
+            ids: HashSet::new(),
+        };
         let mut report = Diagnostics::new();
         let mut left = budget;
         let mut waiting = Vec::new();
         documents.add(&pointer::file_uri(path), name, bytes, OpenApi::V3_1, &mut left, &mut waiting)?;
         while let Some(uri) = waiting.pop() {
             let Some(path) = pointer::file_path(&uri) else { continue };
-            if documents.list.iter().any(|document| *document.uri == *uri)
-                || documents.missing.contains_key(&uri)
-            {
+            if documents.known.contains_key(&uri) || documents.missing.contains_key(&uri) {
                 continue;
             }
             if documents.list.len() + documents.missing.len() >= MAX_FILES {
@@ -225,11 +230,12 @@ impl Documents {
         let root = root.map_err(|diagnostic| Diagnostics(vec![*diagnostic]))?;
         left.bytes = left.bytes.saturating_sub(text.len());
         left.nodes = left.nodes.saturating_sub(root.size());
-        let mut scan = Scan { uri, waiting, ids: &mut self.ids, wide: HashMap::new() };
+        let mut scan = Scan { uri, waiting, asked: HashSet::new(), ids: &mut self.ids, wide: HashMap::new() };
         scan.look(&root, false, pointer::ROOT_HASH);
         let wide = scan.wide;
         let openapi = stated(&root).ok().flatten().unwrap_or(version);
         let index = self.list.len();
+        self.known.insert(uri.to_owned(), index);
         self.list.push(Document { index, uri: Arc::from(uri), file: Arc::from(file), root, openapi, wide });
         Ok(())
     }
@@ -261,7 +267,7 @@ impl Documents {
         let broken = |message: String, help| Broken { message, help, missing: false };
         let (file, fragment) = reference.split_once('#').unwrap_or((reference, ""));
         let document = if file.is_empty() {
-            self.list.iter().find(|document| document.uri == from.uri)
+            self.list.get(from.index)
         } else {
             let Some(uri) = pointer::join(&from.uri, file) else {
                 let network = file.contains("://") || file.starts_with("//");
@@ -279,7 +285,7 @@ impl Documents {
                 let message = format!("`{reference}` cannot be used: {}", error.message);
                 return Err(Broken { message, ..error.clone() });
             }
-            self.list.iter().find(|document| *document.uri == *uri)
+            self.known.get(&uri).and_then(|index| self.list.get(*index))
         };
         let nowhere = || {
             let help = if file.is_empty() && !reference.starts_with('#') || !fragment.starts_with('/') {
@@ -360,6 +366,8 @@ impl Document {
 struct Scan<'s> {
     uri: &'s str,
     waiting: &'s mut Vec<String>,
+    /// What this file has asked for already.
+    asked: HashSet<String>,
     ids: &'s mut HashSet<String>,
     wide: HashMap<u64, u32>,
 }
@@ -420,6 +428,7 @@ impl Scan<'_> {
         if !file.is_empty()
             && let Some(uri) = pointer::join(self.uri, file)
             && uri != self.uri
+            && self.asked.insert(uri.clone())
         {
             self.waiting.push(uri);
         }

@@ -3,6 +3,8 @@
 mod operations;
 mod schemas;
 
+use std::collections::HashSet;
+
 use bartizan_model::diagnostic::Place;
 use serde::Serialize;
 
@@ -45,7 +47,7 @@ pub enum Effect {
 /// parameters. The changes stand in the order of the old version, those of new operations at the end.
 #[must_use]
 pub fn compare(old: &Description, new: &Description) -> Vec<Change> {
-    let mut comparison = Comparison { old, new, changes: Vec::new() };
+    let mut comparison = Comparison { old, new, changes: Vec::new(), said: HashSet::new() };
     operations::compare(&mut comparison);
     comparison.changes
 }
@@ -55,11 +57,14 @@ struct Comparison<'a> {
     old: &'a Description,
     new: &'a Description,
     changes: Vec<Change>,
+    /// Operations and messages: what two media types share changes once.
+    said: HashSet<(String, String)>,
 }
 
 impl Comparison<'_> {
     fn push(&mut self, change: Change) {
-        if self.changes.len() < MAX_CHANGES && !self.changes.contains(&change) {
+        let said = (change.operation.clone(), change.message.clone());
+        if self.changes.len() < MAX_CHANGES && self.said.insert(said) {
             self.changes.push(change);
         }
     }
