@@ -82,8 +82,8 @@ fn init_begins_with_what_the_contract_says() {
     assert_eq!(code, 0, "{told}");
     for expected in [
         "name: notes",
-        "upstream: http://localhost:4000",
-        "contract: file:api.yaml",
+        "upstream: \"http://localhost:4000\"",
+        "contract: \"file:api.yaml\"",
         "# hosts: [notes.example]",
     ] {
         assert!(told.contains(expected), "`{expected}` is not in\n{told}");
