@@ -97,3 +97,12 @@ fn hostile_depth_costs_no_more_than_its_length() {
     assert!(!judge(&schema, &text).is_empty());
     assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn the_deepest_document_that_is_read_is_judged() {
+    let schema = compile(json!({ "properties": { "c": { "$ref": "#" } }, "type": "object" }));
+    let text = (0..500).fold("{}".to_owned(), |text, _| format!("{{\"c\":{text}}}"));
+    assert!(judge(&schema, &text).is_empty());
+    let wrong = (0..500).fold("1".to_owned(), |text, _| format!("{{\"c\":{text}}}"));
+    assert_eq!(judge(&schema, &wrong)[0].keyword, "schema");
+}

@@ -120,7 +120,13 @@ impl Proof {
     }
 
     /// What one schema proves of texts that fit it: by `const`, `enum`, `format` or `pattern`.
+    ///
+    /// Nothing is proved of texts that can hold `%`: whoever decodes them once more reads something else.
     pub(crate) fn of_schema(schema: &serde_json::Map<String, Value>) -> Option<Self> {
+        Self::stated_by(schema).filter(|proof| !proof.alphabet.has(b'%'))
+    }
+
+    fn stated_by(schema: &serde_json::Map<String, Value>) -> Option<Self> {
         let listed = |values: &[Value]| {
             let texts = values.iter().filter_map(Value::as_str);
             let set = texts.map(Alphabet::of).try_fold(Alphabet::default(), |all, one| Some(all.or(one?)))?;

@@ -1,0 +1,264 @@
+//! Bodies of requests: their media type at the head, and what is in them.
+
+use bartizan_pattern::body::{
+    Content, Reading,
+    json::{JsonLimits, Tape},
+    media_type::{BodyKind, MediaType},
+};
+use http::{HeaderMap, HeaderValue, header};
+
+use super::json_text::with_json;
+use super::{Checks, MediaCheck, OperationCheck, Part, Typed, Violation};
+use crate::{
+    schema::View,
+    shape::{Direction, Noticed, Proof, Walk},
+    value::Built,
+};
+
+/// What the media type of a body says about checking it.
+#[derive(Clone, Copy, Debug)]
+pub struct MediaChoice<'c> {
+    pub(super) media: Option<&'c MediaCheck>,
+    kind: BodyKind,
+}
+
+impl MediaChoice<'_> {
+    /// Whether its size is all that a check can say, so that it need not be held: bytes of a type that nobody reads.
+    #[must_use]
+    pub fn only_size(&self) -> bool {
+        self.kind == BodyKind::Other && self.media.is_none_or(|media| !media.range.is_range())
+    }
+
+    /// How it is read.
+    #[must_use]
+    pub fn kind(&self) -> BodyKind {
+        self.kind
+    }
+}
+
+/// What was found in a body.
+#[derive(Debug, Default)]
+pub struct BodyResult {
+    /// What does not fit, at most [`VIOLATIONS`].
+    pub violations: Vec<Violation>,
+    /// Members that have no business there.
+    pub members: Vec<Member>,
+    /// What is proved of values, by their numbers in the tape, in its order.
+    pub proofs: Vec<(u32, Proof)>,
+}
+
+/// A member that has no business in a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The number of its key in the tape; 0 in bodies that are no JSON document.
+    pub key: u32,
+    /// Why.
+    pub noticed: Noticed,
+    /// Its JSON pointer; empty behind the first 32.
+    pub pointer: String,
+}
+
+impl OperationCheck {
+    /// Chooses how the body of a request is checked, by its head.
+    ///
+    /// # Errors
+    /// The media type is missing, malformed, written twice, or none that the contract names.
+    pub fn media<'c>(&'c self, headers: &HeaderMap) -> Result<MediaChoice<'c>, Violation> {
+        let Some(body) = &self.body else {
+            return Ok(MediaChoice { media: None, kind: kind_of(headers) });
+        };
+        choose(&body.media, headers)
+    }
+
+    /// Whether the contract demands a body.
+    #[must_use]
+    pub fn requires_body(&self) -> bool {
+        self.body.as_ref().is_some_and(|body| body.required)
+    }
+}
+
+fn kind_of(headers: &HeaderMap) -> BodyKind {
+    let field = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    field.and_then(|field| MediaType::parse(field).ok()).map_or(BodyKind::Other, |media| media.kind())
+}
+
+/// The most specific range that the media type lies in.
+pub(super) fn choose<'c>(all: &'c [MediaCheck], headers: &HeaderMap) -> Result<MediaChoice<'c>, Violation> {
+    let ranges = || {
+        let all: Vec<String> = all.iter().take(8).map(|media| media.range.to_string()).collect();
+        if all.is_empty() { "a media type".to_owned() } else { all.join(", ") }
+    };
+    let wrong = |what: String| Violation::new(Part::Header, "content-type", "media_type", what);
+    let mut fields = headers.get_all(header::CONTENT_TYPE).iter();
+    let field = match (fields.next(), fields.next()) {
+        (Some(field), None) => field.as_bytes(),
+        (None, _) => return Err(wrong(ranges())),
+        (Some(_), Some(_)) => return Err(wrong("one media type".to_owned())),
+    };
+    let Ok(media) = MediaType::parse(field) else { return Err(wrong(ranges())) };
+    if media.is_malformed() || media.has_duplicate_parameter() {
+        return Err(wrong("well-formed parameters, each once".to_owned()));
+    }
+    let essence = format!("{}/{}", media.top(), media.subtype()).to_ascii_lowercase();
+    let fits = |check: &&MediaCheck| {
+        check.range.contains(&essence)
+            && check.range.parameters().all(|(name, value)| {
+                // A charset is settled below, and a boundary is the client's to choose.
+                matches!(name, "charset" | "boundary")
+                    || media.parameter(name).is_some_and(|sent| sent.eq_ignore_ascii_case(value.as_bytes()))
+            })
+    };
+    let chosen = all.iter().find(fits);
+    if chosen.is_none() && !all.is_empty() {
+        return Err(wrong(ranges()));
+    }
+    let kind = media.kind();
+    if kind == BodyKind::Json
+        && media.parameter("charset").is_some_and(|charset| !charset.eq_ignore_ascii_case(b"utf-8"))
+    {
+        return Err(Violation::new(Part::Header, "content-type", "charset", "UTF-8 (RFC 8259 section 8.1)"));
+    }
+    Ok(MediaChoice { media: chosen, kind })
+}
+
+impl Checks {
+    /// Checks a body that was read. `choice` is what [`OperationCheck::media`] said of its head.
+    #[must_use]
+    pub fn body(&self, choice: &MediaChoice<'_>, reading: &Reading<'_>, direction: Direction) -> BodyResult {
+        let mut result = BodyResult::default();
+        let Some(media) = choice.media else { return result };
+        let typed = media.typed.as_ref();
+        match reading {
+            Reading::Parsed(parsed) => match parsed.content {
+                Content::Empty => {}
+                Content::Json(tape) => match &media.item {
+                    _ if typed.is_some() => self.json(typed, tape, direction, &mut result),
+                    item => self.json(item.as_ref(), tape, direction, &mut result),
+                },
+                Content::Form(form) => {
+                    let value = self.form(media, form, &mut result.violations);
+                    self.built(typed, &value, direction, &mut result);
+                }
+                Content::Multipart(parts) => {
+                    let value = self.multipart(media, parts, &mut result.violations);
+                    self.built(typed, &value, direction, &mut result);
+                }
+                Content::Xml(xml) => {
+                    let value = typed.and_then(|typed| self.xml(typed, xml, &mut result.violations));
+                    if let Some(value) = value {
+                        self.built(typed, &value, direction, &mut result);
+                    }
+                }
+                Content::Text(text) => self.text(media, text, direction, &mut result),
+                Content::Opaque => self.opaque(media, parsed.bytes, direction, &mut result),
+            },
+            Reading::Unreadable(unreadable) if choice.kind == BodyKind::Other => {
+                self.opaque(media, unreadable.bytes, direction, &mut result);
+            }
+            Reading::Unreadable(unreadable) => {
+                let what = format!("a body that can be read ({})", unreadable.reason.code());
+                result.violations.push(Violation::new(Part::Body, "", "malformed", what));
+            }
+        }
+        result
+    }
+
+    /// Checks a body by its size alone, where [`MediaChoice::only_size`].
+    #[must_use]
+    pub fn size(&self, choice: &MediaChoice<'_>, bytes: u64) -> Vec<Violation> {
+        let mut found = Vec::new();
+        if let Some(typed) = choice.media.and_then(|media| media.typed.as_ref()) {
+            let value = Built::Binary(usize::try_from(bytes).unwrap_or(usize::MAX));
+            typed.check(View::Built(&value), Part::Body, "", &mut found);
+        }
+        found
+    }
+
+    fn json(&self, typed: Option<&Typed>, tape: Tape<'_>, direction: Direction, result: &mut BodyResult) {
+        if let Some(key) = tape.duplicate_key() {
+            let name = crate::schema::short(&key.as_str().unwrap_or_default(), 64);
+            let what = format!("the name `{name}` once in its object");
+            result.violations.push(Violation::new(Part::Body, "", "duplicate", what));
+            return;
+        }
+        let (Some(typed), Some(root)) = (typed, tape.root()) else { return };
+        let fits = typed.check(View::Tape(root), Part::Body, "", &mut result.violations);
+        let mut walk =
+            if fits && direction == Direction::Request { Walk::proving() } else { Walk::default() };
+        walk.json(&self.shapes, typed.shape, root, direction);
+        take(walk, result);
+    }
+
+    fn built(&self, typed: Option<&Typed>, value: &Built<'_>, direction: Direction, result: &mut BodyResult) {
+        let Some(typed) = typed else { return };
+        typed.check(View::Built(value), Part::Body, "", &mut result.violations);
+        let mut walk = Walk::default();
+        walk.built(&self.shapes, typed.shape, value, direction, "");
+        take(walk, result);
+    }
+
+    /// Text of a type without a structure: JSON where it is some and a range let it in, else a text.
+    fn text(&self, media: &MediaCheck, text: &[u8], direction: Direction, result: &mut BodyResult) {
+        if media.range.is_range() && self.sniffed(media, text, direction, result) {
+            return;
+        }
+        let Some(typed) = &media.typed else { return };
+        let Ok(text) = std::str::from_utf8(text) else {
+            result.violations.push(Violation::new(
+                Part::Body,
+                "",
+                "charset",
+                "text in the charset that it names",
+            ));
+            return;
+        };
+        let value = super::coerce::coerce(&self.shapes, Some(typed.shape), text.into());
+        let as_text = Built::Text(text.into());
+        let fits = [&value, &as_text].into_iter().find(|value| typed.schema.fits(View::Built(value)));
+        self.built(Some(typed), fits.unwrap_or(&value), direction, result);
+    }
+
+    /// Bytes of a type that nobody reads: JSON where it is some and a range let it in, else so many bytes.
+    fn opaque(&self, media: &MediaCheck, bytes: &[u8], direction: Direction, result: &mut BodyResult) {
+        if media.range.is_range() && self.sniffed(media, bytes, direction, result) {
+            return;
+        }
+        self.built(media.typed.as_ref(), &Built::Binary(bytes.len()), direction, result);
+    }
+
+    /// Whether the bytes are a JSON document, which then is checked as one: no type by another name opens a range.
+    fn sniffed(
+        &self,
+        media: &MediaCheck,
+        bytes: &[u8],
+        direction: Direction,
+        result: &mut BodyResult,
+    ) -> bool {
+        let begins = bytes.trim_ascii_start().first();
+        if !matches!(begins, Some(b'{' | b'[')) {
+            return false;
+        }
+        let Some(typed) = &media.typed else { return false };
+        let read = with_json(bytes, &JsonLimits::default(), |root| {
+            typed.check(View::Tape(root), Part::Body, "", &mut result.violations);
+            let mut walk = Walk::default();
+            walk.json(&self.shapes, typed.shape, root, direction);
+            // The numbers are of a tape that nobody else has: the pointers suffice to refuse.
+            walk.noticed.iter_mut().for_each(|(key, _)| *key = 0);
+            take(walk, result);
+        });
+        read.is_ok()
+    }
+}
+
+/// Takes over what a walk found.
+pub(super) fn take(walk: Walk, result: &mut BodyResult) {
+    let mut pointers = walk.pointers.into_iter();
+    let members = walk.noticed.into_iter().map(|(key, noticed)| Member {
+        key,
+        noticed,
+        pointer: pointers.next().unwrap_or_default(),
+    });
+    result.members.extend(members);
+    result.proofs = walk.proofs;
+}

@@ -1,0 +1,181 @@
+//! From the normal form of a contract to its checks: every schema is compiled once, whoever uses it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bartizan_model::{Diagnostic, Diagnostics};
+use bartizan_pattern::template::PathRouter;
+
+use super::{
+    BodyCheck, Checks, EncodingCheck, MediaCheck, OperationCheck, ParameterCheck, ResponseCheck, Typed,
+    ValueCheck,
+};
+use crate::{
+    form::{
+        Description, Dialect, Location, Media, Operation, Parameter, ParameterValue, Response, SchemaRef,
+        Schemas,
+    },
+    pointer::decode_fragment,
+    schema::{Draft, Library, Schema, SchemaError},
+    shape::Builder,
+};
+
+/// Header fields that are parameters of HTTP itself (OpenAPI 3.1 section 4.8.12.1).
+const OF_HTTP: [&str; 3] = ["accept", "content-type", "authorization"];
+
+/// Compiles a contract.
+///
+/// # Errors
+/// Every schema that cannot be used: with its place, and what to write instead.
+pub fn compile(contract: &Description) -> Result<Checks, Diagnostics> {
+    let documents = contract.schemas.documents().iter().map(|document| {
+        let draft = match document.dialect {
+            Dialect::Draft4 => Draft::Draft4,
+            Dialect::Draft6 => Draft::Draft6,
+            Dialect::Draft7 => Draft::Draft7,
+            Dialect::Draft2019 => Draft::Draft201909,
+            Dialect::Draft2020 => Draft::Draft202012,
+        };
+        (&*document.uri, document.value.clone(), draft)
+    });
+    let library = match Library::new(documents) {
+        Ok(library) => library,
+        Err(error) => {
+            let help = "references are resolved in the files of the contract only: correct the `$ref`";
+            return Err(Diagnostic::error("", error.message).help(help).into());
+        }
+    };
+    let mut compiler = Compiler {
+        schemas: &contract.schemas,
+        library,
+        shapes: Builder::new(&contract.schemas),
+        known: HashMap::new(),
+        problems: Diagnostics::new(),
+    };
+    let operations = contract
+        .operations
+        .iter()
+        .filter(|operation| !operation.opaque)
+        .map(|operation| (operation.spec.label.as_ref().into(), compiler.operation(operation)))
+        .collect();
+    let Compiler { shapes, problems, .. } = compiler;
+    problems.or(Checks { operations, shapes: shapes.finish() })
+}
+
+struct Compiler<'c> {
+    schemas: &'c Schemas,
+    library: Library,
+    shapes: Builder<'c>,
+    known: HashMap<SchemaRef, Option<Arc<Schema>>>,
+    problems: Diagnostics,
+}
+
+impl Compiler<'_> {
+    fn operation(&mut self, operation: &Operation) -> OperationCheck {
+        let mut path = PathRouter::new();
+        // One template meets no other.
+        let _ = path.insert(&operation.template, ());
+        let parameters = operation.parameters.iter();
+        let own =
+            |parameter: &&Parameter| parameter.location != Location::Header || !is_of_http(&parameter.name);
+        OperationCheck {
+            path,
+            parameters: parameters.filter(own).map(|parameter| self.parameter(parameter)).collect(),
+            query_string: operation.query_string.as_ref().map(|media| self.media(media)),
+            body: operation
+                .body
+                .as_ref()
+                .map(|body| BodyCheck { required: body.required, media: self.medias(&body.media) }),
+            responses: operation.responses.iter().map(|response| self.response(response)).collect(),
+        }
+    }
+
+    fn parameter(&mut self, parameter: &Parameter) -> ParameterCheck {
+        let value = match &parameter.value {
+            ParameterValue::Schema(at) => self.typed(at).map_or(ValueCheck::Anything, ValueCheck::Typed),
+            ParameterValue::Content(media) if media.range.is_json() => {
+                ValueCheck::Json(media.schema.as_ref().and_then(|at| self.typed(at)))
+            }
+            ParameterValue::Content(media) => {
+                let typed = media.schema.as_ref().and_then(|at| self.typed(at));
+                typed.map_or(ValueCheck::Anything, ValueCheck::Typed)
+            }
+            ParameterValue::Anything => ValueCheck::Anything,
+        };
+        ParameterCheck {
+            name: parameter.name.clone(),
+            location: parameter.location,
+            style: parameter.style,
+            explode: parameter.explode,
+            allow_empty: parameter.allow_empty,
+            required: parameter.required,
+            value,
+        }
+    }
+
+    /// The most specific ranges first: the first that fits is the one that counts.
+    fn medias(&mut self, all: &[Media]) -> Vec<MediaCheck> {
+        let mut all: Vec<MediaCheck> = all.iter().map(|media| self.media(media)).collect();
+        all.sort_by_key(|media| std::cmp::Reverse(media.range.specificity()));
+        all
+    }
+
+    fn media(&mut self, media: &Media) -> MediaCheck {
+        let encodings = media.encodings.iter().map(|encoding| EncodingCheck {
+            property: encoding.property.clone(),
+            content_types: encoding.content_types.clone(),
+            style: encoding.style.map(|style| (style, encoding.explode)),
+        });
+        MediaCheck {
+            range: media.range.clone(),
+            typed: media.schema.as_ref().and_then(|at| self.typed(at)),
+            item: media.item_schema.as_ref().and_then(|at| self.typed(at)),
+            encodings: encodings.collect(),
+        }
+    }
+
+    fn response(&mut self, response: &Response) -> ResponseCheck {
+        ResponseCheck {
+            status: response.status,
+            headers: response.headers.iter().map(|header| self.parameter(header)).collect(),
+            media: self.medias(&response.media),
+        }
+    }
+
+    fn typed(&mut self, at: &SchemaRef) -> Option<Typed> {
+        let at = self.schemas.resolve(at).map_or_else(|| at.clone(), |(at, _)| at);
+        if let Some(known) = self.known.get(&at) {
+            let schema = known.clone()?;
+            return Some(Typed { schema, shape: self.shapes.shape(&at) });
+        }
+        let compiled = match self.library.compile(&at.uri()) {
+            Ok(schema) => Some(Arc::new(schema)),
+            Err(error) => {
+                self.report(&at, &error);
+                None
+            }
+        };
+        self.known.insert(at.clone(), compiled.clone());
+        Some(Typed { schema: compiled?, shape: self.shapes.shape(&at) })
+    }
+
+    fn report(&mut self, at: &SchemaRef, error: &SchemaError) {
+        let place = error.place.split_once('#').and_then(|(document, fragment)| {
+            let pointer = decode_fragment(fragment.split(", at ").next()?)?.into_boxed_str();
+            self.schemas.place(&SchemaRef { document: document.into(), pointer })
+        });
+        let message = format!("the schema `{at}` cannot be used: {}", error.message);
+        let same =
+            |said: &Diagnostic| said.message.split_once(": ").map(|(_, why)| why) == Some(&error.message);
+        if self.problems.0.iter().any(|said| same(said) && said.place == place) {
+            return;
+        }
+        let mut diagnostic = Diagnostic::error("", message)
+            .help("correct the schema; patterns have no look-around and no back-references");
+        diagnostic.place = place.or_else(|| self.schemas.place(at));
+        self.problems.push(diagnostic);
+    }
+}
+
+fn is_of_http(name: &str) -> bool {
+    OF_HTTP.iter().any(|own| own.eq_ignore_ascii_case(name))
+}

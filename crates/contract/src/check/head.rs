@@ -1,0 +1,378 @@
+//! The head of a request: parameters of path, query, header fields and cookies.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, header};
+
+use super::json_text::with_json;
+use super::{
+    Checks, OperationCheck, ParameterCheck, ParameterProof, Part, Typed, ValueCheck, Violation,
+    parameter::{BadEscape, Escapes, Reader},
+};
+use crate::{
+    form::{Location, Style},
+    schema::{VIOLATIONS, View},
+    shape::{Direction, Proof, ProofClass, Walk},
+    value::Built,
+};
+use bartizan_pattern::body::json::JsonLimits;
+
+/// Pairs of a query and cookies that are looked at; the guard of limits allows fewer.
+const MAX_PAIRS: usize = 1024;
+
+/// The head of a request, as far as a contract describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'r> {
+    /// The canonical path below the base path.
+    pub path: &'r str,
+    /// The query without `?`.
+    pub query: Option<&'r str>,
+    /// The header fields.
+    pub headers: &'r HeaderMap,
+}
+
+/// What was found in a head.
+#[derive(Debug, Default)]
+pub struct HeadResult {
+    /// What does not fit, at most [`VIOLATIONS`].
+    pub violations: Vec<Violation>,
+    /// Pairs of the query that no parameter describes, by their number between `&`; their names are in `undeclared_names`.
+    pub undeclared: Vec<usize>,
+    /// The first names of those, decoded.
+    pub undeclared_names: Vec<String>,
+    /// What is proved of parameters.
+    pub proofs: Vec<ParameterProof>,
+}
+
+/// One pair of a query, or one cookie.
+struct Pair<'r> {
+    name: Cow<'r, str>,
+    value: &'r str,
+    number: usize,
+    used: bool,
+}
+
+impl HeadResult {
+    fn fail(&mut self, violation: Violation) {
+        if self.violations.len() < VIOLATIONS {
+            self.violations.push(violation);
+        }
+    }
+}
+
+impl OperationCheck {
+    /// Checks all parameters of a request. Header fields and cookies that the contract does not name are none of its
+    /// business; pairs of the query are told.
+    #[must_use]
+    pub fn head(&self, checks: &Checks, request: &RequestHead<'_>) -> HeadResult {
+        let mut result = HeadResult::default();
+        let path = self.path.find(request.path).map(|(_, params)| params);
+        let mut query = self.query_pairs(request.query, &mut result);
+        let mut cookies = Vec::new();
+        if self.parameters.iter().any(|parameter| parameter.location == Location::Cookie) {
+            cookies = cookie_pairs(request.headers);
+        }
+        // What has a name of its own comes first: the members of an exploded object are what is left.
+        let (left, named): (Vec<_>, Vec<_>) =
+            self.parameters.iter().partition(|parameter| checks.takes_what_is_left(parameter));
+        for parameter in named.into_iter().chain(left) {
+            let name = &*parameter.name;
+            let part = Part::from(parameter.location);
+            let mut texts: Vec<&str> = Vec::new();
+            let joined;
+            match parameter.location {
+                Location::Path => texts.extend(path.as_ref().and_then(|params| params.get(name))),
+                Location::Query | Location::Cookie => {
+                    let pairs = if parameter.location == Location::Query { &mut query } else { &mut cookies };
+                    if let Some(object) = checks.object(parameter, pairs) {
+                        match object {
+                            Ok(Some(value)) => checks.judge(parameter, vec![value], &mut result),
+                            Ok(None) if parameter.required => result.fail(missing(part, name)),
+                            Ok(None) => {}
+                            Err(BadEscape) => result.fail(escape(part, name)),
+                        }
+                        continue;
+                    }
+                    for pair in pairs.iter_mut().filter(|pair| *pair.name == *name) {
+                        pair.used = true;
+                        texts.push(pair.value);
+                    }
+                }
+                Location::Header => {
+                    let mut values = request.headers.get_all(name).iter();
+                    match (values.next(), values.next()) {
+                        (None, _) => {}
+                        (Some(one), None) => match std::str::from_utf8(one.as_bytes()) {
+                            Ok(text) => texts.push(text.trim()),
+                            Err(_) => result.fail(Violation::new(part, name, "encoding", "text in UTF-8")),
+                        },
+                        (Some(_), Some(_)) => {
+                            let all = request
+                                .headers
+                                .get_all(name)
+                                .iter()
+                                .map(|value| value.to_str().unwrap_or_default());
+                            joined = all.collect::<Vec<_>>().join(",");
+                            texts.push(&joined);
+                        }
+                    }
+                }
+            }
+            checks.parameter(parameter, &texts, &mut result);
+        }
+        for pair in query.iter().filter(|pair| !pair.used) {
+            result.undeclared.push(pair.number);
+            if result.undeclared_names.len() < VIOLATIONS {
+                result.undeclared_names.push(crate::schema::short(&pair.name, 64));
+            }
+        }
+        result
+    }
+
+    fn query_pairs<'r>(&self, query: Option<&'r str>, result: &mut HeadResult) -> Vec<Pair<'r>> {
+        let mut pairs = Vec::new();
+        if self.query_string.is_some() {
+            return pairs;
+        }
+        for (number, piece) in query.unwrap_or_default().split('&').enumerate().take(MAX_PAIRS) {
+            if piece.is_empty() {
+                continue;
+            }
+            let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
+            match Escapes::Form.undo(name) {
+                Some(name) => pairs.push(Pair { name, value, number, used: false }),
+                None => {
+                    result.fail(Violation::new(Part::Query, "", "encoding", "names in percent-encoded UTF-8"))
+                }
+            }
+        }
+        pairs
+    }
+}
+
+fn cookie_pairs(headers: &HeaderMap) -> Vec<Pair<'_>> {
+    let fields = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    fields
+        .flat_map(|field| field.split(';'))
+        .filter_map(|piece| piece.trim().split_once('='))
+        .take(MAX_PAIRS)
+        .map(|(name, value)| Pair { name: Cow::Borrowed(name), value, number: 0, used: false })
+        .collect()
+}
+
+fn missing(part: Part, name: &str) -> Violation {
+    Violation::new(part, name, "required", "that it is sent")
+}
+
+fn escape(part: Part, name: &str) -> Violation {
+    Violation::new(part, name, "encoding", "text in percent-encoded UTF-8")
+}
+
+impl Checks {
+    fn reader(&self, parameter: &ParameterCheck) -> Reader<'_> {
+        let shape = match &parameter.value {
+            ValueCheck::Typed(typed) => Some(typed.shape),
+            ValueCheck::Json(_) | ValueCheck::Anything => None,
+        };
+        let escapes = match (parameter.location, parameter.style) {
+            (Location::Header, _) | (_, Style::Cookie) => Escapes::None,
+            (Location::Query, _) => Escapes::Form,
+            (Location::Path | Location::Cookie, _) => Escapes::Percent,
+        };
+        Reader { shapes: &self.shapes, shape, style: parameter.style, explode: parameter.explode, escapes }
+    }
+
+    /// Whether a parameter is an object whose members are written as parameters of their own.
+    fn takes_what_is_left(&self, parameter: &ParameterCheck) -> bool {
+        matches!(parameter.value, ValueCheck::Typed(_))
+            && matches!(parameter.location, Location::Query | Location::Cookie)
+            && matches!(parameter.style, Style::Form | Style::Cookie)
+            && parameter.explode
+            && self.reader(parameter).wants_object()
+    }
+
+    /// An object whose members are pairs of their own: exploded, or in brackets behind its name. `None` where it is not
+    /// written so; inside, `None` where no member is there.
+    fn object<'r>(
+        &self,
+        parameter: &ParameterCheck,
+        pairs: &mut [Pair<'r>],
+    ) -> Option<Result<Option<Built<'r>>, BadEscape>> {
+        let deep = parameter.style == Style::DeepObject && matches!(parameter.value, ValueCheck::Typed(_));
+        if !deep && !self.takes_what_is_left(parameter) {
+            return None;
+        }
+        let reader = self.reader(parameter);
+        let mut entries: Vec<(Cow<'r, str>, Built<'r>)> = Vec::new();
+        for pair in pairs.iter_mut().filter(|pair| !pair.used) {
+            if deep {
+                let Some(keys) = pair.name.strip_prefix(&*parameter.name).and_then(brackets) else {
+                    continue;
+                };
+                let keys: Vec<String> = keys.into_iter().map(str::to_owned).collect();
+                pair.used = true;
+                let Some(text) = reader.escapes.undo(pair.value) else { return Some(Err(BadEscape)) };
+                self.deep(&mut entries, reader.shape, &keys, text);
+            } else {
+                let shape = reader.shape.and_then(|shape| self.shapes.get(shape));
+                if !shape
+                    .is_some_and(|shape| shape.is_open() || shape.names().any(|(name, _)| name == pair.name))
+                {
+                    continue;
+                }
+                pair.used = true;
+                // The name is decoded already: it is not decoded again.
+                let member = reader.shape.and_then(|shape| self.shapes.member(shape, &pair.name));
+                let below =
+                    Reader { shape: member, style: Style::Form, explode: true, ..self.reader(parameter) };
+                let list = below.wants_list();
+                let Ok(value) = below.values(&pair.name, &[pair.value]) else { return Some(Err(BadEscape)) };
+                let Some(value) = value.into_iter().next() else { continue };
+                match (list, value) {
+                    (true, Built::List(items)) => {
+                        for item in items {
+                            super::parameter::add(&mut entries, pair.name.clone(), item, true);
+                        }
+                    }
+                    (list, value) => super::parameter::add(&mut entries, pair.name.clone(), value, list),
+                }
+            }
+        }
+        Some(Ok((!entries.is_empty()).then_some(Built::Map(entries))))
+    }
+
+    /// Puts a value in at keys inside one another.
+    fn deep<'r>(
+        &self,
+        entries: &mut Vec<(Cow<'r, str>, Built<'r>)>,
+        shape: Option<crate::shape::ShapeId>,
+        keys: &[String],
+        text: Cow<'r, str>,
+    ) {
+        let Some((key, rest)) = keys.split_first() else { return };
+        let member = shape.and_then(|shape| self.shapes.member(shape, key));
+        let is_list = |types: crate::shape::Types| {
+            types.has(crate::shape::Types::ARRAY) && types != crate::shape::Types::ALL
+        };
+        let list = is_list(super::coerce::types(&self.shapes, member));
+        match rest {
+            // `a[]` and `a[0]` are items.
+            [number] if list && (number.is_empty() || number.bytes().all(|byte| byte.is_ascii_digit())) => {
+                let item = member.and_then(|member| self.shapes.item(member, 0));
+                let value = super::coerce::coerce(&self.shapes, item, text);
+                super::parameter::add(entries, Cow::Owned(key.clone()), value, true);
+            }
+            [] => {
+                let item = member.filter(|_| list).and_then(|member| self.shapes.item(member, 0));
+                let value = super::coerce::coerce(&self.shapes, if list { item } else { member }, text);
+                super::parameter::add(entries, Cow::Owned(key.clone()), value, list);
+            }
+            rest => {
+                if !entries.iter().any(|(known, _)| *known == key.as_str()) {
+                    entries.push((Cow::Owned(key.clone()), Built::Map(Vec::new())));
+                }
+                if let Some((_, Built::Map(below))) =
+                    entries.iter_mut().find(|(known, _)| *known == key.as_str())
+                {
+                    self.deep(below, member, rest, text);
+                }
+            }
+        }
+    }
+
+    /// Judges one parameter by its texts.
+    pub(super) fn parameter(&self, parameter: &ParameterCheck, texts: &[&str], result: &mut HeadResult) {
+        let (part, name) = (Part::from(parameter.location), &*parameter.name);
+        if texts.is_empty() {
+            if parameter.required {
+                result.fail(missing(part, name));
+            }
+            return;
+        }
+        if parameter.allow_empty && texts.iter().all(|text| text.is_empty()) {
+            return;
+        }
+        let reader = self.reader(parameter);
+        if let ValueCheck::Json(typed) = &parameter.value {
+            let [text] = texts else {
+                return result.fail(Violation::new(part, name, "repeated", "one value"));
+            };
+            let Some(text) = reader.escapes.undo(text) else { return result.fail(escape(part, name)) };
+            return self.json_text(typed.as_ref(), &text, part, name, result);
+        }
+        if texts.len() > 1 && !(reader.wants_list() && parameter.explode) {
+            return result.fail(Violation::new(part, name, "repeated", "one value"));
+        }
+        match reader.values(name, texts) {
+            Ok(values) => self.judge(parameter, values, result),
+            Err(BadEscape) => result.fail(escape(part, name)),
+        }
+    }
+
+    /// Judges the values that a parameter may stand for: one that fits suffices.
+    fn judge(&self, parameter: &ParameterCheck, values: Vec<Built<'_>>, result: &mut HeadResult) {
+        let ValueCheck::Typed(typed) = &parameter.value else { return };
+        let (part, name) = (Part::from(parameter.location), &*parameter.name);
+        match values.iter().find(|value| typed.schema.fits(View::Built(value))) {
+            Some(value) => {
+                let mut walk = Walk::default();
+                walk.built(&self.shapes, typed.shape, value, Direction::Request, "");
+                for pointer in walk.pointers {
+                    let violation = Violation::new(part, name, "undeclared", "no such member");
+                    result.fail(violation.at(pointer));
+                }
+                // What may be read as another value, too, is proved only where both are the same text.
+                if let Some(proof) = self.proof(typed, value) {
+                    result.proofs.push(ParameterProof { part, name: name.into(), proof });
+                }
+            }
+            None => {
+                if let Some(value) = values.first() {
+                    typed.check(View::Built(value), part, name, &mut result.violations);
+                }
+            }
+        }
+    }
+
+    fn json_text(&self, typed: Option<&Typed>, text: &str, part: Part, name: &str, result: &mut HeadResult) {
+        let read = with_json(text.as_bytes(), &JsonLimits::default(), |value| match typed {
+            Some(typed) => typed.check(View::Tape(value), part, name, &mut result.violations),
+            None => true,
+        });
+        if read.is_err() {
+            result.fail(Violation::new(part, name, "media_type", "a JSON text, without a name twice"));
+        }
+    }
+
+    /// What is proved of a whole parameter.
+    pub(super) fn proof(&self, typed: &Typed, value: &Built<'_>) -> Option<Proof> {
+        let of = |value: &Built<'_>, shape: Option<crate::shape::ShapeId>| match value {
+            Built::Number(text) if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => {
+                Proof::of_class(ProofClass::Integer)
+            }
+            Built::Number(_) => Proof::of_class(ProofClass::Number),
+            Built::Bool(_) => Proof::of_class(ProofClass::Boolean),
+            Built::Text(text) => shape
+                .and_then(|shape| self.shapes.get(shape))
+                .and_then(|shape| shape.proof)
+                .filter(|proof| proof.alphabet.covers(text.as_bytes())),
+            _ => None,
+        };
+        of(value, Some(typed.shape))
+    }
+}
+
+/// The keys of `[a][b]`; `None` for anything else.
+fn brackets(text: &str) -> Option<Vec<&str>> {
+    let mut keys = Vec::new();
+    let mut rest = text;
+    while let Some(inside) = rest.strip_prefix('[') {
+        let (key, after) = inside.split_once(']')?;
+        keys.push(key);
+        rest = after;
+        if keys.len() > 16 {
+            return None;
+        }
+    }
+    (rest.is_empty() && !keys.is_empty()).then_some(keys)
+}

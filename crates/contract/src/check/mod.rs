@@ -1,0 +1,248 @@
+//! A contract, compiled to check traffic by: parameters and bodies of requests, and responses.
+//!
+//! Everything is decoded once, by the style that the contract states, to the values that its schemas describe. What does
+//! not fit is a [`Violation`] with its place in the request and in the contract; never with what was sent.
+
+mod body;
+mod coerce;
+mod compile;
+mod form;
+mod head;
+mod json_text;
+mod parameter;
+mod response;
+#[cfg(test)]
+mod tests;
+mod xml;
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use bartizan_pattern::template::PathRouter;
+
+pub use body::{BodyResult, MediaChoice, Member};
+pub use compile::compile;
+pub use head::{HeadResult, RequestHead};
+pub use response::{ResponseIssue, ResponseResult, document, without_members};
+
+use crate::{
+    form::{Location, MediaRange, ResponseStatus, Style},
+    schema::{Schema, VIOLATIONS, View},
+    shape::{Proof, ShapeId, Shapes},
+};
+
+/// The compiled contract of one API.
+#[derive(Debug, Default)]
+pub struct Checks {
+    operations: HashMap<Box<str>, OperationCheck, ahash::RandomState>,
+    shapes: Shapes,
+}
+
+impl Checks {
+    /// The checks of an operation by its label, `GET /accounts/{id}`.
+    #[must_use]
+    pub fn operation(&self, label: &str) -> Option<&OperationCheck> {
+        self.operations.get(label)
+    }
+
+    /// The operations that can be checked.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// What the schemas say beside validity.
+    #[must_use]
+    pub fn shapes(&self) -> &Shapes {
+        &self.shapes
+    }
+}
+
+/// The checks of one operation.
+#[derive(Debug)]
+pub struct OperationCheck {
+    /// Finds the parameters of the path; it has this one template.
+    path: PathRouter<()>,
+    parameters: Vec<ParameterCheck>,
+    query_string: Option<MediaCheck>,
+    body: Option<BodyCheck>,
+    responses: Vec<ResponseCheck>,
+}
+
+impl OperationCheck {
+    /// Whether the contract describes a body of requests.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        self.body.is_some()
+    }
+}
+
+/// A schema with its shape.
+#[derive(Clone, Debug)]
+struct Typed {
+    schema: Arc<Schema>,
+    shape: ShapeId,
+}
+
+#[derive(Debug)]
+struct ParameterCheck {
+    name: Box<str>,
+    location: Location,
+    style: Style,
+    explode: bool,
+    allow_empty: bool,
+    required: bool,
+    value: ValueCheck,
+}
+
+#[derive(Debug)]
+enum ValueCheck {
+    Typed(Typed),
+    Json(Option<Typed>),
+    Anything,
+}
+
+#[derive(Debug)]
+struct BodyCheck {
+    required: bool,
+    media: Vec<MediaCheck>,
+}
+
+#[derive(Debug)]
+struct MediaCheck {
+    range: MediaRange,
+    typed: Option<Typed>,
+    item: Option<Typed>,
+    encodings: Vec<EncodingCheck>,
+}
+
+#[derive(Debug)]
+struct EncodingCheck {
+    property: Box<str>,
+    content_types: Vec<MediaRange>,
+    style: Option<(Style, bool)>,
+}
+
+#[derive(Debug)]
+struct ResponseCheck {
+    status: ResponseStatus,
+    headers: Vec<ParameterCheck>,
+    media: Vec<MediaCheck>,
+}
+
+/// Which part of an exchange a value stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// A part of the path.
+    Path,
+    /// A parameter of the query.
+    Query,
+    /// A header field.
+    Header,
+    /// A cookie.
+    Cookie,
+    /// The body.
+    Body,
+}
+
+impl Part {
+    /// Its name, as problems tell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Part::Path => "path",
+            Part::Query => "query",
+            Part::Header => "header",
+            Part::Cookie => "cookie",
+            Part::Body => "body",
+        }
+    }
+}
+
+impl From<Location> for Part {
+    fn from(location: Location) -> Self {
+        match location {
+            Location::Path => Part::Path,
+            Location::Query => Part::Query,
+            Location::Header => Part::Header,
+            Location::Cookie => Part::Cookie,
+        }
+    }
+}
+
+/// What does not fit the contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Where.
+    pub part: Part,
+    /// The parameter; empty for bodies.
+    pub name: Box<str>,
+    /// The JSON pointer from there.
+    pub pointer: String,
+    /// The keyword that it violates, or `media_type`, `charset`, `encoding`, `repeated`, `duplicate`, `undeclared`,
+    /// `readOnly`, `writeOnly`.
+    pub keyword: String,
+    /// What is expected, in words; never what was sent.
+    pub expectation: String,
+    /// The place in the contract, where the schema says it.
+    pub contract: String,
+}
+
+impl Violation {
+    fn new(part: Part, name: &str, keyword: &str, expectation: impl Into<String>) -> Self {
+        Violation {
+            part,
+            name: crate::schema::short(name, 64).into(),
+            pointer: String::new(),
+            keyword: keyword.to_owned(),
+            expectation: expectation.into(),
+            contract: String::new(),
+        }
+    }
+
+    fn at(mut self, pointer: impl Into<String>) -> Self {
+        self.pointer = pointer.into();
+        self
+    }
+
+    fn of(violation: crate::schema::Violation, part: Part, name: &str) -> Self {
+        let crate::schema::Violation { pointer, keyword, expectation, place } = violation;
+        Violation { contract: place, pointer, keyword, ..Violation::new(part, name, "", expectation) }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.part.as_str())?;
+        if !self.name.is_empty() {
+            write!(f, ".{}", self.name)?;
+        }
+        write!(f, "{}: `{}` expects {}", self.pointer, self.keyword, self.expectation)
+    }
+}
+
+/// A value that is proved harmless, by the parameter that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterProof {
+    /// Where.
+    pub part: Part,
+    /// The parameter.
+    pub name: Box<str>,
+    /// What is proved of all that it says.
+    pub proof: Proof,
+}
+
+impl Typed {
+    fn check(&self, value: View<'_>, part: Part, name: &str, all: &mut Vec<Violation>) -> bool {
+        let found = self.schema.violations(value);
+        let fits = found.is_empty();
+        let room = VIOLATIONS.saturating_sub(all.len());
+        all.extend(found.into_iter().take(room).map(|violation| Violation::of(violation, part, name)));
+        fits
+    }
+}
