@@ -39,7 +39,7 @@ fn main() {
             ..OperationSpec::default()
         })
         .collect();
-    let actions = Actions::new(&ApiSpec { base_path: String::new(), operations });
+    let actions = Actions::new(&ApiSpec { operations, ..ApiSpec::default() });
     let id = actions.find("GET /things7/{id}", &Method::GET);
 
     let mut file = "roles:\n".to_owned();

@@ -26,7 +26,7 @@ fn load(text: &str) -> Result<Rego, String> {
 /// What the rules say of alice who pays, or of somebody unknown.
 fn judge(rego: &Rego, caller: Option<&str>, query: &str, body: &str) -> RegoJudged {
     let operations = vec![OperationSpec { label: "POST /accounts/{id}".into(), ..OperationSpec::default() }];
-    let actions = Actions::new(&ApiSpec { base_path: String::new(), operations });
+    let actions = Actions::new(&ApiSpec { operations, ..ApiSpec::default() });
     let id = actions.find("POST /accounts/{id}", &Method::POST);
     let principal = caller.map(|name| Principal::new(CredentialKind::Jwt, "corp".into(), name.into()));
     let mut buffer = TapeBuffer::new();

@@ -182,6 +182,14 @@ impl Upload {
         Ok((bytes, whole && ended))
     }
 
+    /// Sends other bytes in place of what is held, which must be all of it; trailers stay.
+    pub fn replace(&mut self, bytes: Bytes) {
+        self.held.retain(Frame::is_trailers);
+        if !bytes.is_empty() {
+            self.held.push_front(Frame::data(bytes));
+        }
+    }
+
     /// What the client has not sent yet.
     pub fn into_rest(self) -> Incoming {
         self.incoming

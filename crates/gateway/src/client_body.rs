@@ -113,6 +113,15 @@ impl ClientBody {
         Ok(RequestBody::Stream(upload))
     }
 
+    /// Sends other bytes in place of a body that is held as a whole.
+    pub fn replace(&mut self, bytes: Bytes) {
+        match self {
+            ClientBody::Held(upload) => upload.replace(bytes),
+            ClientBody::Told(body) => *body = bytes,
+            ClientBody::Waiting(_) | ClientBody::Empty => {}
+        }
+    }
+
     /// The exchange was refused: what the client still sends is thrown away for a moment.
     pub fn linger(self, version: Version) {
         match self {

@@ -4,17 +4,13 @@
 use std::{sync::Arc, time::Duration};
 
 use bartizan_guards::{
-    Clearance, HeldBody,
+    Clearance,
     identity::signature::{digest::CONTENT_DIGEST, sign::Outgoing},
-    ownership::{self, Instead, Ownership},
 };
-use bartizan_model::{
-    CanonicalRequest, Denial, Guard as _, Mounted, Phase, ResponseHead, Stop, Transaction, Verdict,
-    address::canonical,
-};
-use bartizan_policy::snapshot::{Api, Operation, UpstreamHost};
+use bartizan_model::{CanonicalRequest, Denial, ResponseHead, address::canonical};
+use bartizan_policy::snapshot::{Api, UpstreamHost};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -22,16 +18,17 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::{
-    body::{Download, HoldError, ReplyBody, RequestBody},
+    body::{Download, ReplyBody, RequestBody},
     client_body::{ClientBody, body_denial},
     ingress::{
         address::X_FORWARDED_FOR,
         canonical::{Upgrade, strip_hop_by_hop},
     },
+    inspect,
     pipeline::fail,
     probe,
     record::{BodyFault, Record},
-    respond::{self, own_denial, upstream_denial},
+    respond::{self, upstream_denial},
     timer::until,
     upgrade,
     upstream::{Backend, Lease, Upstream, UpstreamFailure, retry::is_idempotent},
@@ -488,7 +485,7 @@ async fn pass(
         (!streams).then_some(deadline),
     );
     // 9 inspect
-    if let Err(stop) = inspect(&mut record, &mut head, &mut download, streams).await {
+    if let Err(stop) = inspect::inspect(&mut record, &mut head, &mut download, streams).await {
         return respond::stop(record, stop);
     }
     respond::dress(&record, &mut head);
@@ -497,91 +494,6 @@ async fn pass(
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     response
-}
-
-/// What guards say of the response before any of it is sent: of its head, and of as much of its body as they ask for.
-/// Streams are not waited for.
-async fn inspect(
-    record: &mut Record,
-    head: &mut ResponseHead,
-    download: &mut Download,
-    streams: bool,
-) -> Result<(), Stop> {
-    look_at_cookies(record, head)?;
-    let looked_at = |operation: &&Arc<Operation>| {
-        operation.guards.waf.active().is_some() || operation.guards.ownership.active().is_some()
-    };
-    let Some(operation) = record.operation.as_ref().filter(looked_at).cloned() else { return Ok(()) };
-    let (waf, ownership) = (&operation.guards.waf, &operation.guards.ownership);
-    let transaction = &mut record.transaction;
-    ownership.response(transaction, Phase::ResponseHeaders, |owner, of| owner.response_head(of, head))?;
-    instead(ownership, transaction, head, download)?;
-    waf.response(transaction, Phase::ResponseHeaders, |waf, of| waf.response_head(of, head))?;
-    let readable = !streams && transaction.request.method != Method::HEAD;
-    let owned = ownership.active().and_then(|ownership| ownership.needs_response_body(transaction));
-    let ruled = waf.active().and_then(|waf| waf.needs_response_body(transaction));
-    if owned.is_some() && !readable {
-        ownership.response(transaction, Phase::ResponseHeaders, |owner, of| owner.response_unread(of))?;
-    }
-    let (owned, ruled) = (owned.filter(|_| readable), ruled.filter(|_| readable));
-    let Some(limit) = owned.max(ruled) else { return Ok(()) };
-    let held = download.hold(limit, record.gateway.held.share(), record.deadline()).await;
-    let transaction = &mut record.transaction;
-    let (bytes, whole) = match held {
-        Ok(held) => held,
-        Err(HoldError::Budget) => {
-            let why = "the memory for bodies that guards look at is used up";
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            let denial = own_denial("upstream", "upstream.body_budget", status, Verdict::Error, why);
-            return Err(Stop::Denial(denial));
-        }
-        Err(HoldError::Body(_)) => return Err(Stop::Denial(upstream_denial(UpstreamFailure::Broken))),
-    };
-    let held = HeldBody::new(bytes, whole).described(&head.headers);
-    // One body is read once, however much of it each of them sees.
-    let shown = |limit: usize| match held.bytes.len() > limit {
-        true => HeldBody::new(held.bytes.slice(..limit), false).described(&head.headers),
-        false => held.clone(),
-    };
-    if let Some(limit) = owned {
-        let held = shown(limit);
-        ownership
-            .response(transaction, Phase::ResponseBody, |owner, of| owner.response_body(of, head, &held))?;
-    }
-    if let Some(limit) = ruled {
-        let held = shown(limit);
-        waf.response(transaction, Phase::ResponseBody, |waf, of| waf.response_body(of, &held))?;
-    }
-    instead(ownership, transaction, head, download)
-}
-
-/// Sends something else, where whose objects these are demands it.
-fn instead(
-    mounted: &Mounted<Ownership>,
-    transaction: &mut Transaction,
-    head: &mut ResponseHead,
-    download: &mut Download,
-) -> Result<(), Stop> {
-    let Some(guard) = mounted.active().filter(|_| mounted.enforces(transaction)) else { return Ok(()) };
-    match guard.instead(transaction) {
-        None => Ok(()),
-        Some(Instead::Answer(answer)) => Err(Stop::Answer { guard: Ownership::ID, answer }),
-        Some(Instead::Body(bytes)) => {
-            ownership::describe(&mut head.headers, &bytes);
-            download.replace(bytes);
-            Ok(())
-        }
-    }
-}
-
-/// Lets `session` see which cookies an upstream sets, before they are edited.
-pub fn look_at_cookies(record: &mut Record, head: &ResponseHead) -> Result<(), Stop> {
-    let watched = |operation: &&Arc<Operation>| operation.guards.session.active().is_some();
-    let Some(operation) = record.operation.as_ref().filter(watched).cloned() else { return Ok(()) };
-    let session = &operation.guards.session;
-    session.response(&mut record.transaction, Phase::ResponseHeaders, |session, of| {
-        session.response_head(of, head)
-    })
 }
 
 /// Responses that may stay open without a sound: event streams and gRPC.

@@ -18,6 +18,7 @@ pub mod frame;
 pub mod gateway;
 pub mod held;
 pub mod ingress;
+mod inspect;
 pub mod introspection;
 pub mod kick;
 pub mod listener;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bartizan_guards::{
     Clearance,
+    contract::Contract,
     identity::{
         Identity,
         certificate::{self, CLIENT_CERT, CLIENT_CERT_CHAIN},
         signature::digest,
     },
+    ownership,
     request_limits::RequestLimits,
 };
 use bartizan_model::{
@@ -130,6 +132,7 @@ pub async fn decide(
     } else if !operation.known {
         undeclared(transaction, &api, unknown_operation())?;
     }
+    let contract = guards.contract.open(transaction).await?;
     // 6 inspect: what rules see in the head
     let waf = guards.waf.open(transaction).await?;
     // A block of the policy may set its own bound; what it only watches stays bounded by the API's.
@@ -156,6 +159,7 @@ pub async fn decide(
         access.needs_body(),
         ownership.needs_body(),
         rate_limit.needs_body(),
+        contract.needs_body(),
         waf.needs_body(),
         signing,
     ];
@@ -163,12 +167,13 @@ pub async fn decide(
     let held = body.hold(record, &onward, needed).await;
     let transaction = &mut record.transaction;
     let held = held.map_err(|denial| fail(transaction, denial))?;
-    if signing.is_some() && held.whole {
-        onward.digest = HeaderValue::try_from(digest::content_digest(&held.bytes)).ok();
-    }
     // 7 body checks
     let identity =
         guards.identity.finish(identity, transaction, |identity, of| identity.request_body(of, &held))?;
+    // The contract comes before whatever looks for attacks: what it proves need not be suspected.
+    let contract = guards
+        .contract
+        .request_body(contract, transaction, |contract, of| contract.request_body(of, &held))?;
     let access = guards.access.finish(access, transaction, |access, of| access.request_body(of, &held))?;
     let ownership = guards
         .ownership
@@ -180,7 +185,12 @@ pub async fn decide(
     if let Some(ownership) = guards.ownership.active().filter(|_| guards.ownership.enforces(transaction)) {
         ownership.whole_answer(transaction);
     }
+    let sent = edit(&guards.contract, transaction, body).unwrap_or_else(|| held.bytes.clone());
+    if signing.is_some() && held.whole {
+        onward.digest = HeaderValue::try_from(digest::content_digest(&sent)).ok();
+    }
     let clearance = Clearance {
+        response_contract: guards.response_contract.request_headers(transaction).await?,
         ip_access,
         address_limits,
         request_limits,
@@ -192,9 +202,28 @@ pub async fn decide(
         ownership,
         rate_limit,
         security_headers,
+        contract,
         waf,
     };
     Ok((clearance, onward))
+}
+
+/// Takes out of the request what the contract does not name; gives the body that is sent instead.
+fn edit(mounted: &Mounted<Contract>, transaction: &mut Transaction, body: &mut ClientBody) -> Option<Bytes> {
+    let contract = mounted.active().filter(|_| mounted.enforces(transaction))?;
+    let edits = contract.edits(transaction);
+    if let Some(query) = edits.query {
+        transaction.request.query = query;
+    }
+    let bytes = edits.body?;
+    let had_length = transaction.request.headers.contains_key(header::CONTENT_LENGTH);
+    ownership::describe(&mut transaction.request.headers, &bytes);
+    if !had_length {
+        transaction.request.headers.remove(header::CONTENT_LENGTH);
+    }
+    transaction.request.content_length = Some(bytes.len() as u64);
+    body.replace(bytes.clone());
+    Some(bytes)
 }
 
 /// `OPTIONS *` asks what the server can do (RFC 9110 section 9.3.7): the gateway is that server, and answers itself.
@@ -208,7 +237,7 @@ fn server_options() -> Stop {
 }
 
 /// Room for the steps of an exchange: ingress, route and one for each guard.
-const STEPS: usize = 15;
+const STEPS: usize = 17;
 
 /// A record for an exchange of which nothing is known yet but its connection.
 pub fn begin(gateway: &Arc<Gateway>, connection: &Arc<Connection>, parts: &Parts) -> Box<Record> {
@@ -410,7 +439,7 @@ fn undeclared(transaction: &mut Transaction, api: &Api, denial: Box<Denial>) -> 
     if mode == Mode::Enforce {
         return Err(refuse(transaction, denial));
     }
-    transaction.step("contract", Phase::RequestHeaders, mode, Step::Watched(denial.info.code));
+    transaction.step("route", Phase::RequestHeaders, mode, Step::Watched(denial.info.code));
     transaction.find(Finding { severity: Severity::Info, ..denial.finding(Phase::RequestHeaders, mode) });
     Ok(())
 }

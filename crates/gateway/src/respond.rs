@@ -39,6 +39,7 @@ pub fn own_denial(
         detail: detail.into(),
         remedy: None,
         headers: Vec::new(),
+        errors: Vec::new(),
     })
 }
 
@@ -120,7 +121,8 @@ fn refuse(record: Box<Record>, denial: &Denial) -> Response<ReplyBody> {
         _ if denial.guard == "ownership" => "forbidden",
         code => code,
     };
-    let problem = Problem::new(code, denial.info.public, denial.info.status, transaction.id);
+    let problem = Problem::new(code, denial.info.public, denial.info.status, transaction.id)
+        .with_errors(denial.errors.clone());
     let body = if transaction.request.method == Method::HEAD { String::new() } else { problem.to_json() };
     finish(record, denial.info.status, headers, Bytes::from(body))
 }

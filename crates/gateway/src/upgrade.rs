@@ -20,9 +20,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{
     body::{Download, ReplyBody, RequestBody},
-    forward::{Onward, look_at_cookies, message},
+    forward::{Onward, message},
     frame::FrameEdges,
     ingress::canonical::{Upgrade, strip_hop_by_hop},
+    inspect::look_at_cookies,
     kick::Kick,
     record::{Ending, Record},
     respond::{self, own_denial, upstream_denial},

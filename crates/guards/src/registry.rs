@@ -11,12 +11,14 @@ use schemars::Schema;
 
 use crate::{
     access::Access,
+    contract::Contract,
     cors::Cors,
     identity::Identity,
     ip_access::IpAccess,
     ownership::Ownership,
     rate_limit::{AddressLimits, RateLimits},
     request_limits::RequestLimits,
+    response_contract::ResponseContract,
     security_headers::SecurityHeaders,
     session::Session,
     step_up::StepUp,
@@ -48,12 +50,16 @@ pub struct Guards {
     pub rate_limit: Mounted<RateLimits>,
     /// What browsers are told.
     pub security_headers: Mounted<SecurityHeaders>,
+    /// What the contract calls valid.
+    pub contract: Mounted<Contract>,
     /// Which attacks are looked for.
     pub waf: Mounted<Waf>,
+    /// What may leave.
+    pub response_contract: Mounted<ResponseContract>,
 }
 
 /// The places of the pipeline, as one operation has them.
-pub type Parts = [Part; 12];
+pub type Parts = [Part; 14];
 
 /// The proof that every guard was evaluated under its mode: forwarding takes it by value.
 pub struct Clearance {
@@ -79,8 +85,12 @@ pub struct Clearance {
     pub rate_limit: Cleared<RateLimits>,
     /// What browsers are told.
     pub security_headers: Cleared<SecurityHeaders>,
+    /// What the contract calls valid.
+    pub contract: Cleared<Contract>,
     /// Which attacks are looked for.
     pub waf: Cleared<Waf>,
+    /// What may leave.
+    pub response_contract: Cleared<ResponseContract>,
 }
 
 /// Where compilation takes each guard's configuration from: the policy's merged blocks for one operation.
@@ -105,7 +115,9 @@ impl Guards {
             ownership: sections.mount(),
             rate_limit: sections.mount(),
             security_headers: sections.mount(),
+            contract: sections.mount(),
             waf: sections.mount(),
+            response_contract: sections.mount(),
         }
     }
 
@@ -122,7 +134,9 @@ impl Guards {
         self.ownership.response_headers(transaction, response);
         self.rate_limit.response_headers(transaction, response);
         self.security_headers.response_headers(transaction, response);
+        self.contract.response_headers(transaction, response);
         self.waf.response_headers(transaction, response);
+        self.response_contract.response_headers(transaction, response);
     }
 
     /// Tells every guard that the exchange ended.
@@ -138,7 +152,9 @@ impl Guards {
         self.ownership.settle(transaction);
         self.rate_limit.settle(transaction);
         self.security_headers.settle(transaction);
+        self.contract.settle(transaction);
         self.waf.settle(transaction);
+        self.response_contract.settle(transaction);
     }
 
     /// Each place of the pipeline as this operation has it: equal for operations that share all their guards.
@@ -156,7 +172,9 @@ impl Guards {
             ownership,
             rate_limit,
             security_headers,
+            contract,
             waf,
+            response_contract,
         } = self;
         [
             ip_access.part(),
@@ -170,7 +188,9 @@ impl Guards {
             ownership.part(),
             rate_limit.part(),
             security_headers.part(),
+            contract.part(),
             waf.part(),
+            response_contract.part(),
         ]
     }
 
@@ -196,7 +216,9 @@ impl Guards {
             ownership,
             rate_limit,
             security_headers,
+            contract,
             waf,
+            response_contract,
         } = self;
         let all = [
             offer(ip_access, now, &wanted),
@@ -210,14 +232,16 @@ impl Guards {
             offer(ownership, now, &wanted),
             offer(rate_limit, now, &wanted),
             offer(security_headers, now, &wanted),
+            offer(contract, now, &wanted),
             offer(waf, now, &wanted),
+            offer(response_contract, now, &wanted),
         ];
         all.into_iter().flatten().collect()
     }
 
     /// Each guard's id and mode, in the order of the pipeline.
     #[must_use]
-    pub fn modes(&self) -> [(&'static str, Mode); 11] {
+    pub fn modes(&self) -> [(&'static str, Mode); 13] {
         [
             (IpAccess::ID, self.ip_access.mode()),
             (RequestLimits::ID, self.request_limits.mode()),
@@ -229,7 +253,9 @@ impl Guards {
             (Ownership::ID, self.ownership.mode()),
             (RateLimits::ID, self.rate_limit.mode()),
             (SecurityHeaders::ID, self.security_headers.mode()),
+            (Contract::ID, self.contract.mode()),
             (Waf::ID, self.waf.mode()),
+            (ResponseContract::ID, self.response_contract.mode()),
         ]
     }
 }
@@ -283,5 +309,7 @@ pub const REGISTRY: &[GuardInfo] = &[
     GuardInfo::of::<Ownership>(include_str!("ownership/mod.rs")),
     GuardInfo::of::<RateLimits>(include_str!("rate_limit/mod.rs")),
     GuardInfo::of::<SecurityHeaders>(include_str!("security_headers/mod.rs")),
+    GuardInfo::of::<Contract>(include_str!("contract/mod.rs")),
     GuardInfo::of::<Waf>(include_str!("waf/mod.rs")),
+    GuardInfo::of::<ResponseContract>(include_str!("response_contract/mod.rs")),
 ];

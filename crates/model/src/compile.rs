@@ -1,6 +1,6 @@
 //! What a guard is given when the policy is compiled.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{any::Any, collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -142,10 +142,30 @@ pub struct ApiSpec {
     pub base_path: String,
     /// The operations that its contract and the blocks of its policy name, in the order of the documents.
     pub operations: Vec<OperationSpec>,
+    /// Its contract, compiled to check traffic by; `None` where it has none.
+    pub contract: Option<CompiledContract>,
+}
+
+/// A compiled contract on its way from whoever compiled it to the guards that check by it. Its type is theirs.
+#[derive(Clone)]
+pub struct CompiledContract(pub Arc<dyn Any + Send + Sync>);
+
+impl fmt::Debug for CompiledContract {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CompiledContract")
+    }
+}
+
+/// The same one, or another.
+impl PartialEq for CompiledContract {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// An API of which nothing is known.
-pub static UNKNOWN_API: ApiSpec = ApiSpec { base_path: String::new(), operations: Vec::new() };
+pub static UNKNOWN_API: ApiSpec =
+    ApiSpec { base_path: String::new(), operations: Vec::new(), contract: None };
 
 /// One operation of an API.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -36,7 +36,7 @@ pub use guard::{Answer, Begun, Cleared, Guard, Mounted, Open, Outcome, Stop};
 pub use id::EventId;
 pub use memory::Memory;
 pub use principal::{CredentialKind, Principal, Strength};
-pub use problem::Problem;
+pub use problem::{Problem, ProblemError};
 pub use reason::{Denial, Finding, Reason, ReasonInfo};
 pub use redacted::{Redacted, TokenKey};
 pub use services::Services;

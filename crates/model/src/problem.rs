@@ -17,6 +17,24 @@ pub struct Problem {
     pub status: u16,
     /// `urn:bartizan:event:<id>`: what to quote (section 3.1.5).
     pub instance: String,
+    /// What is wrong, one by one (section 3.2, an extension member); usually clients are not told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ProblemError>,
+}
+
+/// One thing that is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProblemError {
+    /// The part of the request: `path`, `query`, `header`, `cookie` or `body`.
+    #[serde(rename = "in")]
+    pub part: &'static str,
+    /// The parameter; absent for bodies.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub name: Box<str>,
+    /// The JSON pointer (RFC 6901) from there.
+    pub pointer: String,
+    /// What is expected.
+    pub detail: String,
 }
 
 impl Problem {
@@ -28,7 +46,15 @@ impl Problem {
             title,
             status: status.as_u16(),
             instance: format!("urn:bartizan:event:{event}"),
+            errors: Vec::new(),
         }
+    }
+
+    /// The same with what is wrong, one by one.
+    #[must_use]
+    pub fn with_errors(mut self, errors: Vec<ProblemError>) -> Self {
+        self.errors = errors;
+        self
     }
 
     /// The JSON text.

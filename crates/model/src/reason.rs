@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::{Mode, Phase, Severity, Verdict};
+use crate::{Mode, Phase, ProblemError, Severity, Verdict};
 
 /// The fixed part of a reason: what documents and the registry list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,11 @@ pub trait Reason: fmt::Debug + Send + Sync + 'static {
     /// What would let this exchange pass, as a sentence for the operator (`explain`, `why`).
     fn remedy(&self) -> Option<Cow<'static, str>> {
         None
+    }
+
+    /// What is wrong with the request, one by one, for the client: only where the policy wants clients to know.
+    fn errors(&self) -> Vec<ProblemError> {
+        Vec::new()
     }
 
     /// Response headers that the refusal needs (`WWW-Authenticate`, `Retry-After`, ..).
@@ -77,6 +82,8 @@ pub struct Denial {
     pub remedy: Option<Cow<'static, str>>,
     /// Headers of the refusal.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the client is told of, one by one.
+    pub errors: Vec<ProblemError>,
 }
 
 impl Denial {
@@ -88,6 +95,7 @@ impl Denial {
             detail: reason.detail(),
             remedy: reason.remedy(),
             headers: reason.headers(),
+            errors: reason.errors(),
         }
     }
 

@@ -36,6 +36,7 @@ fn actions() -> Actions {
     };
     let id = field(FieldPlace::Path, &["id"], FieldKind::Integer);
     Actions::new(&ApiSpec {
+        contract: None,
         base_path: String::new(),
         operations: vec![
             declared("GET /accounts/{id}", "accounts", vec![id]),
@@ -297,7 +298,7 @@ fn roles_that_the_file_lacks_are_told() {
 #[test]
 fn where_nothing_is_declared_policies_say_what_they_read() {
     let operations = vec![OperationSpec { label: "* /notes/**".into(), ..OperationSpec::default() }];
-    let actions = Actions::new(&ApiSpec { base_path: String::new(), operations });
+    let actions = Actions::new(&ApiSpec { operations, ..ApiSpec::default() });
     let options = Options { api: "bank", roles: None, country: false, asn: false };
     let text = "forbid(principal, action == Action::\"POST /notes/**\", resource) when { context.body.n > 3 && context.query.q == \"x\" };\nforbid(principal, action in Action::\"unknown\", resource);";
     let policies = Policies::load(&[PolicyText { file: "p.cedar", text }], &actions, options).unwrap();

@@ -29,7 +29,7 @@ fn actions(declared: bool) -> Actions {
         operation("GET /reports/{name}.pdf", "reports"),
         operation("* /admin/**", "admin"),
     ];
-    Actions::new(&ApiSpec { base_path: "/v1".to_owned(), operations })
+    Actions::new(&ApiSpec { base_path: "/v1".to_owned(), operations, ..ApiSpec::default() })
 }
 
 fn ask(table: &RoleTable, actions: &Actions, role: &str, method: &str, label: &str, path: &str) -> bool {

@@ -18,11 +18,13 @@ fn cases_hold_over_the_wire() {
     let mut wrong = Vec::new();
     let mut checked = 0;
     let guards = [
+        "contract",
         "cors",
         "identity",
         "ip_access",
         "ownership",
         "request_limits",
+        "response_contract",
         "security_headers",
         "session",
         "step_up",

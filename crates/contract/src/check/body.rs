@@ -70,10 +70,13 @@ impl OperationCheck {
         choose(&body.media, headers)
     }
 
-    /// Whether the contract demands a body.
+    /// Whether a request without a single byte of body lacks one: where the contract demands it, and no media type is stated
+    /// of which nothing at all is a value, as of text.
     #[must_use]
-    pub fn requires_body(&self) -> bool {
-        self.body.as_ref().is_some_and(|body| body.required)
+    pub fn misses_body(&self, headers: &HeaderMap) -> bool {
+        let demanded = self.body.as_ref().is_some_and(|body| body.required);
+        let stated = headers.contains_key(header::CONTENT_TYPE);
+        demanded && !(stated && matches!(kind_of(headers), BodyKind::Text | BodyKind::Other))
     }
 }
 

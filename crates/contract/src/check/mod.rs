@@ -44,6 +44,18 @@ impl Checks {
         self.operations.get(label)
     }
 
+    /// Whether the document is a list of paths: it describes no query parameter and no body anywhere, so that nothing can be
+    /// said to be missing from it.
+    #[must_use]
+    pub fn names_paths_only(&self) -> bool {
+        self.operations.values().all(|operation| {
+            let in_query = |parameter: &ParameterCheck| parameter.location == Location::Query;
+            operation.body.is_none()
+                && operation.query_string.is_none()
+                && !operation.parameters.iter().any(in_query)
+        })
+    }
+
     /// The operations that can be checked.
     #[must_use]
     pub fn len(&self) -> usize {

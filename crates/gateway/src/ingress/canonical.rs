@@ -133,6 +133,7 @@ pub fn refusal(
         detail: detail.into(),
         remedy: None,
         headers: Vec::new(),
+        errors: Vec::new(),
     })
 }
 

@@ -33,7 +33,7 @@ fn refused(
         security: Some(security),
         ..OperationSpec::default()
     };
-    let spec = ApiSpec { base_path: String::new(), operations: vec![operation] };
+    let spec = ApiSpec { operations: vec![operation], ..ApiSpec::default() };
     let services = support::idle_services();
     let files = support::TestFiles::default();
     let (issuers, scope) = (BTreeMap::new(), |_: &str| "api:shop".to_owned());

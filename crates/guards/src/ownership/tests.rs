@@ -89,6 +89,7 @@ fn operations_are_checked_against_the_contract() {
     use bartizan_model::compile::{ApiSpec, FieldKind, FieldPlace, FieldSpec, OperationSpec};
     let field = |place, name: &str| FieldSpec { place, path: vec![name.into()], kind: FieldKind::Text };
     let spec = ApiSpec {
+        contract: None,
         base_path: "/v1".to_owned(),
         operations: vec![OperationSpec {
             label: "POST /accounts/{accountId}".into(),

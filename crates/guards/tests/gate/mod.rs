@@ -1,6 +1,7 @@
 //! The guards of one API in process: what the gateway does between a request's head and its response's, without a network.
 
 mod elsewhere;
+mod world;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bartizan_contract::Description;
 use bartizan_guards::{
     Clearance, Guards, HeldBody, Sections,
     identity::{
@@ -22,16 +24,20 @@ use bartizan_guards::{
 use bartizan_model::{
     ClientCertificate, Clock, CompileContext, Diagnostics, Finding, Guard, Mode, Mounted, Period, Phase,
     Principal, Profile, ResponseHead, Services, Stop, Timestamp, Transaction, Verdict, Witness,
-    compile::{IssuerSpec, KeySource, TokenProfile},
+    compile::{ApiSpec, IssuerSpec, KeySource, TokenProfile},
     revocation::{Revocation, Revoked},
     services::{ApiKeyRecord, ClientKeyRecord, KeyLimit, Revocations},
 };
+use bartizan_pattern::template::PathRouter;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Map, Value};
 
-use self::elsewhere::{Answers, Decisions};
+use self::{
+    elsewhere::{Answers, Decisions},
+    world::{api_keys, factors, issuers},
+};
 use crate::{
     case::{Head, Response},
     support::{self, FixedClients, FixedFactors, FixedKeys, Sequence, StillClock, TestFiles},
@@ -40,6 +46,7 @@ use crate::{
 /// One API with its operations.
 pub struct Gate {
     clock: Arc<StillClock>,
+    contract: Option<Description>,
     operations: Vec<(String, Guards)>,
     api: Guards,
 }
@@ -163,7 +170,9 @@ impl Gate {
         };
         let api = document.pointer("/apis/0").ok_or("the excerpt has no `apis:`")?;
         let name = api["name"].as_str().ok_or("the API has no name")?;
+        let contract = support::contract(api["contract"].as_str(), directory)?;
         let mut compiler = Compiler {
+            spec: contract.as_ref().map_or_else(|| Ok(ApiSpec::default()), support::spec)?,
             services,
             files: TestFiles { directory: Some(directory.to_owned()), ..TestFiles::default() },
             issuers: issuers(&document["issuers"])?,
@@ -185,7 +194,7 @@ impl Gate {
         if compiler.problems.has_errors() {
             return Err(compiler.problems.to_string());
         }
-        Ok(Gate { clock, operations, api: guards })
+        Ok(Gate { clock, contract, operations, api: guards })
     }
 
     pub fn wait(&self, time: Duration) {
@@ -221,6 +230,17 @@ impl Gate {
             }
         }
 
+        if let Some(contract) = &self.contract {
+            let named = contract.operations.iter().find(|operation| {
+                let mut router = PathRouter::new();
+                router.insert(&operation.template, ()).unwrap();
+                let get = operation.method == http::Method::GET && head.method == http::Method::HEAD;
+                (operation.method == head.method || get) && router.find(&head.path).is_some()
+            });
+            if let Some(operation) = named {
+                transaction.operation = Arc::clone(&operation.spec.label);
+            }
+        }
         let label = format!("{} {}", head.method, head.path);
         let found = self.operations.iter().find(|(name, _)| *name == label);
         let guards = found.map_or(&self.api, |(_, guards)| guards);
@@ -296,12 +316,14 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
     let ownership = guards.ownership.open(transaction).await?;
     let rate_limit = guards.rate_limit.open(transaction).await?;
     let security_headers = guards.security_headers.request_headers(transaction).await?;
+    let contract = guards.contract.open(transaction).await?;
     let waf = guards.waf.open(transaction).await?;
     let needed = [
         identity.needs_body(),
         access.needs_body(),
         ownership.needs_body(),
         rate_limit.needs_body(),
+        contract.needs_body(),
         waf.needs_body(),
     ];
     let needed = needed.into_iter().flatten().max();
@@ -310,6 +332,9 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
     let held = held.described(&transaction.request.headers);
     let identity =
         guards.identity.finish(identity, transaction, |identity, of| identity.request_body(of, &held))?;
+    let contract = guards
+        .contract
+        .request_body(contract, transaction, |contract, of| contract.request_body(of, &held))?;
     let access = guards.access.finish(access, transaction, |access, of| access.request_body(of, &held))?;
     let ownership = guards
         .ownership
@@ -321,7 +346,10 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
     if let Some(guard) = guards.ownership.active().filter(|_| guards.ownership.enforces(transaction)) {
         guard.whole_answer(transaction);
     }
+    let response_contract = guards.response_contract.request_headers(transaction).await?;
     Ok(Clearance {
+        contract,
+        response_contract,
         ip_access,
         address_limits,
         request_limits,
@@ -350,6 +378,8 @@ fn inspect(
     ownership.response(transaction, Phase::ResponseHeaders, |owner, of| owner.response_head(of, &head))?;
     instead(ownership, transaction)?;
     waf.response(transaction, Phase::ResponseHeaders, |waf, of| waf.response_head(of, &head))?;
+    let promised = &guards.response_contract;
+    promised.response(transaction, Phase::ResponseHeaders, |own, of| own.response_head(of, &head))?;
     let owned = ownership.active().and_then(|ownership| ownership.needs_response_body(transaction));
     let ruled = waf.active().and_then(|waf| waf.needs_response_body(transaction));
     let held = |limit: usize| {
@@ -361,9 +391,18 @@ fn inspect(
         ownership
             .response(transaction, Phase::ResponseBody, |owner, of| owner.response_body(of, &head, &held))?;
     }
+    if let Some(limit) = promised.active().and_then(|own| own.needs_response_body(transaction)) {
+        let held = held(limit);
+        promised.response(transaction, Phase::ResponseBody, |own, of| own.response_body(of, &head, &held))?;
+    }
     if let Some(limit) = ruled {
         let held = held(limit);
         waf.response(transaction, Phase::ResponseBody, |waf, of| waf.response_body(of, &held))?;
+    }
+    if let Some(own) = promised.active().filter(|_| promised.enforces(transaction))
+        && let (_, Some(body)) = own.edits(transaction)
+    {
+        return Ok(Some(body));
     }
     instead(ownership, transaction)
 }
@@ -432,6 +471,7 @@ fn merge(base: &mut Block, above: Block) {
 }
 
 struct Compiler {
+    spec: ApiSpec,
     services: Services,
     files: TestFiles,
     issuers: BTreeMap<Arc<str>, Arc<IssuerSpec>>,
@@ -456,7 +496,7 @@ impl Sections for Compiler {
             index.and_then(|index| block.scopes.get(index)).unwrap_or(&block.scope).clone()
         };
         let context = CompileContext {
-            spec: &bartizan_model::compile::UNKNOWN_API,
+            spec: &self.spec,
             api: &self.name,
             operation: None,
             profile: self.profile,
@@ -488,91 +528,4 @@ fn mode(value: &Value) -> Result<Option<Mode>, String> {
         return Ok(Some(Mode::Off));
     }
     serde_json::from_value(value.clone()).map_err(|error| error.to_string())
-}
-
-fn issuers(list: &Value) -> Result<BTreeMap<Arc<str>, Arc<IssuerSpec>>, String> {
-    let texts = |value: &Value| -> Vec<Arc<str>> {
-        value.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(Into::into)).collect()
-    };
-    let period = |value: &Value| -> Result<Option<Duration>, String> {
-        value.as_str().map(|text| text.parse::<Period>().map(|p| p.0)).transpose()
-    };
-    let mut issuers = BTreeMap::new();
-    for entry in list.as_array().into_iter().flatten() {
-        let text = |field: &str| entry[field].as_str().ok_or(format!("an issuer without `{field}`"));
-        let keys = match (entry["jwks"].as_str(), entry["secret"].as_str()) {
-            (_, Some(secret)) => KeySource::Secret(secret.parse()?),
-            (Some(file), None) if file.starts_with("file:") => KeySource::File(file.parse()?),
-            (Some(url), None) => KeySource::Url(url.into()),
-            (None, None) => KeySource::Discovery(text("issuer")?.into()),
-        };
-        let name: Arc<str> = text("name")?.into();
-        let moment = |value: &Value| value.as_str().map(str::parse::<Timestamp>).transpose();
-        let retired = match (entry["retired"].as_bool(), moment(&entry["retired_at"])?) {
-            (Some(true), None) => Some(Timestamp(0)),
-            (_, at) => at,
-        };
-        let part = |field: &str| entry[field].clone();
-        let preset = serde_json::from_value(part("preset")).map_err(|e| e.to_string())?;
-        let map: Option<Mapping> = serde_json::from_value(part("map")).map_err(|e| e.to_string())?;
-        let map = federation::compile(preset, map.as_ref())
-            .map_err(|(at, problem)| format!("map.{at}: {problem}"))?;
-        let profile = match entry["profile"].as_str() {
-            Some("at+jwt") => TokenProfile::AccessToken,
-            _ => TokenProfile::Any,
-        };
-        let spec = IssuerSpec {
-            audiences: texts(&entry["audiences"]),
-            algorithms: texts(&entry["algorithms"]),
-            max_lifetime: period(&entry["max_lifetime"])?,
-            types: texts(&entry["types"]),
-            leeway: period(&entry["leeway"])?.unwrap_or(Duration::from_secs(30)),
-            profile,
-            id_tokens: entry["id_tokens"].as_bool().unwrap_or_default(),
-            retired,
-            map: map.map(Arc::new),
-            ..IssuerSpec::new(Arc::clone(&name), text("issuer")?.into(), keys)
-        };
-        issuers.insert(name, Arc::new(spec));
-    }
-    Ok(issuers)
-}
-
-fn factors(list: &Value) -> HashMap<String, Vec<u8>> {
-    let entries = list.as_array().into_iter().flatten();
-    let secrets = entries.filter_map(|entry| {
-        Some((entry["owner"].as_str()?.to_owned(), entry["totp"].as_str()?.as_bytes().to_vec()))
-    });
-    secrets.collect()
-}
-
-fn api_keys(list: &Value) -> FixedKeys {
-    let mut keys = FixedKeys::default();
-    let none = Map::new();
-    for entry in list.as_array().into_iter().flatten() {
-        let entry = entry.as_object().unwrap_or(&none);
-        let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
-        let names = |list: Option<&Value>| -> Vec<Arc<str>> {
-            let names = list.and_then(Value::as_array).into_iter().flatten();
-            names.filter_map(|name| name.as_str().map(Into::into)).collect()
-        };
-        let moment = |field: &str| entry.get(field).and_then(Value::as_u64).map(Timestamp::from_seconds);
-        let scopes = entry.get("scopes").and_then(Value::as_array).into_iter().flatten();
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text("key").as_bytes());
-        let hash: [u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
-        let limit = entry.get("rate").and_then(Value::as_str).and_then(|rate| rate.parse().ok());
-        let created = moment("created").unwrap_or(Timestamp::from_seconds(1));
-        let record = ApiKeyRecord {
-            scopes: scopes.filter_map(|scope| scope.as_str().map(Into::into)).collect(),
-            expires: moment("expires"),
-            revoked: moment("revoked"),
-            successor: entry.get("successor").and_then(Value::as_str).map(Into::into),
-            roles: names(entry.get("roles")),
-            tenant: entry.get("tenant").and_then(Value::as_str).map(Into::into),
-            limit: limit.map(|rate: bartizan_model::Rate| KeyLimit { rate, burst: rate.count }),
-            ..ApiKeyRecord::new(text("id").into(), hash, text("owner").into(), created)
-        };
-        keys.0.insert(hash, Arc::new(record));
-    }
-    keys
 }

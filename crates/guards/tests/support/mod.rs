@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -14,10 +14,11 @@ use std::{
     time::Duration,
 };
 
+use bartizan_contract::{Description, check, yaml::Budget};
 use bartizan_model::{
     Client, Clock, CompileContext, Diagnostics, EventId, FileReference, Files, Guard, Outcome, Profile,
     Redacted, Scheme, SecretReference, Services, Timestamp, TokenKey, Transaction,
-    compile::IssuerSpec,
+    compile::{ApiSpec, CompiledContract, IssuerSpec},
     decision_point::NoPointAsked,
     introspection::NobodyAsked,
     redacted::KeyedHash,
@@ -282,6 +283,24 @@ pub fn compile_in<G: Guard>(
     scope: &dyn Fn(&str) -> String,
 ) -> Result<G, Diagnostics> {
     compile_with(config, services, files, scope, &[])
+}
+
+/// The contract that an API names, `file:NAME` in a folder.
+pub fn contract(named: Option<&str>, folder: &Path) -> Result<Option<Description>, String> {
+    let Some(name) = named.and_then(|named| named.strip_prefix("file:")) else { return Ok(None) };
+    let bytes = std::fs::read(folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
+    let read = Description::read_one(&bytes, name, Budget::CONTRACT);
+    read.map(|(description, _)| Some(description)).map_err(|problems| problems.to_string())
+}
+
+/// What guards are told of an API with a contract.
+pub fn spec(contract: &Description) -> Result<ApiSpec, String> {
+    let checks = check::compile(contract).map_err(|problems| problems.to_string())?;
+    Ok(ApiSpec {
+        operations: contract.operations.iter().map(|operation| operation.spec.clone()).collect(),
+        contract: Some(CompiledContract(Arc::new(checks))),
+        ..ApiSpec::default()
+    })
 }
 
 /// Compiles one guard where the document names these issuers.

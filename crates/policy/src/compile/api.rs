@@ -125,9 +125,11 @@ impl Compiler<'_> {
         let exclusions = Exclusions::new(self.exclusions(&node, path, &mut blocks));
         in_order(&mut blocks);
 
+        let checks =
+            contract.as_ref().and_then(|contract| self.checks(contract, &format!("{path}.contract")));
         let mut guards = GuardCompiler::new(self, Arc::clone(&name), issuers);
         guards.labels = blocks.iter().map(|written| (written.1.block.label.clone(), written.0)).collect();
-        guards.spec = api_spec(&base_path, contract.as_ref(), &blocks);
+        guards.spec = ApiSpec { contract: checks, ..api_spec(&base_path, contract.as_ref(), &blocks) };
         let max_body = settings.max_body.map_or_else(|| largest_body(&sections, &blocks), |size| size.0);
         guards.defaults = guards.compiler.request_defaults(max_body);
         let mut told = Vec::new();
@@ -387,7 +389,7 @@ fn api_spec(base_path: &str, contract: Option<&Description>, blocks: &[(u32, Wri
             operations.push(OperationSpec { label, ..OperationSpec::default() });
         }
     }
-    ApiSpec { base_path: base_path.to_owned(), operations }
+    ApiSpec { base_path: base_path.to_owned(), operations, contract: None }
 }
 
 /// The body bound of an API that states none: the default, or what a block allows beyond it.

@@ -2,8 +2,8 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use bartizan_contract::{ContractFiles, Description, yaml::Budget};
-use bartizan_model::FileReference;
+use bartizan_contract::{ContractFiles, Description, check, yaml::Budget};
+use bartizan_model::{FileReference, compile::CompiledContract};
 
 use super::Compiler;
 use crate::source::Disk;
@@ -29,6 +29,24 @@ impl ContractFiles for Beside<'_> {
 }
 
 impl Compiler<'_> {
+    /// Compiles a contract to what guards check by. What is wrong with its schemas is said at its place.
+    pub(super) fn checks(&mut self, contract: &Description, path: &str) -> Option<CompiledContract> {
+        match check::compile(contract) {
+            Ok(checks) => Some(CompiledContract(Arc::new(checks))),
+            Err(diagnostics) => {
+                for mut diagnostic in diagnostics.0 {
+                    path.clone_into(&mut diagnostic.path);
+                    if diagnostic.place.is_none() {
+                        self.say(diagnostic);
+                    } else {
+                        self.report.push(diagnostic);
+                    }
+                }
+                None
+            }
+        }
+    }
+
     /// Reads a contract; whatever is wrong with it is said at its place, or where the policy names it.
     pub(super) fn contract(&mut self, file: &FileReference, path: &str) -> Option<Description> {
         let bytes = self.file(file, path)?;

@@ -27,6 +27,11 @@ const IDENTITY: &str = "identity";
 /// The guard that a contract's `security` mounts by itself.
 const ACCESS: &str = "access";
 
+/// Guards that check by the contract: they are there wherever an API has one. What leaves is only watched until the policy
+/// gives the guard a block.
+const BY_CONTRACT: [&str; 2] = ["contract", WATCHED];
+const WATCHED: &str = "response_contract";
+
 /// The key under which the items of a guard that is written as a list stand, once it has a `mode`.
 const ITEMS: &str = "limits";
 
@@ -314,17 +319,21 @@ struct Mounting<'g, 'c, 'a> {
 
 impl Sections for Mounting<'_, '_, '_> {
     fn mount<G: Guard>(&mut self) -> Mounted<G> {
+        let written = self.sections.contains(G::ID);
         let section = self.sections.0.get(G::ID).cloned().or_else(|| {
             let node = Node { span: Span::default(), origin: 0, value: Value::Map(Vec::new()) };
             let demanded = G::ID == ACCESS && self.sections.contains("identity") && self.guards.is_secured();
             // Tokens of a retired issuer are refused everywhere, also where nobody is asked who calls.
             let retired = || self.guards.issuers.values().any(|issuer| issuer.retired.is_some());
-            let mounted = demanded || ALWAYS.contains(&G::ID) || G::ID == IDENTITY && retired();
+            let of_contract = BY_CONTRACT.contains(&G::ID) && self.guards.spec.contract.is_some();
+            let always = of_contract || ALWAYS.contains(&G::ID);
+            let mounted = demanded || always || G::ID == IDENTITY && retired();
             mounted.then(|| Section { node, path: G::ID.to_owned() })
         });
         let Some(Section { mut node, path }) = section else { return Mounted::absent() };
         let compiler = &mut *self.guards.compiler;
         let mode = match node.take("mode") {
+            None if G::ID == WATCHED && !written && self.mode == Mode::Enforce => Mode::Monitor,
             None => self.mode,
             Some(mut entry) => {
                 let path = format!("{path}.mode");

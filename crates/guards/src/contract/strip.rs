@@ -1,0 +1,74 @@
+//! Requests without what their contract does not name.
+
+use bartizan_contract::check::{Member, Part, Violation};
+use bartizan_contract::shape::Noticed;
+use bartizan_pattern::body::{Content, Reading};
+use bytes::Bytes;
+
+/// What is sent in place of what the client sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edits {
+    /// The query; inside, `None` for none.
+    pub query: Option<Option<String>>,
+    /// The body, without content coding.
+    pub body: Option<Bytes>,
+}
+
+/// A query without the pairs of these numbers.
+pub(super) fn query(query: &str, without: &[usize]) -> Option<String> {
+    let kept: Vec<&str> = query
+        .split('&')
+        .enumerate()
+        .filter(|(number, _)| without.binary_search(number).is_err())
+        .map(|(_, pair)| pair)
+        .collect();
+    (!kept.is_empty()).then(|| kept.join("&"))
+}
+
+/// A form without the members at these pointers; `None` for bodies that are no form, and where a member is inside another.
+pub(super) fn form(reading: &Reading<'_>, without: &[Violation]) -> Option<Bytes> {
+    let Content::Form(form) = reading.content() else { return None };
+    let names: Vec<String> = without
+        .iter()
+        .map(|violation| {
+            let name = violation.pointer.strip_prefix('/').filter(|name| !name.contains('/'))?;
+            Some(name.replace("~1", "/").replace("~0", "~"))
+        })
+        .collect::<Option<_>>()?;
+    let kept: Vec<&[u8]> = form
+        .bytes()
+        .split(|byte| *byte == b'&')
+        .zip(form.pairs())
+        .filter(|(_, pair)| !names.iter().any(|name| *pair.name() == *name.as_bytes()))
+        .map(|(raw, _)| raw)
+        .collect();
+    Some(kept.join(&b"&"[..]).into())
+}
+
+/// A member that has no business in a request.
+pub(super) fn violation(member: &Member) -> Violation {
+    let (keyword, expectation) = match member.noticed {
+        Noticed::ReadOnly => ("readOnly", "a member that only the API writes not to be sent"),
+        Noticed::Undeclared | Noticed::WriteOnly => ("undeclared", "no such member"),
+    };
+    Violation {
+        part: Part::Body,
+        name: "".into(),
+        pointer: member.pointer.clone(),
+        keyword: keyword.to_owned(),
+        expectation: expectation.to_owned(),
+        contract: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_keeps_what_is_named_as_it_is_written() {
+        assert_eq!(query("a=1&x=2&b=%20", &[1]).as_deref(), Some("a=1&b=%20"));
+        assert_eq!(query("x=2", &[0]), None);
+        assert_eq!(query("a&&x", &[2]).as_deref(), Some("a&"));
+    }
+}
