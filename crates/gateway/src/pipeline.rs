@@ -6,7 +6,7 @@ use bartizan_guards::{
     Clearance,
     contract::Contract,
     identity::{
-        Identity,
+        self, Identity,
         certificate::{self, CLIENT_CERT, CLIENT_CERT_CHAIN},
         signature::digest,
     },
@@ -118,6 +118,9 @@ pub async fn decide(
             left_out
         }
     };
+    if guards.identity.active().is_none() {
+        identity::notice_exposed(transaction);
+    }
     let session = guards.session.request_headers(transaction).await?;
     let step_up = guards.step_up.request_headers(transaction).await?;
     // 3 authorize: what the caller may do, and whose object is asked for, as far as the request tells

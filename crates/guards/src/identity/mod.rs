@@ -62,7 +62,7 @@
 //! - 401 for tokens that are not made for an API (ID tokens, refresh tokens, security events), of an issuer that is retired,
 //!   or revoked.
 //! - A user name and password, or a JSON Web Token in the URL under another name than `access_token`, are findings; in the
-//!   strict profile they are refused.
+//!   strict profile they are refused. Where no credential is verified they are findings, too, and so is `access_token`.
 //! - 403 for a client certificate that is of no trusted authority, revoked, expired, not valid yet, not meant for clients,
 //!   or named otherwise than the rules demand, and where its revocation cannot be told; 400 for `Client-Cert` from
 //!   somebody who is no trusted proxy.
@@ -102,6 +102,7 @@ mod compile;
 mod config;
 mod dpop;
 pub mod events;
+mod exposed;
 pub mod federation;
 mod flaw;
 mod introspection;
@@ -128,14 +129,15 @@ pub mod trust;
 use std::sync::Arc;
 
 use bartizan_model::{
-    CompileContext, Denial, Diagnostics, Guard, Mode, Outcome, Phase, Principal, Timestamp, Transaction,
-    probe::Probes, revocation::digest_name, services::Revocations,
+    CompileContext, Diagnostics, Guard, Outcome, Principal, Timestamp, Transaction, probe::Probes,
+    revocation::digest_name, services::Revocations,
 };
 use http::{HeaderName, header::AUTHORIZATION};
 
 pub use challenge::Challenges;
 pub use config::{Accept, Anonymous, ApiKey, Config, Introspection, Jwt, Older};
 pub use dpop::Dpop;
+pub use exposed::notice as notice_exposed;
 pub use flaw::Flaw;
 pub use mac::Mac;
 pub use mtls::{Mtls, Revocation};
@@ -398,22 +400,14 @@ impl Identity {
 
     /// Passwords, and tokens in the URL, are noticed wherever they come; in the strict profile they are refused.
     fn doubtful(&self, transaction: &mut Transaction) -> Result<(), Rejection> {
-        let query = transaction.request.query.as_deref();
-        let in_query = query.is_some_and(|query| {
-            !self.bearer && presented::has_token_in_query(query) || presented::has_jwt_in_query(query)
-        });
-        let basic = presented::is_basic(&transaction.request.headers);
-        for (found, why) in [(in_query, Why::TokenInQuery), (basic, Why::BasicCredentials)] {
-            if found && self.strict {
-                return Err(why.into());
-            }
-            if found {
-                let refusal = Refusal { rejection: why.into(), challenges: Arc::clone(&self.challenges) };
-                let denial = Denial::of(Self::ID, &refusal);
-                transaction.find(denial.finding(Phase::RequestHeaders, Mode::Monitor));
+        let found = exposed::found(transaction, !self.bearer);
+        match found.first() {
+            Some(why) if self.strict => Err((*why).into()),
+            _ => {
+                exposed::tell(transaction, found, &self.challenges);
+                Ok(())
             }
         }
-        Ok(())
     }
 
     /// The issuers that tokens for this operation are had from, by their `iss` (RFC 9728 section 2): `None` where that is not

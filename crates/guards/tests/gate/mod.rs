@@ -15,6 +15,7 @@ use bartizan_contract::Description;
 use bartizan_guards::{
     Clearance, Guards, HeldBody, Sections,
     identity::{
+        self,
         certificate::{self, CLIENT_CERT, CLIENT_CERT_CHAIN},
         federation::{self, Mapping},
     },
@@ -310,6 +311,9 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
     let request_limits = guards.request_limits.request_headers(transaction).await?;
     let cors = guards.cors.request_headers(transaction).await?;
     let identity = guards.identity.begin(transaction).await?;
+    if guards.identity.active().is_none() {
+        identity::notice_exposed(transaction);
+    }
     let session = guards.session.request_headers(transaction).await?;
     let step_up = guards.step_up.request_headers(transaction).await?;
     let access = guards.access.begin(transaction).await?;
