@@ -137,7 +137,7 @@ fn every_mistake_has_its_place() {
         ("package p\n\nallow if { input.x == }\n", "bank.rego:3:"),
         ("package p\nallow if { nothing.like.this(1) }\n", "bank.rego:2:"),
         ("package p\nx := 1\n", "neither `allow` nor `deny`"),
-        ("package p\nallow.read if { true }\n", "bank.rego:2:1"),
+        ("package p\nallow.read if { true }\n", "bank.rego:2:6: error: `allow` is a truth value"),
         ("allow if { true }\n", "bank.rego:1:"),
         ("", "bank.rego:1:"),
     ] {
