@@ -56,6 +56,22 @@ pub(crate) struct Answer {
     pub peer: IpAddr,
 }
 
+impl Answer {
+    /// Whether a question of the gateway's own was answered, by a status of 200.
+    ///
+    /// # Errors
+    /// Any other status; where it speaks of credentials, they are the gateway's.
+    pub fn is_ok(&self) -> Result<(), String> {
+        match self.status {
+            StatusCode::OK => Ok(()),
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                Err(format!("answered {status}: it does not accept the gateway's own credentials"))
+            }
+            status => Err(format!("answered {status}")),
+        }
+    }
+}
+
 /// Open connections to one place.
 #[derive(Default)]
 pub(crate) struct Idle(Mutex<Vec<(http1::SendRequest<Full<Bytes>>, IpAddr)>>);

@@ -8,7 +8,7 @@ use bartizan_model::{
     services::{BoxFuture, DecisionPoints},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::{
     client::{Call, Idle, Reach},
@@ -72,16 +72,7 @@ async fn ask(point: &DecisionPoint, question: &Question, idle: &Idle) -> Result<
     };
     let answer = call.send(Some(idle)).await?;
     // A refusal is an answer with 200 (section 10.1.2): any other status says that nothing was decided.
-    match answer.status {
-        StatusCode::OK => {}
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            return Err(format!(
-                "answered {}: it does not accept the gateway's own credentials",
-                answer.status
-            ));
-        }
-        status => return Err(format!("answered {status}")),
-    }
+    answer.is_ok()?;
     if !is_decision(&answer.body) {
         return Err("the answer is no JSON object with `decision: true` or `false`".to_owned());
     }

@@ -10,7 +10,7 @@ use bartizan_model::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
     client::{Call, Idle, Reach},
@@ -94,16 +94,7 @@ async fn ask(endpoint: &Endpoint, token: &Redacted<String>, idle: &Idle) -> Resu
         reach: Reach::Anywhere,
     };
     let answer = call.send(Some(idle)).await?;
-    match answer.status {
-        StatusCode::OK => {}
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            return Err(format!(
-                "answered {}: it does not accept the gateway's own credentials",
-                answer.status
-            ));
-        }
-        status => return Err(format!("answered {status}")),
-    }
+    answer.is_ok()?;
     let kind =
         answer.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();

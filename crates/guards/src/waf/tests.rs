@@ -365,8 +365,8 @@ fn rules_send_clients_elsewhere_or_away() {
 #[test]
 fn what_debian_keeps_beside_the_set_up_is_read_too() {
     let mut files = TestFiles::default();
-    let crs = "/root/usr/share/modsecurity-crs";
-    let etc = "/root/etc/modsecurity/crs";
+    let crs = "/unpacked/usr/share/modsecurity-crs";
+    let etc = "/unpacked/etc/modsecurity/crs";
     for (path, text) in [
         (format!("{etc}/crs-setup.conf"), "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.setup=1\"\n"),
         (
