@@ -23,6 +23,7 @@ pub(crate) fn parse(text: &str, file: &str, source: u16, budget: Budget) -> Resu
         string_bytes: number(budget.bytes),
         number_bytes: 1024,
         path_bytes: 1 << 16,
+        double_range: false,
     };
     let mut buffer = TapeBuffer::new();
     let mut places = Lines::new(text);

@@ -107,7 +107,7 @@ pub async fn decide(
     // 1 admit: what an address alone decides, and preflights, which carry no credential
     let ip_access = guards.ip_access.request_headers(transaction).await?;
     let address_limits = guards.address_limits.request_headers(transaction).await?;
-    let request_limits = guards.request_limits.request_headers(transaction).await?;
+    let request_limits = guards.request_limits.begin(transaction).await?;
     let cors = guards.cors.request_headers(transaction).await?;
     // 2 identify
     let identity = match record.assumed.take() {
@@ -158,6 +158,7 @@ pub async fn decide(
     let sign = onward.upstream.spec.sign.as_ref().filter(|sign| has_body && sign.covers_body());
     let signing = sign.map(|sign| sign.max_body);
     let needed = [
+        request_limits.needs_body(),
         identity.needs_body(),
         access.needs_body(),
         ownership.needs_body(),
@@ -169,8 +170,15 @@ pub async fn decide(
     let needed = needed.into_iter().flatten().max();
     let held = body.hold(record, &onward, needed).await;
     let transaction = &mut record.transaction;
-    let held = held.map_err(|denial| fail(transaction, denial))?;
-    // 7 body checks
+    let mut held = held.map_err(|denial| fail(transaction, denial))?;
+    if let Some(limits) = guards.request_limits.active()
+        && !held.bytes.is_empty()
+    {
+        held = held.within(limits.body_limits());
+    }
+    // 7 body checks: first that it can be read at all, and is read the same by everybody
+    let request_limits =
+        guards.request_limits.finish(request_limits, transaction, |limits, _| limits.request_body(&held))?;
     let identity =
         guards.identity.finish(identity, transaction, |identity, of| identity.request_body(of, &held))?;
     // The contract comes before whatever looks for attacks: what it proves need not be suspected.

@@ -6,6 +6,7 @@
 
 pub mod charset;
 pub mod decode;
+mod dispute;
 pub mod form;
 mod front;
 pub mod json;
@@ -19,6 +20,7 @@ pub mod xml;
 
 use charset::Charset;
 use decode::{DecodeBuffer, DecodeLimits};
+pub use dispute::Dispute;
 use form::{Form, FormBuffer, FormLimits};
 pub use front::{read, read_as};
 use json::{JsonLimits, Tape, TapeBuffer};

@@ -91,9 +91,9 @@ fn bombs() -> Vec<Bomb> {
             body: "a=1&".repeat(100_000).into_bytes(),
             status: 400,
         },
-        coded("gzip, 64 MiB", "gzip", gzip.finish().unwrap(), 400),
-        coded("zstd, 1 GiB", "zstd", zstd, 400),
-        coded("brotli, 64 MiB", "br", brotli, 400),
+        coded("gzip, 64 MiB", "gzip", gzip.finish().unwrap(), 413),
+        coded("zstd, 1 GiB", "zstd", zstd, 413),
+        coded("brotli, 64 MiB", "br", brotli, 413),
     ]
 }
 

@@ -38,6 +38,7 @@ pub struct HeldBody {
     pub whole: bool,
     content_type: Option<HeaderValue>,
     codings: Option<Bytes>,
+    bounds: Option<BodyLimits>,
     shared: OnceLock<Arc<Shared>>,
 }
 
@@ -92,9 +93,21 @@ impl HeldBody {
         self
     }
 
-    /// What a reading may cost: what the recommended configuration of ModSecurity allows, over all that is held.
+    /// The same, read within these bounds.
+    #[must_use]
+    pub fn within(mut self, bounds: BodyLimits) -> Self {
+        self.bounds = Some(bounds);
+        self.shared = OnceLock::new();
+        self
+    }
+
+    /// What a reading may cost: what the policy says, else what the recommended configuration of ModSecurity allows, over
+    /// all that is held.
     #[must_use]
     pub fn limits(&self) -> BodyLimits {
+        if let Some(bounds) = &self.bounds {
+            return BodyLimits { bytes: bounds.bytes.max(self.bytes.len()), ..*bounds };
+        }
         let mut limits = BodyLimits::default();
         limits.bytes = limits.bytes.max(self.bytes.len());
         limits.decode.output_bytes = limits.decode.output_bytes.max(self.bytes.len());
@@ -140,8 +153,9 @@ impl HeldBody {
         path.find(self)
     }
 
-    /// The reading, where somebody who wants it as `kind` within `limits` would read just that. Limits of bytes are not
-    /// compared: whoever has one looks at the length of what was read.
+    /// The reading, where somebody who wants it as `kind` within `limits` would read just that: the limits are the same, or
+    /// it was read to its end within narrower ones. Limits of bytes are not compared: whoever has one looks at the length
+    /// of what was read.
     #[must_use]
     pub fn reading_as(&self, kind: Option<BodyKind>, limits: &BodyLimits) -> Option<Reading<'_>> {
         let own = self.limits();
@@ -149,10 +163,13 @@ impl HeldBody {
             && own.form == limits.form
             && own.multipart == limits.multipart
             && own.xml == limits.xml;
-        if !alike {
+        if !alike && !is_within(&own, limits, self.bytes.len().max(self.reading().bytes().len())) {
             return None;
         }
         let reading = self.reading();
+        if !alike && matches!(reading, Reading::Unreadable(_)) {
+            return None;
+        }
         let read_as = match &reading {
             Reading::Parsed(parsed) => Some(parsed.kind),
             Reading::Unreadable(unreadable) => unreadable.kind,
@@ -160,6 +177,31 @@ impl HeldBody {
         let same = kind.is_none() || kind == read_as;
         (same && reading.bytes().len() <= limits.bytes && self.bytes.len() <= limits.bytes).then_some(reading)
     }
+}
+
+/// Whether a text of `length` bytes that is read to its end within `own` is read just so within `other`.
+fn is_within(own: &BodyLimits, other: &BodyLimits, length: usize) -> bool {
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    let (json, of) = (&own.json, &other.json);
+    let by_json = json.depth <= of.depth
+        && json.nodes <= of.nodes
+        && json.keys <= of.keys
+        && json.string_bytes.min(length) <= of.string_bytes
+        && json.number_bytes <= of.number_bytes
+        && json.path_bytes <= of.path_bytes
+        && json.double_range >= of.double_range;
+    let (form, of) = (&own.form, &other.form);
+    let by_form =
+        form.separator == of.separator && form.pairs <= of.pairs && form.pair_bytes <= of.pair_bytes;
+    let (parts, of) = (&own.multipart, &other.multipart);
+    // Files beyond their number only set a flag: it has to be set alike.
+    let by_parts = parts.parts <= of.parts
+        && parts.files == of.files
+        && parts.headers <= of.headers
+        && parts.header_bytes <= of.header_bytes;
+    let (xml, of) = (&own.xml, &other.xml);
+    let by_xml = xml.depth <= of.depth && xml.nodes <= of.nodes && xml.attributes <= of.attributes;
+    by_json && by_form && by_parts && by_xml
 }
 
 #[cfg(test)]
@@ -217,5 +259,17 @@ mod tests {
         flat.json.depth = 1;
         assert!(body.reading_as(Some(BodyKind::Json), &flat).is_none());
         assert!(body.reading_as(None, &BodyLimits { bytes: 1, ..limits }).is_none());
+    }
+
+    #[test]
+    fn what_is_read_within_narrower_bounds_is_shared_and_what_is_not_is_read_apart() {
+        let mut narrow = BodyLimits::default();
+        narrow.json.depth = 2;
+        let wide = held("application/json", b"").limits();
+        let body = held("application/json", b"[[1]]").within(narrow);
+        assert!(body.reading_as(None, &wide).is_some());
+        let deep = held("application/json", b"[[[1]]]").within(narrow);
+        assert_eq!(deep.reading().reason().map(|why| why.code()), Some("json.too_deep"));
+        assert!(deep.reading_as(None, &wide).is_none(), "who allows more has to read it himself");
     }
 }

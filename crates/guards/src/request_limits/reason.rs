@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use bartizan_model::{Reason, ReasonInfo, Severity, Verdict};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+use super::bodies::Flaw;
+
 /// Which bound was exceeded, and by what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
@@ -55,6 +57,18 @@ pub enum Why {
         /// The permitted ones, as the response's `Allow` field.
         allow: HeaderValue,
     },
+    /// The body is larger than what is read.
+    Unchecked {
+        /// Read, at most.
+        limit: u64,
+    },
+    /// What is in the body.
+    Content {
+        /// What is wrong.
+        flaw: Flaw,
+        /// In words.
+        told: Cow<'static, str>,
+    },
 }
 
 const BODY: ReasonInfo = ReasonInfo {
@@ -100,9 +114,155 @@ const METHOD: ReasonInfo = ReasonInfo {
     public: "The method is not permitted here",
     ..BODY
 };
+const UNCHECKED: ReasonInfo = ReasonInfo {
+    code: "request_limits.body_unchecked",
+    public: "The request body is too large for its type",
+    ..BODY
+};
+const DECODED: ReasonInfo = ReasonInfo {
+    code: "request_limits.body_decoded",
+    public: "The request body is too large once it is decoded",
+    ..BODY
+};
+const CODING: ReasonInfo = ReasonInfo {
+    code: "request_limits.body_coding",
+    status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    public: "The content coding of the request body is not supported",
+    ..BODY
+};
+const CHARSET: ReasonInfo = ReasonInfo {
+    code: "request_limits.body_charset",
+    public: "The charset of the request body is not supported",
+    ..CODING
+};
+const MALFORMED: ReasonInfo = ReasonInfo {
+    code: "request_limits.body_malformed",
+    status: StatusCode::BAD_REQUEST,
+    public: "The request body is not what its media type says",
+    ..BODY
+};
+const DISPUTED: ReasonInfo = ReasonInfo {
+    code: "request_limits.body_disputed",
+    severity: Severity::Medium,
+    public: "The request body is not clear",
+    ..MALFORMED
+};
+const JSON_DUPLICATE_KEY: ReasonInfo = ReasonInfo {
+    code: "request_limits.json_duplicate_key",
+    public: "The request body has a name twice in an object",
+    ..DISPUTED
+};
+const JSON_DEPTH: ReasonInfo = ReasonInfo {
+    code: "request_limits.json_depth",
+    public: "The request body is nested too deeply",
+    ..MALFORMED
+};
+const JSON_VALUES: ReasonInfo = ReasonInfo {
+    code: "request_limits.json_values",
+    public: "The request body has too many values",
+    ..MALFORMED
+};
+const JSON_KEYS: ReasonInfo = ReasonInfo { code: "request_limits.json_keys", ..JSON_VALUES };
+const JSON_STRING: ReasonInfo = ReasonInfo {
+    code: "request_limits.json_string",
+    public: "The request body has a text that is too long",
+    ..MALFORMED
+};
+const JSON_NUMBER: ReasonInfo = ReasonInfo {
+    code: "request_limits.json_number",
+    public: "The request body has a number that is too large or too long",
+    ..MALFORMED
+};
+const FORM_FIELDS: ReasonInfo = ReasonInfo { code: "request_limits.form_fields", ..JSON_VALUES };
+const PARTS: ReasonInfo =
+    ReasonInfo { code: "request_limits.parts", public: "The request body has too many parts", ..MALFORMED };
+const XML_DEPTH: ReasonInfo = ReasonInfo { code: "request_limits.xml_depth", ..JSON_DEPTH };
+const XML_NODES: ReasonInfo = ReasonInfo { code: "request_limits.xml_nodes", ..JSON_VALUES };
+const XML_DTD: ReasonInfo = ReasonInfo {
+    code: "request_limits.xml_dtd",
+    severity: Severity::Medium,
+    public: "The request body has a document type declaration or an entity",
+    ..MALFORMED
+};
+
+impl Flaw {
+    fn info(self) -> ReasonInfo {
+        match self {
+            Flaw::Malformed => MALFORMED,
+            Flaw::Disputed => DISPUTED,
+            Flaw::Charset => CHARSET,
+            Flaw::Coding => CODING,
+            Flaw::Decoded => DECODED,
+            Flaw::JsonDepth => JSON_DEPTH,
+            Flaw::JsonValues => JSON_VALUES,
+            Flaw::JsonKeys => JSON_KEYS,
+            Flaw::JsonString => JSON_STRING,
+            Flaw::JsonNumber => JSON_NUMBER,
+            Flaw::JsonDuplicateKey => JSON_DUPLICATE_KEY,
+            Flaw::FormFields => FORM_FIELDS,
+            Flaw::Parts => PARTS,
+            Flaw::XmlDepth => XML_DEPTH,
+            Flaw::XmlNodes => XML_NODES,
+            Flaw::XmlDtd => XML_DTD,
+        }
+    }
+
+    /// The setting to change for an operation whose bodies are right as they are.
+    fn setting(self) -> &'static str {
+        match self {
+            Flaw::Malformed | Flaw::Disputed | Flaw::Charset | Flaw::Coding | Flaw::XmlDtd => {
+                "correct the client; `request_limits.bodies: { unreadable: allow }` reads no body of this operation"
+            }
+            Flaw::Decoded => "raise `request_limits.bodies.max_decoded` or `max_ratio` for this operation",
+            Flaw::JsonDepth => "raise `request_limits.bodies.json.max_depth` for this operation",
+            Flaw::JsonValues => "raise `request_limits.bodies.json.max_values` for this operation",
+            Flaw::JsonKeys => "raise `request_limits.bodies.json.max_keys` for this operation",
+            Flaw::JsonString => "raise `request_limits.bodies.json.max_string` for this operation",
+            Flaw::JsonNumber => {
+                "raise `request_limits.bodies.json.max_digits`, or write `huge_numbers: allow`, for this operation"
+            }
+            Flaw::JsonDuplicateKey => {
+                "correct the client; `request_limits.bodies.json.duplicate_keys: allow` lets them pass"
+            }
+            Flaw::FormFields => "raise `request_limits.bodies.form.max_fields` for this operation",
+            Flaw::Parts => {
+                "raise `request_limits.bodies.multipart.max_parts` or `max_files` for this operation"
+            }
+            Flaw::XmlDepth => "raise `request_limits.bodies.xml.max_depth` for this operation",
+            Flaw::XmlNodes => {
+                "raise `request_limits.bodies.xml.max_nodes` or `max_attributes` for this operation"
+            }
+        }
+    }
+}
 
 impl Reason for Why {
-    const ALL: &'static [ReasonInfo] = &[BODY, QUERY, PARAMETERS, PATH, HEADERS, HEADER, METHOD];
+    const ALL: &'static [ReasonInfo] = &[
+        BODY,
+        QUERY,
+        PARAMETERS,
+        PATH,
+        HEADERS,
+        HEADER,
+        METHOD,
+        UNCHECKED,
+        DECODED,
+        CODING,
+        CHARSET,
+        MALFORMED,
+        DISPUTED,
+        JSON_DUPLICATE_KEY,
+        JSON_DEPTH,
+        JSON_VALUES,
+        JSON_KEYS,
+        JSON_STRING,
+        JSON_NUMBER,
+        FORM_FIELDS,
+        PARTS,
+        XML_DEPTH,
+        XML_NODES,
+        XML_DTD,
+    ];
 
     fn info(&self) -> ReasonInfo {
         match self {
@@ -113,6 +273,8 @@ impl Reason for Why {
             Why::Headers { .. } => HEADERS,
             Why::Header { .. } => HEADER,
             Why::Method { .. } => METHOD,
+            Why::Unchecked { .. } => UNCHECKED,
+            Why::Content { flaw, .. } => flaw.info(),
         }
     }
 
@@ -135,6 +297,10 @@ impl Reason for Why {
                 format!("a header field of {bytes} bytes exceeds `max_header_bytes`, {limit} bytes")
             }
             Why::Method { .. } => return Cow::Borrowed("the method is not one of `methods`"),
+            Why::Unchecked { limit } => {
+                format!("the body exceeds `bodies.max_checked`, {limit} bytes, and cannot be read")
+            }
+            Why::Content { told, .. } => return told.clone(),
         })
     }
 
@@ -147,6 +313,10 @@ impl Reason for Why {
             Why::Headers { .. } => "raise `request_limits.max_headers` for this operation",
             Why::Header { .. } => "raise `request_limits.max_header_bytes` for this operation",
             Why::Method { .. } => "add the method to `request_limits.methods` for this operation",
+            Why::Unchecked { .. } => {
+                "raise `request_limits.bodies.max_checked` for this operation, or let larger bodies pass unread by `larger: allow`"
+            }
+            Why::Content { flaw, .. } => flaw.setting(),
         }))
     }
 
@@ -158,7 +328,9 @@ impl Reason for Why {
             | Why::Parameters { .. }
             | Why::Path { .. }
             | Why::Headers { .. }
-            | Why::Header { .. } => Vec::new(),
+            | Why::Header { .. }
+            | Why::Unchecked { .. }
+            | Why::Content { .. } => Vec::new(),
         }
     }
 }

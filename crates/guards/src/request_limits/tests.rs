@@ -86,3 +86,38 @@ fn trace_is_refused_unless_it_is_listed() {
         }
     }
 }
+
+#[test]
+fn only_bodies_of_types_that_apis_parse_are_held() {
+    let guard = compile(json!({})).unwrap();
+    let needs = |guard: &RequestLimits, kind: &'static str, length: Option<u64>| {
+        let mut transaction = support::transaction();
+        transaction.request.content_length = length;
+        transaction.request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        guard.needs_body(&transaction)
+    };
+    for kind in [
+        "application/json",
+        "Application/Problem+JSON; charset=utf-8",
+        "text/xml",
+        "multipart/mixed; boundary=a",
+    ] {
+        assert_eq!(needs(&guard, kind, None), Some(10 << 20), "{kind}");
+        assert_eq!(needs(&guard, kind, Some(0)), None, "{kind}");
+    }
+    for kind in [
+        "text/plain",
+        "application/octet-stream",
+        "application/grpc+json",
+        "application/grpc-web+json",
+        "json",
+        "",
+    ] {
+        assert_eq!(needs(&guard, kind, Some(7)), None, "{kind}");
+    }
+    let open = compile(json!({ "bodies": { "unreadable": "allow" } })).unwrap();
+    assert_eq!(needs(&open, "application/json", Some(7)), None);
+    let short = compile(json!({ "bodies": { "max_checked": "8B", "larger": "allow" } })).unwrap();
+    assert_eq!(needs(&short, "application/json", Some(9)), None, "what passes unread is not held");
+    assert_eq!(needs(&short, "application/json", None), Some(8));
+}

@@ -308,7 +308,7 @@ impl Gate {
 async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> Result<Clearance, Stop> {
     let ip_access = guards.ip_access.request_headers(transaction).await?;
     let address_limits = guards.address_limits.request_headers(transaction).await?;
-    let request_limits = guards.request_limits.request_headers(transaction).await?;
+    let request_limits = guards.request_limits.begin(transaction).await?;
     let cors = guards.cors.request_headers(transaction).await?;
     let identity = guards.identity.begin(transaction).await?;
     if guards.identity.active().is_none() {
@@ -323,6 +323,7 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
     let contract = guards.contract.open(transaction).await?;
     let waf = guards.waf.open(transaction).await?;
     let needed = [
+        request_limits.needs_body(),
         identity.needs_body(),
         access.needs_body(),
         ownership.needs_body(),
@@ -333,7 +334,12 @@ async fn clear(guards: &Guards, transaction: &mut Transaction, body: Bytes) -> R
     let needed = needed.into_iter().flatten().max();
     let limit = needed.unwrap_or(usize::MAX);
     let held = HeldBody::new(body.slice(..body.len().min(limit)), body.len() <= limit);
-    let held = held.described(&transaction.request.headers);
+    let mut held = held.described(&transaction.request.headers);
+    if let Some(limits) = guards.request_limits.active() {
+        held = held.within(limits.body_limits());
+    }
+    let request_limits =
+        guards.request_limits.finish(request_limits, transaction, |limits, _| limits.request_body(&held))?;
     let identity =
         guards.identity.finish(identity, transaction, |identity, of| identity.request_body(of, &held))?;
     let contract = guards

@@ -34,11 +34,14 @@ pub struct JsonLimits {
     pub number_bytes: u32,
     /// Bytes of all keys that lead to a value: names are built from them, and scanned once per value.
     pub path_bytes: u32,
+    /// Whether a number has to be one that an IEEE 754 double can hold: of `1e309` one reader makes infinity, the next an
+    /// error, a third the number that it says (RFC 8259 section 6).
+    pub double_range: bool,
 }
 
 impl Default for JsonLimits {
     /// The depth that the recommended ModSecurity configuration sets, 512; 2^18 nodes (4 MiB), 10,000 keys per object,
-    /// 1 MiB per string, 256 bytes per number and 4 KiB per path.
+    /// 1 MiB per string, 256 bytes per number, which a double has to be able to hold, and 4 KiB per path.
     fn default() -> Self {
         JsonLimits {
             depth: 512,
@@ -47,6 +50,7 @@ impl Default for JsonLimits {
             string_bytes: 1 << 20,
             number_bytes: 256,
             path_bytes: 4096,
+            double_range: true,
         }
     }
 }

@@ -50,6 +50,8 @@ pub enum JsonProblem {
     StringTooLong,
     /// A number is too long.
     NumberTooLong,
+    /// A number is beyond what a double holds.
+    NumberTooLarge,
     /// The keys that lead to a value are too long together.
     PathTooLong,
     /// The document has 4 GiB or more, which spans cannot say.
@@ -79,6 +81,7 @@ impl JsonProblem {
             JsonProblem::TooManyKeys => "json.too_many_keys",
             JsonProblem::StringTooLong => "json.string_too_long",
             JsonProblem::NumberTooLong => "json.number_too_long",
+            JsonProblem::NumberTooLarge => "json.number_too_large",
             JsonProblem::PathTooLong => "json.path_too_long",
             JsonProblem::DocumentTooLong => "json.document_too_long",
         }
@@ -94,6 +97,7 @@ impl JsonProblem {
                 | JsonProblem::TooManyKeys
                 | JsonProblem::StringTooLong
                 | JsonProblem::NumberTooLong
+                | JsonProblem::NumberTooLarge
                 | JsonProblem::PathTooLong
                 | JsonProblem::DocumentTooLong
         )
@@ -121,6 +125,7 @@ impl JsonProblem {
             JsonProblem::TooManyKeys => "the object has too many keys",
             JsonProblem::StringTooLong => "the string is too long",
             JsonProblem::NumberTooLong => "the number is too long",
+            JsonProblem::NumberTooLarge => "the number is beyond what a double holds",
             JsonProblem::PathTooLong => "the keys that lead here are too long together",
             JsonProblem::DocumentTooLong => "the document is too long",
         }

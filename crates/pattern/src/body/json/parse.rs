@@ -239,6 +239,9 @@ impl Parser<'_> {
         if span(self.at - start) > self.limits.number_bytes {
             return Err(JsonError { offset: start, problem: JsonProblem::NumberTooLong });
         }
+        if self.limits.double_range && is_beyond_double(self.bytes.get(start..self.at).unwrap_or_default()) {
+            return Err(JsonError { offset: start, problem: JsonProblem::NumberTooLarge });
+        }
         self.node(Kind::Number, start, self.at, 0).map(|_| ())
     }
 
@@ -304,6 +307,19 @@ impl Parser<'_> {
         }
         count
     }
+}
+
+/// Digits that a number without an exponent may have and still be below the largest double, 1.8e308.
+const DOUBLE_DIGITS: usize = 308;
+
+/// Whether the nearest double of a number is an infinite one.
+#[inline]
+fn is_beyond_double(number: &[u8]) -> bool {
+    if number.len() <= DOUBLE_DIGITS && memchr::memchr2(b'e', b'E', number).is_none() {
+        return false;
+    }
+    let read = std::str::from_utf8(number).ok().and_then(|text| text.parse::<f64>().ok());
+    read.is_none_or(f64::is_infinite)
 }
 
 /// One bit for a key's length and outer bytes.

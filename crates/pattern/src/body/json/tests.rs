@@ -194,7 +194,15 @@ fn an_error_names_the_byte_and_the_reason() {
 #[test]
 fn each_limit_is_exact() {
     use JsonProblem::*;
-    let limits = JsonLimits { depth: 3, nodes: 8, keys: 2, string_bytes: 4, number_bytes: 3, path_bytes: 6 };
+    let limits = JsonLimits {
+        depth: 3,
+        nodes: 8,
+        keys: 2,
+        string_bytes: 4,
+        number_bytes: 3,
+        path_bytes: 6,
+        double_range: true,
+    };
     let fine =
         ["[[[1]]]", "[1,2,3,4,5,6,7]", r#"{"a":1,"b":2}"#, r#""abcd""#, "123", r#"{"abcd":{"ef":[1]}}"#];
     for text in fine {
@@ -215,6 +223,21 @@ fn each_limit_is_exact() {
     }
     // Keys of objects side by side are not added up.
     Tape::parse(br#"[{"abcd":1},{"abcd":1}]"#, &limits, &mut TapeBuffer::new()).unwrap();
+}
+
+#[test]
+fn numbers_are_those_that_a_double_holds() {
+    let largest = "17976931348623157".to_owned() + &"0".repeat(292);
+    let wide = JsonLimits { number_bytes: 1024, ..JsonLimits::default() };
+    for fine in ["1e308", "-1.7976931348623157e308", "1e-400", "0e999999", "9007199254740993", &largest] {
+        Tape::parse(fine.as_bytes(), &wide, &mut TapeBuffer::new()).expect(fine);
+    }
+    let digits = "2".to_owned() + &"0".repeat(308);
+    for beyond in ["1e309", "-1e309", "1.8E+308", "123e99999999999999999999", &digits] {
+        assert_eq!(refuse(beyond.as_bytes(), &wide).0, JsonProblem::NumberTooLarge, "{beyond}");
+        let any = JsonLimits { double_range: false, ..wide };
+        Tape::parse(beyond.as_bytes(), &any, &mut TapeBuffer::new()).expect(beyond);
+    }
 }
 
 #[test]
