@@ -43,7 +43,7 @@ impl std::error::Error for Unknown {}
 
 static ALL: [Drill; 16] = [
     Drill::built("T-01", "low-privilege token at admin resources", &scenarios::t01::SCENARIO),
-    Drill::built("T-02", "SQL in a body: the firewall's half", &scenarios::t02::SCENARIO),
+    Drill::built("T-02", "SQL in a body", &scenarios::t02::SCENARIO),
     Drill::built("T-03", "plain HTTP, MITM, downgraded TLS", &scenarios::t03::SCENARIO),
     Drill::built("T-04", "tokens in plaintext logs", &scenarios::t04::SCENARIO),
     Drill::waits("T-05", "price scraping, thousands a second", "detection of scraping"),

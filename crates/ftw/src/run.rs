@@ -49,6 +49,7 @@ pub fn inspect(request: &[u8], program: &Arc<Program>, worker: &mut Worker) -> O
         headers: &request.headers,
         client: ADDRESS,
         server: ADDRESS,
+        proved: &[],
     };
     inspection.request_head(&head, worker);
     inspection.request_body(&request.body, false, worker);

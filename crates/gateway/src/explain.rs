@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use bartizan_guards::access::{Access, Report};
+use bartizan_guards::{
+    access::{Access, Report},
+    waf::{Trusted, Waf},
+};
 use bartizan_model::{Finding, Guard as _, Mode, Principal, Scheme, Stop, Transaction, diagnostic::Place};
 use bartizan_pattern::http1::{HeadBounds, HeadRefusal, Progress, Scanner};
 use bartizan_policy::snapshot::{BackendSpec, Snapshot};
@@ -18,7 +21,7 @@ use crate::{client_body::ClientBody, connection::Connection, gateway::Gateway, p
 ///
 /// The answer is an object of `verdict` (`allow`, `deny`, `challenge` or `throttle`), `status` (null where the upstream
 /// would answer), `reason` and `by` (the code, and the guard or stage that decided), `detail`, `api`, `base_path`,
-/// `operation`, `mode`, `method`, `path`, `client`, `principal`, `allowed_by`, `access`, `findings`, `score` and `steps` as events have them, `backends` (where
+/// `operation`, `mode`, `method`, `path`, `client`, `principal`, `allowed_by`, `access`, `findings`, `score` and `steps` as events have them, `trusted` (values that the contract proved harmless to rules), `backends` (where
 /// it could go), `place` (where the policy says what decided, `file:line:column`) and `generation`. What is not known is null
 /// or missing.
 ///
@@ -132,6 +135,7 @@ pub async fn explain_as(
         "access": transaction.memory.get::<Report>(Access::ID),
         "findings": transaction.findings,
         "score": transaction.score.as_ref().filter(|score| !score.rules.is_empty()),
+        "trusted": transaction.memory.get::<Trusted>(Waf::ID).filter(|trusted| trusted.count > 0),
         "steps": transaction.trace,
         "backends": backends,
         "place": place,

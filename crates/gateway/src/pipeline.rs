@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bartizan_guards::{
-    Clearance,
+    Clearance, HeldBody,
     contract::Contract,
     identity::{
         self, Identity,
@@ -135,7 +135,17 @@ pub async fn decide(
     } else if !operation.known {
         undeclared(transaction, &api, unknown_operation())?;
     }
-    let contract = guards.contract.open(transaction).await?;
+    let contract = match guards.contract.open(transaction).await {
+        Ok(contract) => contract,
+        Err(stop) => {
+            if is_misfit(&stop) {
+                guards.waf.consult_head(transaction).await;
+                let body = HeldBody::new(Bytes::new(), transaction.request.content_length == Some(0));
+                guards.waf.consult_body(transaction, |waf, of| waf.request_body(of, &body));
+            }
+            return Err(stop);
+        }
+    };
     // 6 inspect: what rules see in the head
     let waf = guards.waf.open(transaction).await?;
     // A block of the policy may set its own bound; what it only watches stays bounded by the API's.
@@ -182,9 +192,13 @@ pub async fn decide(
     let identity =
         guards.identity.finish(identity, transaction, |identity, of| identity.request_body(of, &held))?;
     // The contract comes before whatever looks for attacks: what it proves need not be suspected.
-    let contract = guards
-        .contract
-        .request_body(contract, transaction, |contract, of| contract.request_body(of, &held))?;
+    let contract =
+        guards.contract.request_body(contract, transaction, |contract, of| contract.request_body(of, &held));
+    let contract = contract.inspect_err(|stop| {
+        if is_misfit(stop) {
+            guards.waf.consult_body(transaction, |waf, of| waf.request_body(of, &held));
+        }
+    })?;
     let access = guards.access.finish(access, transaction, |access, of| access.request_body(of, &held))?;
     let ownership = guards
         .ownership
@@ -217,6 +231,13 @@ pub async fn decide(
         waf,
     };
     Ok((clearance, onward))
+}
+
+/// Whether the contract refused values, which rules could be asked about, too: whoever reads the event wants to know whether
+/// it was an attack.
+fn is_misfit(stop: &Stop) -> bool {
+    let codes = ["contract.parameter", "contract.body", "contract.undeclared"];
+    matches!(stop, Stop::Denial(denial) if codes.contains(&denial.info.code))
 }
 
 /// Takes out of the request what the contract does not name; gives the body that is sent instead.

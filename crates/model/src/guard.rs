@@ -333,6 +333,39 @@ impl<G: Guard> Mounted<G> {
         self.judge(transaction, phase, outcome)
     }
 
+    /// Asks the guard about the head of a request that another one refused: what it says is told as what it would have done,
+    /// and changes nothing.
+    pub async fn consult_head(&self, transaction: &mut Transaction) {
+        let Some(guard) = self.active() else { return };
+        let before = transaction.findings.len();
+        transaction.guard_mode = Mode::Monitor;
+        let outcome = guard.request_headers(transaction).await;
+        self.would(transaction, Phase::RequestHeaders, before, outcome);
+    }
+
+    /// The same about its body.
+    pub fn consult_body(
+        &self,
+        transaction: &mut Transaction,
+        look: impl FnOnce(&G, &mut Transaction) -> Outcome<G::Reason>,
+    ) {
+        let Some(guard) = self.active() else { return };
+        let before = transaction.findings.len();
+        transaction.guard_mode = Mode::Monitor;
+        let outcome = look(guard, transaction);
+        self.would(transaction, Phase::RequestBody, before, outcome);
+    }
+
+    /// Tells what a guard would have done.
+    fn would(&self, transaction: &mut Transaction, phase: Phase, before: usize, outcome: Outcome<G::Reason>) {
+        transaction.findings.iter_mut().skip(before).for_each(|finding| finding.mode = Mode::Monitor);
+        if let Outcome::Challenge(reason) | Outcome::Deny(reason) = outcome {
+            let denial = Denial::of(G::ID, &reason);
+            transaction.find(denial.finding(phase, Mode::Monitor));
+            transaction.step(G::ID, phase, Mode::Monitor, Step::Watched(denial.info.code));
+        }
+    }
+
     /// The mode for this exchange.
     fn mode_of(&self, transaction: &Transaction) -> Mode {
         if transaction.monitor_all { Mode::Monitor } else { self.mode }

@@ -2,6 +2,7 @@
 //!
 //! Pure functions and state machines over bytes. Nothing here waits, logs or knows the time.
 
+pub mod alphabet;
 pub mod body;
 pub mod h2;
 pub mod http1;

@@ -68,6 +68,7 @@ pub fn explain_list(values: &[Value], look: &Look) -> String {
 fn exchange(screen: &mut Screen, value: &Value, look: &Look) {
     steps(screen, value);
     findings(screen, value);
+    trusted(screen, value);
     changes(screen, value);
     screen.gap();
     screen.field("policy", &policy(value, look));
@@ -114,7 +115,7 @@ fn steps(screen: &mut Screen, value: &Value) {
             "refused" => (Tone::Bad, "->", format!("refused: {code}")),
             other => (Tone::Plain, "", other.to_owned()),
         };
-        stopped |= mark == "->";
+        stopped = mark == "->";
         let phase = text(line, "phase");
         let later = if phase == "request_headers" { String::new() } else { format!(" ({phase})") };
         rows.push((
@@ -169,6 +170,29 @@ fn findings(screen: &mut Screen, value: &Value) {
         screen.note(&format!("and {dropped} more that were not kept"));
     }
 }
+
+/// Values of which the contract proves something, and what rules still look for in them.
+fn trusted(screen: &mut Screen, value: &Value) {
+    let Some(told) = value.get("trusted").filter(|told| !told.is_null()) else { return };
+    screen.section("Values that the contract proves harmless");
+    let all = list(told, "values");
+    for value in all.iter().take(MAX_TRUSTED) {
+        let (name, proof) = (text(value, "value"), text(value, "proof"));
+        let (tests, left) = (number(value, "tests"), number(value, "left"));
+        let what = match left {
+            0 => format!("{name} ({proof}): none of {tests} tests of rules can match, not looked at"),
+            _ => format!("{name} ({proof}): {left} of {tests} tests of rules could match, looked at"),
+        };
+        screen.paragraph(Tone::Plain, "   ", &what);
+    }
+    let count = number(told, "count");
+    if let more @ 1.. = count.saturating_sub(MAX_TRUSTED.min(all.len()) as u64) {
+        screen.note(&format!("and {more} more"));
+    }
+}
+
+/// Proved values that a screen has room for.
+const MAX_TRUSTED: usize = 20;
 
 /// The narrowest change for what decided; where nothing did, for what is only watched.
 fn changes(screen: &mut Screen, value: &Value) {

@@ -231,6 +231,7 @@ fn inspect(program: &Arc<Program>, request: &Request, worker: &mut Worker) -> In
         headers: &headers,
         client: address,
         server: address,
+        proved: &[],
     };
     let context = Context { unique_id: "a1b2".into(), now: 1_700_000_000_000, collections: None };
     let mut inspection = Inspection::new(program.clone(), context);

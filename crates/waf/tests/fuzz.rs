@@ -14,6 +14,8 @@
 mod exchanges;
 #[path = "../../pattern/tests/fuzz/mutate.rs"]
 mod mutate;
+#[path = "fuzz/proved.rs"]
+mod proved;
 
 use std::time::Duration;
 
@@ -166,4 +168,12 @@ fn both_ways() {
     let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
     mutations(&seeds, exchanges::target);
     check!().with_test_time(RANDOM).for_each(exchanges::target);
+}
+
+#[test]
+fn spared_values() {
+    let seeds = proved::seeds();
+    let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
+    mutations(&seeds, proved::target);
+    check!().with_test_time(RANDOM).for_each(proved::target);
 }

@@ -8,7 +8,7 @@ use bartizan_pattern::body::{
 use http::{HeaderMap, HeaderValue, header};
 
 use super::json_text::with_json;
-use super::{Checks, MediaCheck, OperationCheck, Part, Typed, Violation};
+use super::{Checks, MediaCheck, OperationCheck, ParameterProof, Part, Typed, Violation};
 use crate::{
     schema::View,
     shape::{Direction, Noticed, Proof, Walk},
@@ -45,6 +45,8 @@ pub struct BodyResult {
     pub members: Vec<Member>,
     /// What is proved of values, by their numbers in the tape, in its order.
     pub proofs: Vec<(u32, Proof)>,
+    /// What is proved of the fields of a form.
+    pub fields: Vec<ParameterProof>,
 }
 
 /// A member that has no business in a body.
@@ -141,10 +143,12 @@ impl Checks {
                 Content::Form(form) => {
                     let value = self.form(media, form, &mut result.violations);
                     self.built(typed, &value, direction, &mut result);
+                    self.fields(typed, &value, &mut result);
                 }
                 Content::Multipart(parts) => {
                     let value = self.multipart(media, parts, &mut result.violations);
                     self.built(typed, &value, direction, &mut result);
+                    self.fields(typed, &value, &mut result);
                 }
                 Content::Xml(xml) => {
                     let value = typed.and_then(|typed| self.xml(typed, xml, &mut result.violations));
@@ -198,6 +202,20 @@ impl Checks {
         let mut walk = Walk::default();
         walk.built(&self.shapes, typed.shape, value, direction, "");
         take(walk, result);
+    }
+
+    /// What is proved of the fields of a form that fits.
+    fn fields(&self, typed: Option<&Typed>, value: &Built<'_>, result: &mut BodyResult) {
+        let (Some(typed), Built::Map(entries)) = (typed, value) else { return };
+        if !result.violations.is_empty() {
+            return;
+        }
+        for (name, value) in entries {
+            let member = self.shapes.member(typed.shape, name);
+            if let Some(proof) = member.and_then(|member| self.proof(member, value)) {
+                result.fields.push(ParameterProof { part: Part::Body, name: (&**name).into(), proof });
+            }
+        }
     }
 
     /// Text of a type without a structure: JSON where it is some and a range let it in, else a text.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     form::{Location, Style},
     schema::{VIOLATIONS, View},
-    shape::{Direction, Proof, ProofClass, Walk},
+    shape::{Direction, Proof, ProofClass, ShapeId, Walk},
     value::Built,
 };
 use bartizan_pattern::body::json::JsonLimits;
@@ -322,7 +322,7 @@ impl Checks {
                     result.fail(violation.at(pointer));
                 }
                 // What may be read as another value, too, is proved only where both are the same text.
-                if let Some(proof) = self.proof(typed, value) {
+                if let Some(proof) = self.proof(typed.shape, value) {
                     result.proofs.push(ParameterProof { part, name: name.into(), proof });
                 }
             }
@@ -344,21 +344,26 @@ impl Checks {
         }
     }
 
-    /// What is proved of a whole parameter.
-    pub(super) fn proof(&self, typed: &Typed, value: &Built<'_>) -> Option<Proof> {
-        let of = |value: &Built<'_>, shape: Option<crate::shape::ShapeId>| match value {
+    /// What is proved of all that a parameter or field says; of a list, what is proved of each item.
+    pub(super) fn proof(&self, shape: ShapeId, value: &Built<'_>) -> Option<Proof> {
+        match value {
             Built::Number(text) if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => {
                 Proof::of_class(ProofClass::Integer)
             }
             Built::Number(_) => Proof::of_class(ProofClass::Number),
             Built::Bool(_) => Proof::of_class(ProofClass::Boolean),
-            Built::Text(text) => shape
-                .and_then(|shape| self.shapes.get(shape))
-                .and_then(|shape| shape.proof)
-                .filter(|proof| proof.alphabet.covers(text.as_bytes())),
+            Built::Text(text) => {
+                let proof = self.shapes.get(shape).and_then(|shape| shape.proof);
+                proof.filter(|proof| proof.bound.covers(text.as_bytes()))
+            }
+            Built::List(items) => {
+                let mut items = items.iter().enumerate();
+                let of = |(number, item)| self.proof(self.shapes.item(shape, number)?, item);
+                let first = of(items.next()?)?;
+                items.all(|item| of(item) == Some(first)).then_some(first)
+            }
             _ => None,
-        };
-        of(value, Some(typed.shape))
+        }
     }
 }
 

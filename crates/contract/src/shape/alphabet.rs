@@ -1,50 +1,11 @@
 //! What a text can hold once it fits its schema: the proof by which detectors know what they need not look for.
 
+use bartizan_pattern::alphabet::{Alphabet, Bound};
 use regex_syntax::{
     ParserBuilder,
     hir::{Class, Hir, HirKind, Look},
 };
 use serde_json::Value;
-
-/// A set of ASCII characters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Alphabet(u128);
-
-impl Alphabet {
-    /// The characters of a text; `None` where one is not ASCII.
-    #[must_use]
-    pub fn of(text: &str) -> Option<Self> {
-        text.bytes().try_fold(Alphabet(0), |set, byte| set.with(byte))
-    }
-
-    /// With one character more.
-    #[must_use]
-    pub fn with(self, byte: u8) -> Option<Self> {
-        byte.is_ascii().then(|| Alphabet(self.0 | 1_u128 << byte))
-    }
-
-    /// Those in either.
-    #[must_use]
-    pub fn or(self, other: Alphabet) -> Self {
-        Alphabet(self.0 | other.0)
-    }
-
-    /// Whether it has this character.
-    #[must_use]
-    pub fn has(self, byte: u8) -> bool {
-        byte.is_ascii() && self.0 & 1_u128 << byte != 0
-    }
-
-    /// Whether all characters of a text are in it.
-    #[must_use]
-    pub fn covers(self, text: &[u8]) -> bool {
-        text.iter().all(|byte| self.has(*byte))
-    }
-
-    fn range(first: u8, last: u8) -> Self {
-        (first..=last).fold(Alphabet(0), |set, byte| Alphabet(set.0 | 1_u128 << (byte & 127)))
-    }
-}
 
 /// Why a value is known to be harmless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,13 +51,13 @@ impl ProofClass {
     }
 }
 
-/// What is proved of a value that fits: every character of its text, behind all decoding, is in the alphabet.
+/// What is proved of a value that fits: its text, behind all decoding, keeps to the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Proof {
     /// Why.
     pub class: ProofClass,
-    /// All characters that its text can have.
-    pub alphabet: Alphabet,
+    /// What its text can be.
+    pub bound: Bound,
 }
 
 impl Proof {
@@ -106,31 +67,38 @@ impl Proof {
     /// What the syntax of JSON proves of a value that is no text.
     #[must_use]
     pub fn of_class(class: ProofClass) -> Option<Self> {
-        let characters = match class {
-            ProofClass::Integer | ProofClass::Number => Self::NUMBER,
-            ProofClass::Boolean => "truefals",
-            ProofClass::Null => "nul",
-            ProofClass::Uuid => "0123456789abcdefABCDEF-",
-            ProofClass::Date => "0123456789-",
-            ProofClass::DateTime => "0123456789-:.+TtZz ",
-            ProofClass::Address => "0123456789abcdefABCDEF:.",
+        let (characters, longest) = match class {
+            ProofClass::Integer | ProofClass::Number => (Self::NUMBER, Bound::ENDLESS),
+            ProofClass::Boolean => ("truefals", 5),
+            ProofClass::Null => ("nul", 4),
+            ProofClass::Uuid => ("0123456789abcdefABCDEF-", 36),
+            ProofClass::Date => ("0123456789-", 10),
+            ProofClass::DateTime => ("0123456789-:.+TtZz ", Bound::ENDLESS),
+            ProofClass::Address => ("0123456789abcdefABCDEF:.", 45),
             ProofClass::Enum | ProofClass::Pattern => return None,
         };
-        Alphabet::of(characters).map(|alphabet| Proof { class, alphabet })
+        let alphabet = Alphabet::of(characters.as_bytes())?;
+        Some(Proof { class, bound: Bound { alphabet, longest } })
     }
 
     /// What one schema proves of texts that fit it: by `const`, `enum`, `format` or `pattern`.
     ///
     /// Nothing is proved of texts that can hold `%`: whoever decodes them once more reads something else.
     pub(crate) fn of_schema(schema: &serde_json::Map<String, Value>) -> Option<Self> {
-        Self::stated_by(schema).filter(|proof| !proof.alphabet.has(b'%'))
+        let mut proof = Self::stated_by(schema).filter(|proof| !proof.bound.alphabet.has(b'%'))?;
+        // Characters, of which each is a byte here.
+        let most = schema.get("maxLength").and_then(Value::as_u64).and_then(|most| u32::try_from(most).ok());
+        proof.bound.longest = proof.bound.longest.min(most.unwrap_or(Bound::ENDLESS));
+        Some(proof)
     }
 
     fn stated_by(schema: &serde_json::Map<String, Value>) -> Option<Self> {
         let listed = |values: &[Value]| {
-            let texts = values.iter().filter_map(Value::as_str);
-            let set = texts.map(Alphabet::of).try_fold(Alphabet::default(), |all, one| Some(all.or(one?)))?;
-            Some(Proof { class: ProofClass::Enum, alphabet: set })
+            let texts = values.iter().filter_map(Value::as_str).map(str::as_bytes);
+            let alphabet =
+                texts.clone().try_fold(Alphabet::default(), |all, one| Some(all.or(Alphabet::of(one)?)))?;
+            let longest = texts.map(length).max().unwrap_or_default();
+            Some(Proof { class: ProofClass::Enum, bound: Bound { alphabet, longest } })
         };
         if let Some(value) = schema.get("const") {
             return listed(std::slice::from_ref(value));
@@ -149,15 +117,19 @@ impl Proof {
             return Self::of_class(class);
         }
         let pattern = schema.get("pattern").and_then(Value::as_str)?;
-        Some(Proof { class: ProofClass::Pattern, alphabet: of_pattern(pattern)? })
+        Some(Proof { class: ProofClass::Pattern, bound: of_pattern(pattern)? })
     }
+}
+
+fn length(text: &[u8]) -> u32 {
+    u32::try_from(text.len()).unwrap_or(Bound::ENDLESS)
 }
 
 /// Every character that a text can have which a pattern matches, where it is anchored at both ends and all are ASCII.
 ///
 /// Patterns are of ECMA 262; where the syntax that is parsed here means something else (`(?`, classes with `[`, `&` or `~`
 /// inside), nothing is proved. Whoever uses a proof holds the text against its alphabet, too.
-fn of_pattern(pattern: &str) -> Option<Alphabet> {
+fn of_pattern(pattern: &str) -> Option<Bound> {
     let mut inside = false;
     let mut escaped = false;
     for byte in pattern.bytes() {
@@ -177,8 +149,10 @@ fn of_pattern(pattern: &str) -> Option<Alphabet> {
     let HirKind::Concat(pieces) = hir.kind() else { return None };
     let ends = [pieces.first()?, pieces.last()?].map(|piece| piece.kind().clone());
     let anchored = matches!(ends, [HirKind::Look(Look::Start), HirKind::Look(Look::End)]);
-    let mut set = Alphabet::default();
-    (anchored && collect(&hir, &mut set)).then_some(set)
+    let mut alphabet = Alphabet::default();
+    let longest = hir.properties().maximum_len().and_then(|length| u32::try_from(length).ok());
+    let bound = |alphabet| Bound { alphabet, longest: longest.unwrap_or(Bound::ENDLESS) };
+    (anchored && collect(&hir, &mut alphabet)).then(|| bound(alphabet))
 }
 
 /// Adds all characters of a pattern; `false` where one is not ASCII.
@@ -218,10 +192,12 @@ mod tests {
     #[test]
     fn anchored_patterns_have_an_alphabet() {
         let of = |pattern| of_pattern(pattern);
-        assert_eq!(of(r"^[a-z]{2,5}-\d+$"), Alphabet::of("abcdefghijklmnopqrstuvwxyz-0123456789"));
-        assert_eq!(of(r"^\\d$"), Alphabet::of(r"\d"));
-        assert_eq!(of("^(ab|c)$"), Alphabet::of("abc"));
-        assert_eq!(of("^[A-Z]{3}$").map(|set| set.has(b'\'')), Some(false));
+        let bound =
+            |text: &str, longest| Alphabet::of(text.as_bytes()).map(|alphabet| Bound { alphabet, longest });
+        assert_eq!(of(r"^[a-z]{2,5}-\d+$"), bound("abcdefghijklmnopqrstuvwxyz-0123456789", Bound::ENDLESS));
+        assert_eq!(of(r"^\\d$"), bound(r"\d", 2));
+        assert_eq!(of("^(ab|c)$"), bound("abc", 2));
+        assert_eq!(of("^[A-Z]{3}$").map(|bound| bound.alphabet.has(b'\'')), Some(false));
         for pattern in [
             "[a-z]+", "^[a-z]+", "a$", "^a|b$", "^.*$", r"^\S+$", "^[^a]$", "^[a&&b]$", "^(?i)a$", "^ä$",
             "(^a$)", "^[[a]]]$",

@@ -13,9 +13,10 @@ mod walk;
 
 use std::collections::HashMap;
 
+use bartizan_pattern::alphabet::Bound;
 use regex::Regex;
 
-pub use alphabet::{Alphabet, Proof, ProofClass};
+pub use alphabet::{Proof, ProofClass};
 pub use build::Builder;
 pub use walk::{Direction, Noticed, Walk};
 
@@ -165,6 +166,14 @@ impl Shapes {
     #[must_use]
     pub fn get(&self, id: ShapeId) -> Option<&Shape> {
         self.shapes.get(id.0 as usize)
+    }
+
+    /// All bounds to which values that fit may keep; some may come several times.
+    pub fn bounds(&self) -> impl Iterator<Item = Bound> {
+        use ProofClass as C;
+        let of_json = [C::Number, C::Boolean, C::Null].into_iter().filter_map(Proof::of_class);
+        let of_texts = self.shapes.iter().filter_map(|shape| shape.proof);
+        of_json.chain(of_texts).map(|proof| proof.bound)
     }
 
     /// The shape of a member of an object, `None` where nothing is known of it.

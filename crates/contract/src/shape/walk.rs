@@ -111,7 +111,7 @@ impl Walk {
                     Kind::Null => Proof::of_class(ProofClass::Null),
                     _ => shape
                         .and_then(|shape| shape.proof)
-                        .filter(|proof| proof.alphabet.covers(&value.decoded())),
+                        .filter(|proof| proof.bound.covers(&value.decoded())),
                 };
                 self.proofs.extend(proof.map(|proof| (value.index(), proof)));
             }

@@ -81,7 +81,8 @@ pub struct Contract {
 /// under [`Contract::ID`] once the body was checked; absent where nothing was.
 #[derive(Debug, Default)]
 pub struct Proved {
-    /// Of parameters, by part and name. The decoder that was used is that of the style in the contract.
+    /// Of parameters and fields of forms, by part and name. The decoder that was used is that of the style in the contract:
+    /// whoever reads them in another way holds what he read against the bound.
     pub parameters: Vec<ParameterProof>,
     /// Of values of the JSON body, by their numbers in the tape, ascending.
     pub body: Vec<(u32, Proof)>,
@@ -89,10 +90,14 @@ pub struct Proved {
     edits: Edits,
 }
 
+/// The contract that the policy compiled, where the API has one.
+pub(crate) fn known(context: &CompileContext<'_>) -> Option<Arc<Checks>> {
+    context.spec.contract.clone().and_then(|contract| contract.0.downcast::<Checks>().ok())
+}
+
 /// The contract that the policy compiled, for the guards that check by it.
 pub(crate) fn compiled(context: &CompileContext<'_>, guard: &str) -> Result<Arc<Checks>, Diagnostics> {
-    let contract = context.spec.contract.clone();
-    match contract.and_then(|contract| contract.0.downcast::<Checks>().ok()) {
+    match known(context) {
         Some(checks) => Ok(checks),
         None => {
             let message = format!("`{guard}` needs the contract of the API");
@@ -243,11 +248,12 @@ impl Contract {
             Err(violation) => return self.deny(transaction, vec![violation], Why::MediaType),
         };
         let reading = held.reading();
-        let found = self.checks.body(&choice, &reading, Direction::Request);
+        let mut found = self.checks.body(&choice, &reading, Direction::Request);
         if !found.violations.is_empty() {
             return self.deny(transaction, found.violations, Why::Body);
         }
-        kept.body = found.proofs.clone();
+        kept.body = std::mem::take(&mut found.proofs);
+        kept.parameters.append(&mut found.fields);
         self.members(transaction, held, found, kept)
     }
 

@@ -53,6 +53,9 @@ pub struct Config {
     /// number (`942100`), by range (`942000-942999`) or by tag (`attack-sqli`); a number decides over a range, and a range
     /// over a tag. In monitor mode all of them only watch, whatever stands here.
     pub modes: BTreeMap<String, Mode>,
+    /// Whether values that the API's contract proves harmless are spared: rules that can find nothing in any value of such
+    /// a type are not run on it. No rule that could match is left out. Default: yes.
+    pub trust_contract: bool,
     /// Rules that are narrowed or left out, each with its reason.
     pub exclusions: Vec<Exclusion>,
 }
@@ -172,6 +175,7 @@ impl Default for Config {
             max_response: ByteSize(512 << 10),
             max_work: ByteSize(MAX_WORK),
             modes: BTreeMap::new(),
+            trust_contract: true,
             exclusions: Vec::new(),
         }
     }

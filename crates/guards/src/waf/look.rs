@@ -2,16 +2,24 @@
 
 use std::{cell::RefCell, net::SocketAddr, sync::Arc};
 
+use bartizan_contract::check::{ParameterProof, Part};
 use bartizan_model::{Denial, Guard as _, Mode, Outcome, Phase, ResponseHead, TokenKey, Transaction};
-use bartizan_pattern::body::{
-    UnreadableReason,
-    decode::{self, DecodeLimits},
+use bartizan_pattern::{
+    alphabet::Bound,
+    body::{
+        UnreadableReason,
+        decode::{self, DecodeLimits},
+    },
 };
 use bartizan_waf::{
-    engine::{Context, Inspection, Interruption, Program, RequestHead, Stop, Worker},
+    engine::{
+        Context, Inspection, Interruption, Place, Program, Proved, ProvedBody, RequestHead, Stop, Worker,
+    },
     lang::EngineMode,
     variables::Collections,
 };
+use smallvec::SmallVec;
+
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 
 use super::{
@@ -20,7 +28,10 @@ use super::{
     score,
     tell::{self, Seen, Told},
 };
-use crate::body::HeldBody;
+use crate::{
+    body::HeldBody,
+    contract::{self, Contract},
+};
 
 thread_local! {
     /// Automata and buffers, built up by the exchanges of a thread; bounded by the engine.
@@ -34,6 +45,8 @@ pub(super) struct Ground<'w> {
     pub(super) collections: &'w Arc<dyn Collections>,
     /// How much rules may do for the exchange.
     pub(super) max_work: u64,
+    /// What the contract proves of values is believed.
+    pub(super) trusting: bool,
 }
 
 /// An inspection between two phases.
@@ -55,6 +68,8 @@ pub(super) struct Looking {
     whole: bool,
     /// The response is in a coding that nobody here can undo.
     sealed: bool,
+    /// What the contract proves of values is believed.
+    trusting: bool,
     tokens: TokenKey,
 }
 
@@ -84,8 +99,13 @@ impl Looking {
             refused: [false; 2],
             whole: false,
             sealed: false,
+            trusting: ground.trusting,
             tokens: ground.tokens.clone(),
         }
+    }
+
+    pub(super) fn inspection(&self) -> &Inspection {
+        &self.inspection
     }
 
     pub(super) fn wants_request_body(&self) -> bool {
@@ -110,6 +130,9 @@ impl Looking {
         if let Some(authority) = &authority {
             headers.insert(0, (b"Host", authority.as_bytes()));
         }
+        let known = transaction.memory.get::<contract::Proved>(Contract::ID).filter(|_| self.trusting);
+        let proved: SmallVec<[Proved<'_>; 8]> =
+            known.iter().flat_map(|known| &known.parameters).filter_map(of_head).collect();
         let head = RequestHead {
             method: request.method.as_str().as_bytes(),
             target: target.as_bytes(),
@@ -117,8 +140,10 @@ impl Looking {
             headers: &headers,
             client: SocketAddr::new(transaction.client.ip, transaction.client.peer.port()),
             server: SocketAddr::from(([0, 0, 0, 0], request.port.unwrap_or_default())),
+            proved: &proved,
         };
         WORKER.with_borrow_mut(|worker| self.inspection.request_head(&head, worker).is_some());
+        drop(proved);
         self.outcome(transaction, Phase::RequestHeaders)
     }
 
@@ -151,15 +176,22 @@ impl Looking {
             }
         }
         let cut = !whole && !bytes.is_empty();
+        let known = transaction.memory.get::<contract::Proved>(Contract::ID).filter(|_| self.trusting);
+        let values: SmallVec<[(u32, Bound); 16]> =
+            known.iter().flat_map(|known| &known.body).map(|(value, proof)| (*value, proof.bound)).collect();
+        let fields: SmallVec<[Proved<'_>; 8]> =
+            known.iter().flat_map(|known| &known.parameters).filter_map(of_form).collect();
+        let proved = ProvedBody { values: &values, fields: &fields };
         let (kind, limits) = self.inspection.body_reading();
         let shared = if cut { None } else { body.reading_as(kind, &limits) };
         WORKER.with_borrow_mut(|worker| {
             let stopped = match &shared {
-                Some(reading) => self.inspection.request_body_read(reading, bytes.len(), cut, worker),
+                Some(reading) => self.inspection.request_body_read(reading, bytes.len(), cut, proved, worker),
                 None => self.inspection.request_body(bytes, cut, worker),
             };
             stopped.is_some()
         });
+        drop(fields);
         self.whole = true;
         let outcome = self.outcome(transaction, Phase::RequestBody);
         match self.inspection.body_error() {
@@ -340,6 +372,23 @@ fn answer_of(stop: &Interruption) -> (StatusCode, Vec<(HeaderName, HeaderValue)>
             _ => (StatusCode::FORBIDDEN, Vec::new()),
         },
     }
+}
+
+/// What the contract proves of a parameter, where rules know it by its name.
+fn of_head(known: &ParameterProof) -> Option<Proved<'_>> {
+    let place = match known.part {
+        Part::Query => Place::Query,
+        Part::Header => Place::Header,
+        Part::Cookie => Place::Cookie,
+        Part::Path | Part::Body => return None,
+    };
+    Some(Proved { place, name: known.name.as_bytes(), bound: known.proof.bound })
+}
+
+/// The same of a field of a form.
+fn of_form(known: &ParameterProof) -> Option<Proved<'_>> {
+    let bound = known.proof.bound;
+    (known.part == Part::Body).then(|| Proved { place: Place::Form, name: known.name.as_bytes(), bound })
 }
 
 /// Says that something was not looked at.

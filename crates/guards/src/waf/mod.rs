@@ -22,6 +22,12 @@
 //!
 //! Blocks with the same rule files share them in memory, whatever else they set, and a reload reads only what changed.
 //!
+//! What the API's contract proves of a value (a number, a UUID, a date, one of a list, a text of an anchored pattern) is
+//! believed, unless `trust_contract` is `false`: rules that can match no text of such characters and such a length are not run
+//! on it. That is worked out from the rules when the policy is compiled, and the value itself is held against what is proved of
+//! it, as rules decode it; so nothing is missed. `bartizan explain` tells which values were spared, and why. Where the contract
+//! refuses a request, rules are asked all the same, and what they find is told beside the refusal.
+//!
 //! # Why
 //! Injection into databases, shells, templates, paths and pages (OWASP A03:2021), server-side request forgery (API7:2023), and
 //! scanners that look for any of them.
@@ -66,6 +72,7 @@ mod score;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod trusted;
 
 use std::sync::Arc;
 
@@ -82,8 +89,9 @@ pub use config::{Config, Exclusion, OverLimit, RuleSource, UnknownType, Unreadab
 use look::{Ground, Looking};
 pub use reason::Why;
 pub use rules::{DEBIAN, DEBIAN_SETUP, Origin, is_setting};
+pub use trusted::{Trusted, TrustedValue};
 
-use crate::body::HeldBody;
+use crate::{body::HeldBody, contract};
 
 /// The compiled guard.
 pub struct Waf {
@@ -135,6 +143,7 @@ impl Guard for Waf {
             tokens: &self.tokens,
             collections: &self.collections,
             max_work: self.settings.max_work.0,
+            trusting: self.settings.trust_contract,
         };
         let mut looking = Box::new(Looking::begin(&ground, transaction));
         let outcome = looking.request_head(transaction);
@@ -155,6 +164,12 @@ impl Guard for Waf {
     fn settle(&self, transaction: &mut Transaction) {
         if let Some(mut looking) = transaction.memory.take::<Looking>(Self::ID) {
             looking.finish(transaction);
+            // A question is told what no event keeps.
+            if transaction.probe && self.settings.trust_contract {
+                let proved = transaction.memory.get::<contract::Proved>(contract::Contract::ID);
+                let trusted = Box::new(Trusted::of(looking.inspection(), proved));
+                transaction.memory.keep(Self::ID, trusted);
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ use super::{
     config::{Config, Exclusion, RuleSource},
     exclusions,
 };
+use crate::contract;
 
 /// Where Debian's package `modsecurity-crs` puts the Core Rule Set.
 pub const DEBIAN: &str = "/usr/share/modsecurity-crs";
@@ -144,7 +145,12 @@ pub(super) struct Compiled {
 pub(super) fn compile(config: &Config, context: &CompileContext<'_>) -> Result<Compiled, Diagnostics> {
     check(config)?;
     let (base, doubts) = load(config, context)?;
-    let tuning = exclusions::tuning(config, base.rules(), context.services.clock.now())?;
+    let mut tuning = exclusions::tuning(config, base.rules(), context.services.clock.now())?;
+    if config.trust_contract
+        && let Some(checks) = contract::known(context)
+    {
+        tuning.expect(checks.shapes().bounds());
+    }
     Ok(Compiled { program: base.tuned(tuning), base, doubts })
 }
 

@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 use bartizan_model::{CompileContext, Guard as _, Mode, Outcome, Profile, Reason as _, Transaction};
 use serde_json::{Value, json};
 
-use super::Waf;
+use super::{Trusted, Waf};
 use crate::{
     body::HeldBody,
+    contract::Contract,
     support::{self, TestFiles},
 };
 
@@ -429,4 +430,107 @@ fn an_exclusion_of_one_place_is_none_of_another() {
     ] {
         assert_eq!(refused(&with(parameter), query, body), expected, "{parameter}: {query} {body}");
     }
+}
+
+/// A contract with a proved value, a free one, and the rules of [`RULES`].
+fn compile_trusting(config: Value) -> (Waf, Contract) {
+    let folder = std::env::temp_dir().join(format!("bartizan-trust-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let document = r##"{ "openapi": "3.1.0", "info": { "title": "t", "version": "1" }, "paths": { "/a": { "post": {
+        "parameters": [{ "name": "id", "in": "query", "schema": { "type": "integer" } },
+            { "name": "q", "in": "query", "schema": { "type": "string" } }],
+        "requestBody": { "content": {
+            "application/json": { "schema": { "$ref": "#/components/schemas/A" } },
+            "application/x-www-form-urlencoded": { "schema": { "$ref": "#/components/schemas/A" } } } },
+        "responses": { "200": { "description": "" } } } } },
+        "components": { "schemas": { "A": { "type": "object", "properties": {
+            "key": { "type": "string", "format": "uuid" }, "kind": { "enum": ["union", "other"] },
+            "free": { "type": "string" } } } } } }"##;
+    std::fs::write(folder.join("trust.json"), document).unwrap();
+    let description = support::contract(Some("file:trust.json"), &folder).unwrap().unwrap();
+    let spec = support::spec(&description).unwrap();
+    let services = support::idle_services();
+    let mut files = TestFiles::default();
+    files.given.insert("own.conf".to_owned(), RULES.into());
+    let issuers = BTreeMap::new();
+    let context = CompileContext {
+        spec: &spec,
+        api: "shop",
+        operation: None,
+        profile: Profile::Balanced,
+        issuers: &issuers,
+        services: &services,
+        files: &files,
+        scope: &|_| String::new(),
+    };
+    let waf = Waf::compile(serde_json::from_value(config).unwrap(), &context).unwrap();
+    (waf, Contract::compile(serde_json::from_value(json!({})).unwrap(), &context).unwrap())
+}
+
+/// Sends a request through both guards as a question: whether rules refused it, and what they were spared.
+fn ask_trusting(
+    config: Value,
+    query: &str,
+    kind: &'static str,
+    body: &'static str,
+) -> (bool, Vec<(String, usize)>) {
+    let (waf, contract) = compile_trusting(config);
+    let mut transaction = support::transaction();
+    transaction.probe = true;
+    transaction.operation = "POST /a".into();
+    transaction.request.method = http::Method::POST;
+    transaction.request.path = "/a".to_owned();
+    transaction.request.query = Some(query.to_owned());
+    transaction.request.content_length = Some(body.len() as u64);
+    let kind = http::HeaderValue::from_static(kind);
+    transaction.request.headers.insert(http::header::CONTENT_TYPE, kind);
+    let held = HeldBody::new(bytes::Bytes::from_static(body.as_bytes()), true)
+        .described(&transaction.request.headers);
+    assert!(matches!(support::now(contract.request_headers(&mut transaction)), Outcome::Continue));
+    let head = support::now(waf.request_headers(&mut transaction));
+    assert!(matches!(contract.request_body(&mut transaction, &held), Outcome::Continue));
+    let body = waf.request_body(&mut transaction, &held);
+    waf.settle(&mut transaction);
+    let refused = [head, body].iter().any(|outcome| matches!(outcome, Outcome::Deny(_)));
+    let trusted = transaction.memory.get::<Trusted>(Waf::ID).cloned().unwrap_or_default();
+    (
+        refused,
+        trusted
+            .values
+            .into_iter()
+            .map(|value| (format!("{} {}", value.value, value.proof), value.left))
+            .collect(),
+    )
+}
+
+#[test]
+fn what_the_contract_proves_is_spared_and_nothing_else() {
+    let rules = json!({ "rules": ["file:own.conf"] });
+    let spared = |name: &str, left: usize| (name.to_owned(), left);
+    let body = r#"{"key":"9f1c2a77-5d0e-4b7a-9c1d-3f6e8a2b4c5d","kind":"other","free":"x"}"#;
+    let (refused, told) = ask_trusting(rules.clone(), "id=12&q=y", "application/json", body);
+    // Two tests look at each: `other` has letters of `union`, but not all of `secret`.
+    let expected = [("ARGS:id number", 0), ("ARGS:json.key uuid", 0), ("ARGS:json.kind enum", 1)];
+    let told: Vec<_> =
+        told.into_iter().map(|(name, left)| (name.replace("integer", "number"), left)).collect();
+    assert_eq!((refused, told), (false, expected.map(|(name, left)| spared(name, left)).to_vec()));
+    let free = r#"{"key":"9f1c2a77-5d0e-4b7a-9c1d-3f6e8a2b4c5d","free":"UNION"}"#;
+    assert!(ask_trusting(rules.clone(), "id=12", "application/json", free).0, "free text is looked at");
+    assert!(ask_trusting(rules.clone(), "q=union", "application/json", "{}").0);
+    let listed = r#"{"kind":"union"}"#;
+    assert!(
+        ask_trusting(rules, "id=1", "application/json", listed).0,
+        "a listed value that a rule matches is no exception"
+    );
+    let distrusting = json!({ "rules": ["file:own.conf"], "trust_contract": false });
+    assert_eq!(ask_trusting(distrusting, "id=12&q=y", "application/json", body), (false, Vec::new()));
+}
+
+#[test]
+fn fields_of_forms_are_spared_by_what_rules_read() {
+    let rules = json!({ "rules": ["file:own.conf"] });
+    let form = "application/x-www-form-urlencoded";
+    let (refused, told) =
+        ask_trusting(rules, "", form, "key=9f1c2a77-5d0e-4b7a-9c1d-3f6e8a2b4c5d&free=union");
+    assert_eq!((refused, told), (true, vec![("ARGS:key uuid".to_owned(), 0)]));
 }

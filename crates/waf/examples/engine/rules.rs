@@ -80,6 +80,7 @@ impl<'r> Request<'r> {
             headers: &self.headers,
             client: address,
             server: address,
+            proved: &[],
         };
         let context = Context { unique_id: "a1b2".into(), now: 1_700_000_000_000, collections: None };
         let mut inspection = Inspection::new(Arc::clone(program), context);

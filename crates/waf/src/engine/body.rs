@@ -12,7 +12,8 @@ use bartizan_pattern::body::{
 };
 
 use super::{
-    exchange::{Entry, Exchange, File},
+    exchange::{Entry, Exchange, File, ProvedBody},
+    fast::Bounds,
     live::Controls,
 };
 use crate::lang::{Processor, Settings};
@@ -43,11 +44,18 @@ impl Exchange {
             Some(kind) => body::read_as(kind, content_type, codings, raw, &limits, &mut buffers),
             None => body::read(content_type, codings, raw, &limits, &mut buffers),
         };
-        self.take_body(&reading, settings, controls);
+        self.take_body(&reading, ProvedBody::default(), &Bounds::default(), settings, controls);
     }
 
-    /// Takes over a body that was read.
-    pub(super) fn take_body(&mut self, reading: &Reading<'_>, settings: &Settings, controls: &Controls) {
+    /// Takes over a body that was read, and what is known of it.
+    pub(super) fn take_body(
+        &mut self,
+        reading: &Reading<'_>,
+        proved: ProvedBody<'_>,
+        bounds: &Bounds,
+        settings: &Settings,
+        controls: &Controls,
+    ) {
         let chosen = self.processor(controls);
         self.processor = chosen.map_or("", Processor::name);
         let structured = matches!(chosen, Some(Processor::Multipart | Processor::Json | Processor::Xml));
@@ -61,7 +69,8 @@ impl Exchange {
                 None
             }
             (Content::Json(tape), Some(Processor::Json)) => {
-                read_json(tape, settings.arguments_limit, &mut self.args_post)
+                let known = proved.values.iter().map(|(value, bound)| (*value, bounds.number(bound)));
+                read_json(tape, settings.arguments_limit, known, &mut self.args_post)
             }
             (Content::Multipart(form), Some(Processor::Multipart)) => self.read_multipart(form),
             (Content::Xml(xml), Some(Processor::Xml)) => {
@@ -97,6 +106,7 @@ impl Exchange {
         if let Some(error) = error {
             self.body_error.get_or_insert(error);
         }
+        self.take_proved(proved.fields, bounds);
     }
 
     fn read_multipart(&mut self, form: Multipart<'_>) -> Option<String> {
@@ -208,7 +218,13 @@ pub(super) fn read_form(form: Form<'_>, args: &mut Vec<Entry>, invalid: &mut boo
 }
 
 /// One argument for each value of a document that is no array or object; what is wrong where there are too many.
-pub(super) fn read_json(tape: Tape<'_>, limit: usize, args: &mut Vec<Entry>) -> Option<String> {
+/// `known` has the numbers of bounds by those of values, ascending.
+pub(super) fn read_json(
+    tape: Tape<'_>,
+    limit: usize,
+    known: impl IntoIterator<Item = (u32, u8)>,
+    args: &mut Vec<Entry>,
+) -> Option<String> {
     let mut aliases = Vec::new();
     let _ = Walker::new().walk(tape, PathStyle::ARRAYS, |name, value| {
         if !value.kind().is_container() {
@@ -218,6 +234,7 @@ pub(super) fn read_json(tape: Tape<'_>, limit: usize, args: &mut Vec<Entry>) -> 
     });
     let mut aliases = aliases.into_iter();
     let mut count = 0usize;
+    let mut known = known.into_iter().peekable();
     let walked = Walker::new().walk(tape, PathStyle::DOTTED, |name, value| {
         if value.kind().is_container() {
             return ControlFlow::Continue(());
@@ -228,7 +245,9 @@ pub(super) fn read_json(tape: Tape<'_>, limit: usize, args: &mut Vec<Entry>) -> 
         }
         let text = if value.is_null() { Vec::new() } else { value.decoded().into_owned() };
         let alias = aliases.next().filter(|alias| alias != name);
-        args.push(Entry { name: name.to_vec(), value: text, alias });
+        while known.next_if(|(node, _)| *node < value.index()).is_some() {}
+        let bound = known.next_if(|(node, _)| *node == value.index()).map_or(0, |(_, bound)| bound);
+        args.push(Entry { name: name.to_vec(), value: text, alias, bound });
         ControlFlow::Continue(())
     });
     walked.is_break().then(|| "JSON parsing error: too many values".to_owned())

@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 
-use bartizan_pattern::body::{UnreadableReason, multipart::MultipartFlags};
+use bartizan_pattern::{
+    alphabet::Bound,
+    body::{UnreadableReason, multipart::MultipartFlags},
+};
 
+use super::fast::Bounds;
 use crate::variables::Variable;
 
 /// The head of a request as it was sent.
@@ -21,6 +25,41 @@ pub struct RequestHead<'a> {
     pub client: SocketAddr,
     /// Where it arrived.
     pub server: SocketAddr,
+    /// What is known of its values.
+    pub proved: &'a [Proved<'a>],
+}
+
+/// What is known of the values of a part of a request, by the part's name: it is held against each value before it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proved<'a> {
+    /// In which collection.
+    pub place: Place,
+    /// Of which name.
+    pub name: &'a [u8],
+    /// What is known.
+    pub bound: Bound,
+}
+
+/// A collection of which values may be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Arguments of the query.
+    Query,
+    /// Header fields.
+    Header,
+    /// Cookies.
+    Cookie,
+    /// Fields of a form in the body.
+    Form,
+}
+
+/// What is known of the values of a body.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProvedBody<'a> {
+    /// Of a JSON document: values by their numbers in the tape, ascending. The text is the one that the tape tells.
+    pub values: &'a [(u32, Bound)],
+    /// Of a form: fields, all of them of [`Place::Form`].
+    pub fields: &'a [Proved<'a>],
 }
 
 /// A part of a collection.
@@ -30,11 +69,13 @@ pub(super) struct Entry {
     pub(super) value: Vec<u8>,
     /// What another engine calls the same part: selectors may use either name.
     pub(super) alias: Option<Vec<u8>>,
+    /// The number of what is known of the value, among the bounds of the program; 0 where nothing is.
+    pub(super) bound: u8,
 }
 
 impl Entry {
     pub(super) fn new(name: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
-        Entry { name: name.into(), value: value.into(), alias: None }
+        Entry { name: name.into(), value: value.into(), ..Entry::default() }
     }
 }
 
@@ -108,6 +149,28 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// Notes what is known of values, where they hold to it.
+    pub(super) fn take_proved(&mut self, proved: &[Proved<'_>], bounds: &Bounds) {
+        for known in proved {
+            let number = bounds.number(&known.bound);
+            let entries = match known.place {
+                Place::Query => &mut self.args_get,
+                Place::Header => &mut self.headers,
+                Place::Cookie => &mut self.cookies,
+                Place::Form => &mut self.args_post,
+            };
+            let is_name = |name: &[u8]| match known.place {
+                Place::Header => name.eq_ignore_ascii_case(known.name),
+                _ => name == known.name,
+            };
+            for entry in entries.iter_mut().filter(|entry| number > 0 && is_name(&entry.name)) {
+                if known.bound.covers(&entry.value) {
+                    entry.bound = number;
+                }
+            }
+        }
+    }
+
     /// The first header of that name, which is in lower case.
     pub(super) fn header(&self, name: &[u8]) -> Option<&[u8]> {
         first(&self.headers, name)

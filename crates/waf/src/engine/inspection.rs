@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use bartizan_pattern::body::{BodyLimits, Reading, UnreadableReason, media_type::BodyKind};
+use bartizan_pattern::{
+    alphabet::Bound,
+    body::{BodyLimits, Reading, UnreadableReason, media_type::BodyKind},
+};
 
 use super::{
     body::{body_limits, kind},
-    exchange::{Exchange, RequestHead},
+    exchange::{Exchange, Place, ProvedBody, RequestHead},
     finding::{Finding, Interruption},
     live::Live,
     program::{Program, Worker},
@@ -14,7 +17,7 @@ use super::{
 use crate::{
     lang::{AuditMode, BodyLimitAction, EngineMode, Phase},
     operator::Work,
-    variables::{Collections, Tx},
+    variables::{Collections, Tx, Variable},
 };
 
 /// What an inspection needs from outside.
@@ -26,6 +29,21 @@ pub struct Context {
     pub now: u64,
     /// Where stored collections are kept; without it `initcol` opens nothing.
     pub collections: Option<Arc<dyn Collections>>,
+}
+
+/// A value of which something is known.
+#[derive(Clone, Debug)]
+pub struct Spared {
+    /// Where it is; values of any body are in [`Place::Form`].
+    pub place: Place,
+    /// Its name.
+    pub name: Vec<u8>,
+    /// What is known.
+    pub bound: Bound,
+    /// How many tests of rules look at it.
+    pub tests: usize,
+    /// How many of them may find something in a value within the bound: with none left, it was not looked at.
+    pub left: usize,
 }
 
 /// Rules at work on one exchange. Fed in the order of the phases; after an interruption only [`Inspection::finish`]
@@ -68,7 +86,7 @@ impl Inspection {
 
     /// Phase 1: the head is known.
     pub fn request_head(&mut self, head: &RequestHead<'_>, worker: &mut Worker) -> Option<&Interruption> {
-        self.exchange.read_head(head, &self.program.rules.settings);
+        self.exchange.read_head(head, &self.program.rules.settings, &self.program.bounds);
         self.phase(Phase::RequestHeaders, worker)
     }
 
@@ -115,13 +133,14 @@ impl Inspection {
         reading: &Reading<'_>,
         length: usize,
         overlong: bool,
+        proved: ProvedBody<'_>,
         worker: &mut Worker,
     ) -> Option<&Interruption> {
         self.exchange.inbound_data_error = overlong;
         self.exchange.body_length = length;
         if self.wants_request_body() {
             let Self { program, exchange, live } = self;
-            exchange.take_body(reading, &program.rules.settings, &live.controls);
+            exchange.take_body(reading, proved, &program.bounds, &program.rules.settings, &live.controls);
         }
         self.phase(Phase::RequestBody, worker)
     }
@@ -173,6 +192,34 @@ impl Inspection {
     pub fn finish(&mut self, worker: &mut Worker) {
         self.phase(Phase::Logging, worker);
         worker.scratch.shrink();
+    }
+
+    /// The values of which something is known, and what that spares: for whoever asks why a value was not looked at.
+    #[must_use]
+    pub fn spared(&self) -> Vec<Spared> {
+        use Variable as V;
+        let Self { program, exchange, live } = self;
+        let Some(plan) = &program.plan else { return Vec::new() };
+        let places = [
+            (Place::Query, &exchange.args_get, [V::Args, V::ArgsGet]),
+            (Place::Form, &exchange.args_post, [V::Args, V::ArgsPost]),
+            (Place::Header, &exchange.headers, [V::RequestHeaders; 2]),
+            (Place::Cookie, &exchange.cookies, [V::RequestCookies; 2]),
+        ];
+        let mut spared = Vec::new();
+        for (place, entries, variables) in places {
+            for entry in entries.iter().filter(|entry| entry.bound > 0) {
+                let Some(bound) = program.bounds.get(entry.bound) else { continue };
+                let (mut tests, mut left) = (0, 0);
+                for phase in [Phase::RequestHeaders, Phase::RequestBody] {
+                    let of = (program.rules.as_ref(), &live.tx);
+                    let (all, some) = plan.left(phase, of, &program.bounds, (&variables, entry));
+                    (tests, left) = (tests + all, left + some);
+                }
+                spared.push(Spared { place, name: entry.name.clone(), bound, tests, left });
+            }
+        }
+        spared
     }
 
     /// What rules told so far.

@@ -20,9 +20,9 @@ mod values;
 mod walk;
 mod xml;
 
-pub use exchange::RequestHead;
+pub use exchange::{Place, Proved, ProvedBody, RequestHead};
 pub use finding::{Finding, Interruption, Match, Stop};
-pub use inspection::{Context, Inspection};
+pub use inspection::{Context, Inspection, Spared};
 pub use program::{Program, Worker};
 pub use tuning::{Part, Side, Tuning};
 

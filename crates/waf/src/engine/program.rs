@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    fast::{Plan, Prelude},
+    fast::{Bounds, Plan, Prelude},
     inspection::{Context, Inspection},
     live::Live,
     tuning::Tuning,
@@ -22,6 +22,8 @@ pub struct Program {
     pub(super) prelude: Option<Prelude>,
     /// Some rule looks at a body as text.
     pub(super) sees_text: bool,
+    /// What may be known of values.
+    pub(super) bounds: Arc<Bounds>,
     tuning: Arc<Tuning>,
 }
 
@@ -34,7 +36,14 @@ impl Program {
         let plan = Some(Arc::new(Plan::new(&rules)));
         let sees_text = sees_text(&rules);
         let (rules, prelude) = (Arc::new(rules), Some(prelude));
-        let program = Arc::new(Program { rules, plan, prelude, sees_text, tuning: Arc::default() });
+        let program = Arc::new(Program {
+            rules,
+            plan,
+            prelude,
+            sees_text,
+            bounds: Arc::default(),
+            tuning: Arc::default(),
+        });
         Self::build(&program);
         program
     }
@@ -48,6 +57,7 @@ impl Program {
             plan: self.plan.clone(),
             prelude: self.prelude.is_some().then(|| Prelude::new(&self.rules, &tuning)),
             sees_text: self.sees_text,
+            bounds: self.plan.as_ref().map(|plan| plan.bounds(&tuning.bounds)).unwrap_or_default(),
             tuning,
         });
         Self::build(&program);
@@ -76,6 +86,7 @@ impl Program {
             plan: None,
             prelude: None,
             sees_text,
+            bounds: Arc::default(),
             tuning: Arc::default(),
         })
     }

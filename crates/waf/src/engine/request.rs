@@ -6,11 +6,12 @@ use base64::Engine as _;
 use super::{
     body::{form_limits, processor, read_form},
     exchange::{Entry, Exchange, RequestHead},
+    fast::Bounds,
 };
 use crate::lang::{Processor, Settings};
 
 impl Exchange {
-    pub(super) fn read_head(&mut self, head: &RequestHead<'_>, settings: &Settings) {
+    pub(super) fn read_head(&mut self, head: &RequestHead<'_>, settings: &Settings, bounds: &Bounds) {
         self.client = Some(head.client);
         self.server = Some(head.server);
         self.method = head.method.to_vec();
@@ -23,6 +24,7 @@ impl Exchange {
         self.server_name = host_name(host).to_vec();
         self.read_authorization();
         self.processor = self.header(b"content-type").and_then(processor).map_or("", Processor::name);
+        self.take_proved(head.proved, bounds);
     }
 
     fn read_target(&mut self, target: &[u8], settings: &Settings) {

@@ -36,7 +36,7 @@ impl Exchange {
             // A body that is no document leaves no arguments; the text itself is looked at either way.
             let mut buffer = TapeBuffer::new();
             if let Ok(tape) = Tape::parse(body, &body_limits(settings, controls).json, &mut buffer) {
-                read_json(tape, settings.arguments_limit, &mut self.response_args);
+                read_json(tape, settings.arguments_limit, [], &mut self.response_args);
             }
         }
     }

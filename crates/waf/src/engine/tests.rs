@@ -55,6 +55,7 @@ fn run_one(program: &Arc<Program>, request: &Request<'_>, context: Context) -> I
         headers: &headers,
         client: "192.0.2.1:1234".parse().unwrap(),
         server: "192.0.2.9:443".parse().unwrap(),
+        proved: &[],
     };
     if inspection.request_head(&head, &mut worker).is_none()
         && inspection.request_body(request.body.as_bytes(), false, &mut worker).is_none()
@@ -280,6 +281,7 @@ fn a_budget_of_work_ends_the_walk_and_leaves_nothing_behind() {
         headers: &[],
         client: "192.0.2.1:1234".parse().unwrap(),
         server: "192.0.2.9:443".parse().unwrap(),
+        proved: &[],
     };
     for program in [&rules.plain, &rules.fast] {
         let mut worker = Worker::new();

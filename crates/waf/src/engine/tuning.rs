@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bartizan_pattern::alphabet::Bound;
+
 use super::{
     exchange::{Entry, Exchange},
     live::{Live, Removed},
@@ -62,6 +64,7 @@ pub struct Tuning {
     /// What ends, and when: seconds since 1970.
     passing: Vec<(u64, Arc<[usize]>, Option<Part>)>,
     pub(super) request_body_limit: Option<usize>,
+    pub(super) bounds: Vec<Bound>,
 }
 
 impl Tuning {
@@ -93,6 +96,12 @@ impl Tuning {
     /// Lets rules look at no more than so many bytes of a request body, decoded or not.
     pub fn bound_request_body(&mut self, bytes: usize) {
         self.request_body_limit = Some(bytes);
+    }
+
+    /// Lets inspections be told that a value keeps to one of these bounds. Of no more than 128 of them is worked out what it
+    /// rules out.
+    pub fn expect(&mut self, bounds: impl IntoIterator<Item = Bound>) {
+        self.bounds.extend(bounds);
     }
 
     pub(super) fn is_watched(&self, rule: usize) -> bool {
@@ -164,6 +173,7 @@ mod tests {
                 headers: &[],
                 client: "192.0.2.1:1".parse().unwrap(),
                 server: "192.0.2.2:80".parse().unwrap(),
+                proved: &[],
             };
             inspection.request_head(&head, &mut Worker::new());
             let would = inspection.take_would_interrupt().map(|stop| stop.rule);

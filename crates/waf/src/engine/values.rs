@@ -288,7 +288,7 @@ pub(super) fn each<'e>(
 ) -> bool {
     let selector = &target.selector;
     let is_collection = target.variable.is_collection();
-    each_part(exchange, target.variable, |name, alias, bytes| {
+    each_part(exchange, target.variable, |name, alias, bytes, _| {
         if !is_collection || selector.selects(name) || alias.is_some_and(|alias| selector.selects(alias)) {
             show(name, alias, bytes);
         }
@@ -298,17 +298,18 @@ pub(super) fn each<'e>(
 /// Whether a variable whose parts lie in the exchange as they are has one of this name, which is in lower case.
 pub(super) fn has_part(exchange: &Exchange, variable: Variable, name: &[u8]) -> bool {
     let mut has = false;
-    each_part(exchange, variable, |part, alias, _| {
+    each_part(exchange, variable, |part, alias, _, _| {
         has |= part.eq_ignore_ascii_case(name) || alias.is_some_and(|alias| alias.eq_ignore_ascii_case(name));
     });
     has
 }
 
-/// Shows name, alias and bytes of every part of a variable that lies in the exchange as it is; `false` for any other.
+/// Shows name, alias, bytes and bound of every part of a variable that lies in the exchange as it is; `false` for any
+/// other.
 pub(super) fn each_part<'e>(
     exchange: &'e Exchange,
     variable: Variable,
-    mut show: impl FnMut(&'e [u8], Option<&'e [u8]>, &'e [u8]),
+    mut show: impl FnMut(&'e [u8], Option<&'e [u8]>, &'e [u8], u8),
 ) -> bool {
     let (entries, more, names): (&[Entry], &[Entry], bool) = match variable {
         Variable::Args => (&exchange.args_get, &exchange.args_post, false),
@@ -334,18 +335,19 @@ pub(super) fn each_part<'e>(
                     Variable::FilesNames => &file.field,
                     _ => &file.content,
                 };
-                show(&file.field, None, bytes);
+                show(&file.field, None, bytes, 0);
             }
             return true;
         }
         variable => {
             let Some(bytes) = exchange.text(variable) else { return false };
-            show(b"", None, bytes);
+            show(b"", None, bytes, 0);
             return true;
         }
     };
     for entry in entries.iter().chain(more) {
-        show(&entry.name, entry.alias.as_deref(), if names { &entry.name } else { &entry.value });
+        let (bytes, bound) = if names { (&entry.name, 0) } else { (&entry.value, entry.bound) };
+        show(&entry.name, entry.alias.as_deref(), bytes, bound);
     }
     true
 }

@@ -56,8 +56,15 @@ impl Inspection {
                     }
                     if candidates.is_none() && plan.scans(phase, *index) {
                         let Worker { operator, scratch } = &mut *worker;
-                        candidates =
-                            Candidates::gather(plan, phase, exchange, live, rules, scratch, operator);
+                        candidates = Candidates::gather(
+                            plan,
+                            phase,
+                            (exchange, &program.bounds),
+                            live,
+                            rules,
+                            scratch,
+                            operator,
+                        );
                         if candidates.is_some() {
                             // The walk goes on here, if this rule may match.
                             at -= 1;

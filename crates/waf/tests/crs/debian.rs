@@ -42,6 +42,7 @@ fn told(rules: &Arc<Program>, target: &str, headers: &[(&str, &str)], answer: &s
         headers: &headers,
         client: address,
         server: address,
+        proved: &[],
     };
     inspection.request_head(&head, &mut worker);
     inspection.request_body(b"", false, &mut worker);

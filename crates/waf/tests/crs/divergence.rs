@@ -132,6 +132,7 @@ fn inspect_values(program: &std::sync::Arc<Program>, worker: &mut Worker, values
         headers: &headers,
         client: address,
         server: address,
+        proved: &[],
     };
     inspection.request_head(&head, worker);
     inspection.request_body(body.as_bytes(), false, worker);
@@ -207,6 +208,7 @@ fn inspect(program: &std::sync::Arc<Program>, worker: &mut Worker, query: &[u8])
         headers: &headers,
         client: address,
         server: address,
+        proved: &[],
     };
     inspection.request_head(&head, worker);
     inspection.request_body(query, false, worker);

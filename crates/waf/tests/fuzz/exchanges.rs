@@ -55,8 +55,12 @@ thread_local! {
     static WORKERS: RefCell<(Worker, Worker)> = RefCell::default();
 }
 
-/// The Core Rule Set, or a few rules where there is none, and rules of every kind: plain and fast.
-static PROGRAMS: LazyLock<[(Arc<Program>, Arc<Program>); 2]> = LazyLock::new(|| {
+/// Both rule sets: plain and fast.
+static PROGRAMS: LazyLock<[(Arc<Program>, Arc<Program>); 2]> =
+    LazyLock::new(|| rules().map(|rules| (Program::plain(rules.clone()), Program::new(rules))));
+
+/// The Core Rule Set, or a few rules where there is none, and rules of every kind.
+pub fn rules() -> [RuleSet; 2] {
     let suites = std::env::var_os("BARTIZAN_SUITES")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/suites"), PathBuf::from);
     let folder = Folder(suites.join("crs"));
@@ -71,8 +75,8 @@ static PROGRAMS: LazyLock<[(Arc<Program>, Arc<Program>); 2]> = LazyLock::new(|| 
         loader.text("own.conf", RULES);
     }
     let rules = loader.finish().unwrap_or_else(|problems| panic!("{problems}")).rules;
-    [rules, own()].map(|rules| (Program::plain(rules.clone()), Program::new(rules)))
-});
+    [rules, own()]
+}
 
 /// Fails where the two ways tell different things. An input is a head of lines (method and target, then fields), an empty
 /// line, and a body.
@@ -138,6 +142,7 @@ fn inspect(program: &Arc<Program>, worker: &mut Worker, bytes: &[u8]) -> Inspect
         headers: &headers,
         client: address,
         server: address,
+        proved: &[],
     };
     inspection.request_head(&head, worker);
     inspection.request_body(body, false, worker);
@@ -147,7 +152,7 @@ fn inspect(program: &Arc<Program>, worker: &mut Worker, bytes: &[u8]) -> Inspect
     inspection
 }
 
-fn tell(inspection: &Inspection) -> String {
+pub fn tell(inspection: &Inspection) -> String {
     let variables: Vec<_> = inspection.tx().iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
     format!(
         "{:#?} {:?} {:?} {variables:?}",

@@ -1,5 +1,5 @@
-//! T-02: SQL in bodies of every type and coding, before a service that hands it to a database. The half of the firewall:
-//! no contract says what a body may be.
+//! T-02: SQL in bodies of every type and coding, before a service that hands it to a database. Rules alone refuse it, the
+//! contract alone does, and where both stand in its way, both are named.
 
 mod bodies;
 mod service;
@@ -22,9 +22,10 @@ use service::Service;
 pub static SCENARIO: Scenario = Scenario {
     actors: "a customer of the vulnerable bank who searches, and one who writes SQL where words belong",
     traffic: "each text in JSON, forms, multipart and XML bodies, with every character escaped, nested, and in gzip, to a \
-              search service that hands it to the bank; the contract is off, rules alone look at bodies",
+              search service that hands it to the bank: behind rules alone, behind a contract alone that says of which \
+              characters a question is, and behind both",
     truth: "the bank runs the statement: an answer that names another customer has leaked; the service counts what reached it",
-    bounds: Bounds { requests: 2_000, seconds: 240 },
+    bounds: Bounds { requests: 2_000, seconds: 300 },
     proofs: &[Criterion {
         key: "leaked_without",
         text: "searches that named other customers",
@@ -37,10 +38,20 @@ pub static SCENARIO: Scenario = Scenario {
         Criterion { key: "leaked", text: "attacks that read something", rule: Rule::Exactly(0.0) },
         Criterion {
             key: "explained",
-            text: "ways whose refusal `why` explains by rule, line and parameter",
+            text: "ways whose refusal by rules `why` explains by rule, line and parameter",
             rule: Rule::AtLeast(12.0),
         },
-        Criterion { key: "legitimate_requests", text: "searches of people", rule: Rule::AtLeast(40.0) },
+        Criterion {
+            key: "explained_contract",
+            text: "ways whose refusal by the contract `why` explains by place and expectation",
+            rule: Rule::AtLeast(12.0),
+        },
+        Criterion {
+            key: "explained_both",
+            text: "ways refused where both stand, of which `why` names the contract and the rule",
+            rule: Rule::AtLeast(12.0),
+        },
+        Criterion { key: "legitimate_requests", text: "searches of people", rule: Rule::AtLeast(120.0) },
         Criterion {
             key: "legitimate_percent",
             text: "of those, answered as they should be, in percent",
@@ -102,51 +113,138 @@ fn without(stage: &Stage) -> Result<Figures> {
     Ok(figures)
 }
 
+/// Of which characters a question is: what people write, and nothing that a statement cannot do without.
+const CONTRACT: &str = r##"{ "openapi": "3.1.0", "info": { "title": "Search", "version": "1" }, "paths": { "/search": { "post": {
+    "requestBody": { "required": true, "content": {
+        "application/json": { "schema": { "$ref": "#/components/schemas/Search" } },
+        "application/vnd.bank.search+json": { "schema": { "$ref": "#/components/schemas/Search" } },
+        "application/x-www-form-urlencoded": { "schema": { "$ref": "#/components/schemas/Search" } },
+        "multipart/form-data": { "schema": { "$ref": "#/components/schemas/Search" } },
+        "application/xml": { "schema": { "$ref": "#/components/schemas/Search" } },
+        "text/xml": { "schema": { "$ref": "#/components/schemas/Search" } },
+        "application/soap+xml": { "schema": { "$ref": "#/components/schemas/Search" } } } },
+    "responses": { "200": { "description": "What was found" } } } } },
+    "components": { "schemas": {
+        "Search": { "type": "object", "additionalProperties": false, "xml": { "name": "search" }, "properties": {
+            "page": { "type": "integer", "minimum": 1 }, "q": { "$ref": "#/components/schemas/Question" },
+            "filter": { "type": "array", "maxItems": 4, "items": { "type": "object", "additionalProperties": false,
+                "properties": { "on": { "enum": ["text"] }, "q": { "$ref": "#/components/schemas/Question" } } } } } },
+        "Question": { "type": "string", "minLength": 1, "maxLength": 60, "pattern": "^[A-Za-z0-9 '&%.-]*$" } } } }"##;
+
+/// What stands before the service.
+#[derive(Clone, Copy, PartialEq)]
+enum Half {
+    Rules,
+    Contract,
+    Both,
+}
+
+impl Half {
+    const ALL: [Half; 3] = [Half::Rules, Half::Contract, Half::Both];
+
+    fn name(self) -> &'static str {
+        match self {
+            Half::Rules => "rules",
+            Half::Contract => "contract",
+            Half::Both => "both",
+        }
+    }
+
+    /// What of the API's block says so.
+    fn policy(self) -> &'static str {
+        match self {
+            Half::Rules => "unknown_operations: allow\n    guards: { waf: { rules: [\"file:sql.conf\"] } }",
+            Half::Contract => "contract: file:search.json",
+            Half::Both => "contract: file:search.json\n    guards: { waf: { rules: [\"file:sql.conf\"] } }",
+        }
+    }
+
+    /// With which status it refuses.
+    fn status(self) -> u16 {
+        if self == Half::Rules { 403 } else { 400 }
+    }
+
+    /// How many refusals `why` explains is counted as this.
+    fn key(self) -> &'static str {
+        match self {
+            Half::Rules => "explained",
+            Half::Contract => "explained_contract",
+            Half::Both => "explained_both",
+        }
+    }
+
+    /// Whether `why` names who refused, and where.
+    fn is_told(self, said: &str) -> bool {
+        let has = |parts: &[&str]| parts.iter().all(|part| said.contains(part));
+        let rules = has(&["sql.conf:", "rule "]) && (said.contains("ARGS") || said.contains("XML"));
+        let contract = has(&["contract.body", "pattern", "search.json"]);
+        match self {
+            Half::Rules => rules && has(&["waf.attack"]),
+            Half::Contract => contract,
+            Half::Both => rules && contract && has(&["waf.attack"]),
+        }
+    }
+}
+
 /// The same where the gateway does.
 fn with(stage: &Stage) -> Result<Figures> {
     let bank = Bank::start_vulnerable(stage)?;
     let service = Service::start(bank.address)?;
     let customer = bank.sign_in(stage, SEARCHER)?;
-    let text = format!(
-        "listeners: [{{ address: $LISTEN }}]\nadmin: {{ address: $ADMIN }}\nstorage: sqlite:$DIR/var/bartizan.db\n\
-         apis:\n  - name: search\n    upstream: http://{}\n    unknown_operations: allow\n    \
-         guards: {{ waf: {{ rules: [\"file:sql.conf\"] }} }}\n",
-        service.address()
-    );
-    let gateway = Gateway::with_config(&stage.binary(), &text, |folder| {
-        Ok(fs::write(folder.join("sql.conf"), RULES)?)
-    })?;
     let mut figures = Figures::default();
+    for half in Half::ALL {
+        let text = format!(
+            "listeners: [{{ address: $LISTEN }}]\nadmin: {{ address: $ADMIN }}\nstorage: sqlite:$DIR/var/bartizan.db\n\
+             apis:\n  - name: search\n    upstream: http://{}\n    {}\n",
+            service.address(),
+            half.policy()
+        );
+        let gateway = Gateway::with_config(&stage.binary(), &text, |folder| {
+            fs::write(folder.join("search.json"), CONTRACT)?;
+            Ok(fs::write(folder.join("sql.conf"), RULES)?)
+        })?;
+        attack(stage, half, &gateway, (&service, &customer), &mut figures)?;
+        stage.keep_gateway(half.name(), &gateway)?;
+    }
+    figures.count("forms", FORMS.len() as u64);
+    stage.keep_log("bank", bank.process())?;
+    Ok(figures)
+}
+
+/// Every text in every form, and what people search for between them.
+fn attack(
+    stage: &Stage,
+    half: Half,
+    gateway: &Gateway,
+    (service, customer): (&Service, &Customer),
+    figures: &mut Figures,
+) -> Result<()> {
     let begun = Instant::now();
     let mut events = Vec::new();
     for form in &FORMS {
         let before = service.asked();
         for (index, sql) in texts(stage).iter().enumerate() {
             let reply = ask_plain(stage, gateway.address, &form.request(&customer.token, sql))?;
-            let refused = reply.status == 403;
+            let refused = reply.status == half.status();
             let leaked = tells(stage, &reply.text());
             figures.attack(refused && !leaked);
             figures.leaked += u64::from(leaked);
             if refused {
                 figures.first_finding.get_or_insert_with(|| begun.elapsed());
             } else {
-                figures.notes.push(format!("{}: text {index} was answered with {}", form.name, reply.status));
+                let (half, name) = (half.name(), form.name);
+                figures
+                    .notes
+                    .push(format!("{half}, {name}: text {index} was answered with {}", reply.status));
             }
             if index == 0 {
                 events.extend(reply.header("x-bartizan-event").map(|id| (form, id.to_owned())));
             }
         }
         figures.add("reached", service.asked() - before);
-        people(stage, gateway.address, form, &customer, &mut figures)?;
+        people(stage, gateway.address, form, customer, figures)?;
     }
-    figures.count("forms", FORMS.len() as u64);
-    explain(stage, &gateway, &events, &mut figures)?;
-    figures.notes.push(
-        "the half of the contract, which refuses bodies of another shape, is not part of this drill".into(),
-    );
-    stage.keep_gateway("with", &gateway)?;
-    stage.keep_log("bank", bank.process())?;
-    Ok(figures)
+    explain(stage, half, gateway, &events, figures)
 }
 
 fn texts(stage: &Stage) -> &'static [&'static str] {
@@ -181,6 +279,7 @@ fn people(
 /// Asks the gateway why it refused, as an operator does.
 fn explain(
     stage: &Stage,
+    half: Half,
     gateway: &Gateway,
     events: &[(&Form, String)],
     figures: &mut Figures,
@@ -198,13 +297,12 @@ fn explain(
             &["why", id, "--state", &state, "--output", "json"],
         )?;
         ensure!(status.success(), "`why` ended with {status}: {said}");
-        let told = ["waf.attack", "sql.conf:", "rule "].iter().all(|part| said.contains(part))
-            && (said.contains("ARGS") || said.contains("XML"));
+        let told = half.is_told(&said);
         explained += u64::from(told);
         if !told {
-            figures.notes.push(format!("{}: `why` does not explain the refusal", form.name));
+            figures.notes.push(format!("{}, {}: `why` does not explain the refusal", half.name(), form.name));
         }
     }
-    figures.count("explained", explained);
+    figures.count(half.key(), explained);
     Ok(())
 }

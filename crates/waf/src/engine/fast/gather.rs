@@ -1,5 +1,7 @@
 //! The rules that may match the values of one exchange.
 
+use std::sync::Arc;
+
 use ahash::{AHashMap, AHashSet};
 use smallvec::SmallVec;
 
@@ -7,6 +9,7 @@ use super::{
     bits::{Bits, set as set_bit},
     memo::Memo,
     plan::Plan,
+    proved::{Bounds, Spared},
     scan::ScanCache,
     set::{Form, ScanSet},
     shape::{Shape, Shapes},
@@ -29,6 +32,8 @@ const MAX_CACHES: usize = 4;
 const MAX_OTHERS: usize = 2 << 20;
 /// How much of a buffer is kept from one inspection to the next, bytes.
 const MAX_KEPT: usize = 1 << 20;
+/// Of how many programs with the same rules one thread keeps what their bounds rule out.
+const MAX_SPARED: usize = 16;
 
 /// How many patterns of one group are searched for one by one; more of them are searched at once.
 const MAX_ALONE: u32 = 3;
@@ -56,6 +61,26 @@ struct Kept {
     automata: ScanCache,
     shapes: Shapes,
     memo: Memo,
+    /// What bounds rule out, by the identity of the bounds.
+    spared: Vec<(usize, Arc<Spared>)>,
+}
+
+impl Kept {
+    /// What the bounds rule out of the set.
+    fn spared(&mut self, set: &ScanSet, bounds: &Bounds) -> Option<Arc<Spared>> {
+        if bounds.is_empty() {
+            return None;
+        }
+        if let Some((_, known)) = self.spared.iter().find(|(identity, _)| *identity == bounds.identity()) {
+            return Some(Arc::clone(known));
+        }
+        if self.spared.len() >= MAX_SPARED {
+            self.spared.remove(0);
+        }
+        let spared = bounds.spared(set);
+        self.spared.push((bounds.identity(), Arc::clone(&spared)));
+        Some(spared)
+    }
 }
 
 impl Scratch {
@@ -101,7 +126,7 @@ impl Candidates {
     pub(in crate::engine) fn gather(
         plan: &Plan,
         phase: Phase,
-        exchange: &Exchange,
+        (exchange, bounds): (&Exchange, &Bounds),
         live: &Live,
         rules: &RuleSet,
         scratch: &mut Scratch,
@@ -116,7 +141,7 @@ impl Candidates {
                 }
                 let (identity, automata) = (set.identity, set.scanner.cache());
                 let (shapes, memo) = (Shapes::default(), Memo::default());
-                scratch.caches.push(Kept { identity, automata, shapes, memo });
+                scratch.caches.push(Kept { identity, automata, shapes, memo, spared: Vec::new() });
                 scratch.caches.len() - 1
             }
         };
@@ -128,6 +153,7 @@ impl Candidates {
         let Scratch { caches, seen, visited, found, hasher, buffers } = scratch;
         let kept = caches.get_mut(at)?;
         kept.shapes.begin(&set);
+        let spared = kept.spared(&set, bounds);
         let tests = Bits::new(set.tests);
         let mut work = Work { set: &set, kept, seen, visited, found, hasher, buffers, operator, tests };
         for source in &set.sources {
@@ -140,8 +166,13 @@ impl Candidates {
                 }
                 continue;
             }
-            each_part(exchange, source.variable, |name, alias, bytes| {
-                source.show(name, alias, |form| work.value(form, bytes));
+            each_part(exchange, source.variable, |name, alias, bytes, bound| {
+                source.show(name, alias, |form| {
+                    let left = |spared: &Arc<Spared>| spared.left(form.tree, bound);
+                    if bound == 0 || spared.as_ref().map_or(u16::MAX, left) > 0 {
+                        work.value(form, bytes);
+                    }
+                });
             });
         }
         let mut stations = set.unscanned.clone();

@@ -1,17 +1,22 @@
 //! What is known of a rule set before any request: which rules can be scanned for, and which rules jump over them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use ahash::AHashMap;
+use bartizan_pattern::alphabet::Bound;
 use parking_lot::Mutex;
 
 use super::{
     bits::Bits,
+    proved::Bounds,
     quick::{Quick, is_stale, slots},
     set::ScanSet,
 };
 use crate::{
-    engine::{exchange::Exchange, live::Live},
+    engine::{
+        exchange::{Entry, Exchange},
+        live::Live,
+    },
     lang::{Condition, Jump, Rule, RuleSet, Selector, Step, Test},
     operator::{Operator, Relation, number},
     variables::{Tx, Variable},
@@ -28,6 +33,8 @@ pub(in crate::engine) struct Plan {
     phases: [PhasePlan; 5],
     /// By rule, what tells at once that it cannot match.
     quick: Vec<Quick>,
+    /// What programs with these rules know of values.
+    bounds: Mutex<Vec<Weak<Bounds>>>,
 }
 
 /// The plan of one phase.
@@ -80,7 +87,33 @@ impl Plan {
         }
         let stale = is_stale(set);
         let quick = set.rules.iter().map(|rule| Quick::new(rule, &slots, stale)).collect();
-        Plan { phases, quick }
+        Plan { phases, quick, bounds: Mutex::default() }
+    }
+
+    /// What these bounds rule out, shared with all programs that know the same of values.
+    pub(in crate::engine) fn bounds(&self, bounds: &[Bound]) -> Arc<Bounds> {
+        Bounds::shared(bounds, &self.bounds)
+    }
+
+    /// How many tests of a phase look at a part of a variable, and how many of them may find something in a value within the
+    /// bound of this number.
+    pub(in crate::engine) fn left(
+        &self,
+        phase: crate::lang::Phase,
+        (rules, tx): (&RuleSet, &Tx),
+        bounds: &Bounds,
+        (variables, entry): (&[Variable], &Entry),
+    ) -> (usize, usize) {
+        let Some(set) = self.phase(phase).map(|phase| phase.set(rules, tx)) else { return (0, 0) };
+        let spared = bounds.spared(&set);
+        let (mut all, mut left) = (0, 0);
+        for source in set.sources.iter().filter(|source| variables.contains(&source.variable)) {
+            source.show(&entry.name, entry.alias.as_deref(), |form| {
+                all += form.all.iter().count();
+                left += usize::from(spared.left(form.tree, entry.bound));
+            });
+        }
+        (all, left)
     }
 
     pub(super) fn phase(&self, phase: crate::lang::Phase) -> Option<&PhasePlan> {

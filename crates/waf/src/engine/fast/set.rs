@@ -243,7 +243,8 @@ impl Source {
         source
     }
 
-    fn forms(&self) -> impl Iterator<Item = &Form> {
+    /// Every tree.
+    pub(super) fn forms(&self) -> impl Iterator<Item = &Form> {
         let selected = self.selected.iter().map(|(_, form)| form);
         self.all.iter().chain(self.named.values()).chain(selected)
     }
