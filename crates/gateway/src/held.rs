@@ -55,6 +55,12 @@ impl Share {
         }
         fits
     }
+
+    /// Bytes that it has.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
 }
 
 impl Drop for Share {

@@ -10,7 +10,7 @@ use bartizan_guards::{
 use bartizan_model::{Guard as _, Mounted, Phase, ResponseHead, Stop, Transaction, Verdict};
 use bartizan_policy::snapshot::Operation;
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 
 use crate::{
     body::{Download, HoldError},
@@ -53,6 +53,7 @@ pub async fn inspect(
     let described = described.filter(|_| readable);
     let Some(limit) = owned.max(ruled).max(described) else {
         as_promised(promised, transaction, head, download);
+        item_by_item(record, &operation, head, download);
         return Ok(());
     };
     let held = download.hold(limit, record.gateway.held.share(), record.deadline()).await;
@@ -84,16 +85,29 @@ pub async fn inspect(
         }
     }
     if let Some(held) = promised_body {
-        promised.response(transaction, Phase::ResponseBody, |contract, of| {
-            contract.response_body(of, head, &held)
-        })?;
+        promised
+            .response(transaction, Phase::ResponseBody, |contract, of| contract.response_body(of, &held))?;
     }
     if let Some(limit) = ruled {
         let held = shown(limit);
         waf.response(transaction, Phase::ResponseBody, |waf, of| waf.response_body(of, &held))?;
     }
     as_promised(promised, transaction, head, download);
+    item_by_item(record, &operation, head, download);
     Ok(())
+}
+
+/// Has the items of the response judged while they flow, where the contract describes them.
+fn item_by_item(record: &Record, operation: &Operation, head: &mut ResponseHead, download: &mut Download) {
+    let promised = &operation.guards.response_contract;
+    let enforces = promised.enforces(&record.transaction);
+    let items = promised.active().and_then(|contract| contract.items(&record.transaction, enforces));
+    let Some(items) = items else { return };
+    if !items.only_watches() {
+        ownership::forget_body(&mut head.headers);
+        head.headers.remove(header::CONTENT_LENGTH);
+    }
+    download.look_at(items, record.gateway.held.share());
 }
 
 /// Takes out of a response what the contract does not describe, where the guard enforces.

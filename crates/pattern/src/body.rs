@@ -14,6 +14,7 @@ mod keys;
 pub mod media_type;
 pub mod multipart;
 mod reason;
+pub mod sequence;
 #[cfg(test)]
 mod tests;
 pub mod xml;

@@ -40,6 +40,7 @@ mod peers_tls;
 mod possession;
 mod protection;
 mod reloads;
+mod responses;
 mod rules;
 mod rules_bombs;
 mod rules_update;

@@ -1,14 +1,17 @@
 //! Bodies of requests: their media type at the head, and what is in them.
 
+use std::sync::Arc;
+
 use bartizan_pattern::body::{
     Content, Reading,
     json::{JsonLimits, Tape},
     media_type::{BodyKind, MediaType},
+    sequence::Framing,
 };
 use http::{HeaderMap, HeaderValue, header};
 
 use super::json_text::with_json;
-use super::{Checks, MediaCheck, OperationCheck, ParameterProof, Part, Typed, Violation};
+use super::{Checks, MediaCheck, OperationCheck, ParameterProof, Part, Sequence, Typed, Violation};
 use crate::{
     schema::View,
     shape::{Direction, Noticed, Proof, Walk},
@@ -16,17 +19,34 @@ use crate::{
 };
 
 /// What the media type of a body says about checking it.
-#[derive(Clone, Copy, Debug)]
-pub struct MediaChoice<'c> {
-    pub(super) media: Option<&'c MediaCheck>,
+#[derive(Clone, Debug)]
+pub struct MediaChoice {
+    pub(super) media: Option<Arc<MediaCheck>>,
     kind: BodyKind,
+    framing: Option<Framing>,
 }
 
-impl MediaChoice<'_> {
+impl MediaChoice {
     /// Whether its size is all that a check can say, so that it need not be held: bytes of a type that nobody reads.
     #[must_use]
     pub fn only_size(&self) -> bool {
-        self.kind == BodyKind::Other && self.media.is_none_or(|media| !media.range.is_range())
+        let unread = |media: &Arc<MediaCheck>| !media.range.is_range() && media.item.is_none();
+        self.kind == BodyKind::Other && self.media.as_ref().is_none_or(unread)
+    }
+
+    /// The body as a sequence, where the contract says what its items are. What is no sequence by its media type has them in
+    /// lines.
+    #[must_use]
+    pub fn sequence(&self) -> Option<Sequence> {
+        let item = self.media.as_ref()?.item.clone()?;
+        Some(Sequence { framing: self.framing.unwrap_or(Framing::Lines), item })
+    }
+
+    /// Whether a schema says more of it than that it is a text.
+    #[must_use]
+    pub fn is_described(&self) -> bool {
+        let any_text = |media: &MediaCheck| self.kind == BodyKind::Text && media.any_text;
+        self.media.as_ref().is_some_and(|media| media.typed.is_some() && !any_text(media))
     }
 
     /// How it is read.
@@ -65,9 +85,9 @@ impl OperationCheck {
     ///
     /// # Errors
     /// The media type is missing, malformed, written twice, or none that the contract names.
-    pub fn media<'c>(&'c self, headers: &HeaderMap) -> Result<MediaChoice<'c>, Violation> {
+    pub fn media(&self, headers: &HeaderMap) -> Result<MediaChoice, Violation> {
         let Some(body) = &self.body else {
-            return Ok(MediaChoice { media: None, kind: kind_of(headers) });
+            return Ok(MediaChoice { media: None, kind: kind_of(headers), framing: None });
         };
         choose(&body.media, headers)
     }
@@ -88,7 +108,7 @@ fn kind_of(headers: &HeaderMap) -> BodyKind {
 }
 
 /// The most specific range that the media type lies in.
-pub(super) fn choose<'c>(all: &'c [MediaCheck], headers: &HeaderMap) -> Result<MediaChoice<'c>, Violation> {
+pub(super) fn choose(all: &[Arc<MediaCheck>], headers: &HeaderMap) -> Result<MediaChoice, Violation> {
     let ranges = || {
         let all: Vec<String> = all.iter().take(8).map(|media| media.range.to_string()).collect();
         if all.is_empty() { "a media type".to_owned() } else { all.join(", ") }
@@ -105,7 +125,7 @@ pub(super) fn choose<'c>(all: &'c [MediaCheck], headers: &HeaderMap) -> Result<M
         return Err(wrong("well-formed parameters, each once".to_owned()));
     }
     let essence = format!("{}/{}", media.top(), media.subtype()).to_ascii_lowercase();
-    let fits = |check: &&MediaCheck| {
+    let fits = |check: &&Arc<MediaCheck>| {
         check.range.contains(&essence)
             && check.range.parameters().all(|(name, value)| {
                 // A charset is settled below, and a boundary is the client's to choose.
@@ -123,23 +143,20 @@ pub(super) fn choose<'c>(all: &'c [MediaCheck], headers: &HeaderMap) -> Result<M
     {
         return Err(Violation::new(Part::Header, "content-type", "charset", "UTF-8 (RFC 8259 section 8.1)"));
     }
-    Ok(MediaChoice { media: chosen, kind })
+    Ok(MediaChoice { media: chosen.cloned(), kind, framing: Framing::named(&essence) })
 }
 
 impl Checks {
     /// Checks a body that was read. `choice` is what [`OperationCheck::media`] said of its head.
     #[must_use]
-    pub fn body(&self, choice: &MediaChoice<'_>, reading: &Reading<'_>, direction: Direction) -> BodyResult {
+    pub fn body(&self, choice: &MediaChoice, reading: &Reading<'_>, direction: Direction) -> BodyResult {
         let mut result = BodyResult::default();
-        let Some(media) = choice.media else { return result };
+        let Some(media) = choice.media.as_deref() else { return result };
         let typed = media.typed.as_ref();
         match reading {
             Reading::Parsed(parsed) => match parsed.content {
                 Content::Empty => {}
-                Content::Json(tape) => match &media.item {
-                    _ if typed.is_some() => self.json(typed, tape, direction, &mut result),
-                    item => self.json(item.as_ref(), tape, direction, &mut result),
-                },
+                Content::Json(tape) => self.json(typed, tape, direction, &mut result),
                 Content::Form(form) => {
                     let value = self.form(media, form, &mut result.violations);
                     self.built(typed, &value, direction, &mut result);
@@ -172,9 +189,9 @@ impl Checks {
 
     /// Checks a body by its size alone, where [`MediaChoice::only_size`].
     #[must_use]
-    pub fn size(&self, choice: &MediaChoice<'_>, bytes: u64) -> Vec<Violation> {
+    pub fn size(&self, choice: &MediaChoice, bytes: u64) -> Vec<Violation> {
         let mut found = Vec::new();
-        if let Some(typed) = choice.media.and_then(|media| media.typed.as_ref()) {
+        if let Some(typed) = choice.media.as_ref().and_then(|media| media.typed.as_ref()) {
             let value = Built::Binary(usize::try_from(bytes).unwrap_or(usize::MAX));
             typed.check(View::Built(&value), Part::Body, "", &mut found);
         }

@@ -3,11 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bartizan_model::{Diagnostic, Diagnostics};
-use bartizan_pattern::template::PathRouter;
+use bartizan_pattern::{body::sequence::Framing, template::PathRouter};
 
 use super::{
     BodyCheck, Checks, EncodingCheck, MediaCheck, OperationCheck, ParameterCheck, ResponseCheck, Typed,
-    ValueCheck,
+    ValueCheck, items::ItemCheck,
 };
 use crate::{
     form::{
@@ -16,7 +16,7 @@ use crate::{
     },
     pointer::decode_fragment,
     schema::{Draft, Library, Schema, SchemaError},
-    shape::Builder,
+    shape::{Builder, Types},
 };
 
 /// Header fields that are parameters of HTTP itself (OpenAPI 3.1 section 4.8.12.1).
@@ -113,8 +113,8 @@ impl Compiler<'_> {
     }
 
     /// The most specific ranges first: the first that fits is the one that counts.
-    fn medias(&mut self, all: &[Media]) -> Vec<MediaCheck> {
-        let mut all: Vec<MediaCheck> = all.iter().map(|media| self.media(media)).collect();
+    fn medias(&mut self, all: &[Media]) -> Vec<Arc<MediaCheck>> {
+        let mut all: Vec<Arc<MediaCheck>> = all.iter().map(|media| Arc::new(self.media(media))).collect();
         all.sort_by_key(|media| std::cmp::Reverse(media.range.specificity()));
         all
     }
@@ -128,9 +128,64 @@ impl Compiler<'_> {
         MediaCheck {
             range: media.range.clone(),
             typed: media.schema.as_ref().and_then(|at| self.typed(at)),
-            item: media.item_schema.as_ref().and_then(|at| self.typed(at)),
+            item: self.item(media),
+            any_text: media.schema.as_ref().is_some_and(|at| self.is_any_text(at)),
             encodings: encodings.collect(),
         }
+    }
+
+    /// What the items of a sequence are: what `itemSchema` says. Without one, `schema` is of the list of all items (OpenAPI 3.2
+    /// section 4.14.3); one that is no list is of each item, as documents before 3.2 are written.
+    fn item(&mut self, media: &Media) -> Option<ItemCheck> {
+        let framing = Framing::named(media.range.essence());
+        if let Some(at) = &media.item_schema {
+            let contents = framing == Some(Framing::Events);
+            return self.typed_item(at, contents).map(|typed| ItemCheck { typed, of_event: true });
+        }
+        let (framing, at) = (framing?, media.schema.as_ref()?);
+        let (place, schema) = self.schemas.resolve(at)?;
+        let of_list = schema.get("items").is_some_and(serde_json::Value::is_object);
+        let typed = self.typed(at)?;
+        let types = self.shapes.types_of(typed.shape);
+        if of_list && !types.has(Types::OBJECT) {
+            let contents = framing == Framing::Events;
+            let typed = self.typed_item(&place.below("items"), contents)?;
+            return Some(ItemCheck { typed, of_event: true });
+        }
+        // A text, or anything: the stream itself.
+        if types == Types::ALL && !self.shapes.names_members(typed.shape) || types == Types::STRING {
+            return None;
+        }
+        let of_event = framing == Framing::Events && self.shapes.is_event(typed.shape);
+        let typed = if of_event { self.typed_item(at, true)? } else { typed };
+        Some(ItemCheck { typed, of_event })
+    }
+
+    /// A schema of items. In events the contents of texts are checked, too.
+    fn typed_item(&mut self, at: &SchemaRef, contents: bool) -> Option<Typed> {
+        if !contents {
+            return self.typed(at);
+        }
+        let at = self.schemas.resolve(at).map_or_else(|| at.clone(), |(at, _)| at);
+        match self.library.compile_with_contents(&at.uri()) {
+            Ok(schema) => Some(Typed { schema: Arc::new(schema), shape: self.shapes.shape(&at) }),
+            Err(error) => {
+                self.report(&at, &error);
+                None
+            }
+        }
+    }
+
+    /// Whether a schema says `type: string`, and no more.
+    fn is_any_text(&self, at: &SchemaRef) -> bool {
+        let schema = self.schemas.resolve(at).and_then(|(_, schema)| schema.as_object());
+        schema.is_some_and(|schema| {
+            schema.iter().all(|(keyword, value)| match keyword.as_str() {
+                "type" => value == "string",
+                "default" | "deprecated" => true,
+                _ => false,
+            })
+        })
     }
 
     fn response(&mut self, response: &Response) -> ResponseCheck {

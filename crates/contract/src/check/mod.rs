@@ -8,6 +8,7 @@ mod coerce;
 mod compile;
 mod form;
 mod head;
+mod items;
 mod json_text;
 mod parameter;
 mod response;
@@ -22,6 +23,7 @@ use bartizan_pattern::template::PathRouter;
 pub use body::{BodyResult, MediaChoice, Member};
 pub use compile::compile;
 pub use head::{HeadResult, RequestHead};
+pub use items::{ItemResult, Sequence};
 pub use response::{ResponseIssue, ResponseResult, document, without_members};
 
 use crate::{
@@ -122,14 +124,17 @@ enum ValueCheck {
 #[derive(Debug)]
 struct BodyCheck {
     required: bool,
-    media: Vec<MediaCheck>,
+    media: Vec<Arc<MediaCheck>>,
 }
 
 #[derive(Debug)]
 struct MediaCheck {
     range: MediaRange,
     typed: Option<Typed>,
-    item: Option<Typed>,
+    /// What its items are, where it is a sequence.
+    item: Option<items::ItemCheck>,
+    /// Its schema says no more than that it is a text.
+    any_text: bool,
     encodings: Vec<EncodingCheck>,
 }
 
@@ -144,7 +149,7 @@ struct EncodingCheck {
 struct ResponseCheck {
     status: ResponseStatus,
     headers: Vec<ParameterCheck>,
-    media: Vec<MediaCheck>,
+    media: Vec<Arc<MediaCheck>>,
 }
 
 /// Which part of an exchange a value stands in.

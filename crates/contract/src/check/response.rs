@@ -1,22 +1,14 @@
 //! Responses: their status, header fields and media type, and what is in their bodies.
 
-use bartizan_pattern::body::{
-    Content, Reading,
-    json::{JsonLimits, Tape},
-};
+use bartizan_pattern::body::{Content, Reading, json::Tape};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
-use super::json_text::with_json;
 use super::{
-    Checks, OperationCheck, Part, ResponseCheck, Violation,
-    body::{MediaChoice, choose, take},
+    Checks, OperationCheck, ResponseCheck, Violation,
+    body::{MediaChoice, choose},
     head::HeadResult,
 };
-use crate::{
-    form::ResponseStatus,
-    schema::{VIOLATIONS, View},
-    shape::{Direction, Walk},
-};
+use crate::{form::ResponseStatus, schema::VIOLATIONS};
 
 /// What is wrong with the head of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,11 +25,11 @@ pub enum ResponseIssue {
 
 /// What was found in the head of a response.
 #[derive(Debug, Default)]
-pub struct ResponseResult<'c> {
+pub struct ResponseResult {
     /// What is wrong.
     pub issues: Vec<ResponseIssue>,
     /// How the body is checked; `None` where nothing describes it.
-    pub media: Option<MediaChoice<'c>>,
+    pub media: Option<MediaChoice>,
 }
 
 /// Header fields that HTTP itself, caches, browsers and proxies use: no contract names them.
@@ -90,6 +82,19 @@ const PREFIXES: [&str; 5] =
     ["access-control-", "cross-origin-", "ratelimit", "x-content-type-options", "x-frame-options"];
 
 impl OperationCheck {
+    /// Whether a schema describes the body of any response.
+    #[must_use]
+    pub fn describes_responses(&self) -> bool {
+        let mut media = self.responses.iter().flat_map(|response| &response.media);
+        media.any(|media| media.typed.is_some() || media.item.is_some())
+    }
+
+    /// Whether any response is a sequence of items.
+    #[must_use]
+    pub fn answers_with_items(&self) -> bool {
+        self.responses.iter().flat_map(|response| &response.media).any(|media| media.item.is_some())
+    }
+
     fn response(&self, status: u16) -> Option<&ResponseCheck> {
         self.responses.iter().find(|response| match response.status {
             ResponseStatus::Exact(exact) => exact == status,
@@ -100,12 +105,7 @@ impl OperationCheck {
 
     /// Checks the head of a response.
     #[must_use]
-    pub fn response_head(
-        &self,
-        checks: &Checks,
-        status: StatusCode,
-        headers: &HeaderMap,
-    ) -> ResponseResult<'_> {
+    pub fn response_head(&self, checks: &Checks, status: StatusCode, headers: &HeaderMap) -> ResponseResult {
         let mut result = ResponseResult::default();
         let Some(response) = self.response(status.as_u16()) else {
             // A contract without any response says nothing; 304 answers a condition that HTTP defines.
@@ -139,34 +139,6 @@ impl OperationCheck {
                 Ok(media) => result.media = Some(media),
                 Err(violation) => result.issues.push(ResponseIssue::MediaType(violation)),
             }
-        }
-        result
-    }
-}
-
-impl MediaChoice<'_> {
-    /// Whether the body is a stream of items, each of which is checked alone.
-    #[must_use]
-    pub fn has_items(&self) -> bool {
-        self.media.is_some_and(|media| media.item.is_some())
-    }
-}
-
-impl Checks {
-    /// Checks a JSON document of a stream: an item, where the contract describes items.
-    #[must_use]
-    pub fn item(&self, choice: &MediaChoice<'_>, text: &[u8], direction: Direction) -> super::BodyResult {
-        let mut result = super::BodyResult::default();
-        let Some(typed) = choice.media.and_then(|media| media.item.as_ref()) else { return result };
-        let read = with_json(text, &JsonLimits::default(), |root| {
-            typed.check(View::Tape(root), Part::Body, "", &mut result.violations);
-            let mut walk = Walk::default();
-            walk.json(&self.shapes, typed.shape, root, direction);
-            take(walk, &mut result);
-        });
-        if read.is_err() {
-            let what = "a JSON document in each line";
-            result.violations.push(Violation::new(Part::Body, "", "malformed", what));
         }
         result
     }

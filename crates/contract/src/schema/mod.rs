@@ -3,6 +3,7 @@
 //! `jsonschema` reads the tape of [`bartizan_pattern`] itself: nothing is copied, and numbers stay the text that they are.
 //! Patterns run in linear time; one that looks around is an error. Formats are asserted. Nothing is ever fetched.
 
+mod content;
 mod number;
 #[cfg(test)]
 mod suite_tests;
@@ -19,6 +20,7 @@ use jsonschema::{
 };
 use serde_json::{Value, json};
 
+pub(crate) use content::describes_json;
 pub use jsonschema::Draft;
 pub use number::Number;
 pub(crate) use tell::short;
@@ -40,6 +42,7 @@ pub struct Library {
     drafts: HashMap<Box<str>, Draft>,
     patterns: PatternCache,
     formats: bool,
+    wanted: content::Wanted,
 }
 
 impl fmt::Debug for Library {
@@ -90,13 +93,20 @@ impl Library {
         documents: impl IntoIterator<Item = (&'d str, Value, Draft)>,
     ) -> Result<Self, SchemaError> {
         let mut drafts = HashMap::new();
-        let resources = documents.into_iter().map(|(uri, document, draft)| {
+        let resources = documents.into_iter().map(|(uri, mut document, draft)| {
+            content::place(&mut document, uri);
             drafts.insert(uri.into(), draft);
             (uri, draft.create_resource(document))
         });
         let builder = referencing::SPECIFICATIONS.extend(resources).map_err(|error| unresolved(&error))?;
         let registry = builder.retriever(Nothing).prepare().map_err(|error| unresolved(&error))?;
-        Ok(Library { registry, drafts, patterns: PatternCache::new(), formats: true })
+        Ok(Library {
+            registry,
+            drafts,
+            patterns: PatternCache::new(),
+            formats: true,
+            wanted: content::Wanted::default(),
+        })
     }
 
     /// Leaves formats what the specification calls them: annotations. For suites that test just that.
@@ -111,15 +121,36 @@ impl Library {
     /// # Errors
     /// There is none, it or one that it refers to is no schema, or a pattern of theirs needs more than linear time.
     pub fn compile(&self, uri: &str) -> Result<Schema, SchemaError> {
+        self.build(uri, false)
+    }
+
+    /// The same, with `contentSchema` asserted in the schema itself, not in contents of contents.
+    ///
+    /// # Errors
+    /// As [`Library::compile`], also of the schemas of contents.
+    pub fn compile_with_contents(&self, uri: &str) -> Result<Schema, SchemaError> {
+        let schema = self.build(uri, true)?;
+        for (uri, place) in self.wanted.take() {
+            let _ = place.set(self.build(&uri, false)?);
+        }
+        Ok(schema)
+    }
+
+    fn build(&self, uri: &str, contents: bool) -> Result<Schema, SchemaError> {
         let (document, fragment) = uri.split_once('#').unwrap_or((uri, ""));
         let draft = self.drafts.get(document).copied().unwrap_or(Draft::Draft202012);
-        let options: ValidationOptions<'_, _, Views> = ValidationOptions::default()
+        let mut options: ValidationOptions<'_, _, Views> = ValidationOptions::default()
             .with_draft(draft)
             .with_registry(&self.registry)
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
             .with_pattern_cache(self.patterns.clone())
             .should_validate_formats(self.formats)
             .offline();
+        if contents {
+            let wanted = self.wanted.clone();
+            options = options
+                .with_keyword(content::KEYWORD, move |schema: &_, _: &_, _| Ok(wanted.keyword(schema)));
+        }
         // A document as a whole is compiled as itself: what refers to the outermost schema (2019-09, section 8.2.4.2.2) would
         // find that which leads to it.
         let whole = fragment.is_empty().then(|| self.document(document)).flatten();

@@ -43,6 +43,7 @@ struct Gathered {
     proof: Option<Proof>,
     binary: bool,
     xml: Option<Box<Xml>>,
+    content: Vec<Source>,
     /// Something applies that is not understood here: nothing counts as undeclared.
     unknown: bool,
     seen: HashSet<Source>,
@@ -73,6 +74,25 @@ impl<'s> Builder<'s> {
             }
         }
         id
+    }
+
+    /// The types that a shape leaves.
+    pub(crate) fn types_of(&self, of: ShapeId) -> Types {
+        self.shapes.get(of.0 as usize).map_or(Types::ALL, |shape| shape.types)
+    }
+
+    /// Whether a shape names members.
+    pub(crate) fn names_members(&self, of: ShapeId) -> bool {
+        self.shapes.get(of.0 as usize).is_some_and(|shape| !shape.named.is_empty())
+    }
+
+    /// Whether a shape is that of a server-sent event: it names `data`, a text, and nothing that is no field of one.
+    pub(crate) fn is_event(&self, of: ShapeId) -> bool {
+        self.shapes.get(of.0 as usize).is_some_and(|shape| {
+            let is_field = |name: &str| matches!(name, "data" | "event" | "id" | "retry");
+            let is_text = |data: &ShapeId| self.types_of(*data).has(Types::STRING);
+            shape.named.get("data").is_some_and(is_text) && shape.named.keys().all(|name| is_field(name))
+        })
     }
 
     /// All shapes that were asked for.
@@ -137,6 +157,7 @@ impl<'s> Builder<'s> {
             proof: all.proof,
             binary: all.binary,
             xml: all.xml,
+            content: (!all.content.is_empty()).then(|| self.of(all.content)),
         }
     }
 
@@ -172,6 +193,9 @@ impl<'s> Builder<'s> {
                 attribute: xml.get("attribute") == Some(&Value::Bool(true)) || node == Some("attribute"),
                 wrapped: xml.get("wrapped") == Some(&Value::Bool(true)) || node == Some("element"),
             }));
+        }
+        if crate::schema::describes_json(schema) {
+            all.content.push(Source { at: below("contentSchema"), certain: source.certain });
         }
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
             match self.schemas.target(&source.at, reference) {

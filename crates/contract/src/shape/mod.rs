@@ -52,6 +52,8 @@ pub struct Shape {
     pub binary: bool,
     /// How XML writes it.
     pub xml: Option<Box<Xml>>,
+    /// What the JSON document holds that its text is (`contentSchema`).
+    pub content: Option<ShapeId>,
 }
 
 /// What is known of members that nothing names.

@@ -51,13 +51,14 @@ mod tests;
 use std::{borrow::Cow, sync::Arc};
 
 use bartizan_contract::{
-    check::{BodyResult, Checks, OperationCheck, ParameterProof, RequestHead, Violation, document},
+    check::{BodyResult, Checks, OperationCheck, ParameterProof, RequestHead, Sequence, Violation, document},
     shape::{Direction, Noticed, Proof},
 };
 use bartizan_model::{
     CompileContext, Diagnostic, Diagnostics, Finding, Guard, Outcome, Phase, Reason as _, Severity,
     Timestamp, Transaction, probe::Probes,
 };
+use bartizan_pattern::body::{Reading, UnreadableReason};
 use bytes::Bytes;
 use http::header;
 
@@ -248,6 +249,9 @@ impl Contract {
             Err(violation) => return self.deny(transaction, vec![violation], Why::MediaType),
         };
         let reading = held.reading();
+        if let Some(sequence) = choice.sequence() {
+            return self.items(transaction, &sequence, &reading, kept);
+        }
         let mut found = self.checks.body(&choice, &reading, Direction::Request);
         if !found.violations.is_empty() {
             return self.deny(transaction, found.violations, Why::Body);
@@ -255,6 +259,53 @@ impl Contract {
         kept.body = std::mem::take(&mut found.proofs);
         kept.parameters.append(&mut found.fields);
         self.members(transaction, held, found, kept)
+    }
+
+    /// A body that is a sequence: each of its items.
+    fn items(
+        &self,
+        transaction: &mut Transaction,
+        sequence: &Sequence,
+        reading: &Reading<'_>,
+        kept: &mut Proved,
+    ) -> Outcome<Why> {
+        let malformed =
+            |what: String| Violation { keyword: "malformed".to_owned(), expectation: what, ..missing_body() };
+        // What is in its codings was not seen.
+        if let Some(reason @ (UnreadableReason::Decode(_) | UnreadableReason::TooLong)) = reading.reason() {
+            let what = format!("a body that can be read ({})", reason.code());
+            return self.deny(transaction, vec![malformed(what)], Why::Body);
+        }
+        let strips = |noticed| self.setting(noticed) == Undeclared::Strip;
+        let found = self.checks.items(sequence, reading.bytes(), Direction::Request, &strips);
+        let mut violations = found.violations;
+        if found.unreadable {
+            violations.push(malformed("items that are JSON documents".to_owned()));
+        }
+        if !violations.is_empty() {
+            return self.deny(transaction, violations, Why::Body);
+        }
+        let of = |wanted: Undeclared| {
+            let members = found.members.iter().filter(|member| self.setting(member.noticed) == wanted);
+            members.take(strip::TOLD).map(strip::violation).collect::<Vec<_>>()
+        };
+        let refused = of(Undeclared::Deny);
+        if !refused.is_empty() {
+            return self.deny(transaction, refused, Why::Undeclared);
+        }
+        if let Some(bytes) = found.rewritten {
+            kept.edits.body = Some(bytes.into());
+            tell_stripped(transaction, Phase::RequestBody, &of(Undeclared::Strip));
+        }
+        Outcome::Continue
+    }
+
+    /// What becomes of members of a kind.
+    fn setting(&self, noticed: Noticed) -> Undeclared {
+        match noticed {
+            Noticed::ReadOnly => self.settings.read_only,
+            Noticed::Undeclared | Noticed::WriteOnly => self.settings.undeclared_properties,
+        }
     }
 
     /// Members that have no business in a request: each by the setting for its kind.
@@ -265,14 +316,10 @@ impl Contract {
         found: BodyResult,
         kept: &mut Proved,
     ) -> Outcome<Why> {
-        let setting = |noticed: Noticed| match noticed {
-            Noticed::ReadOnly => self.settings.read_only,
-            Noticed::Undeclared | Noticed::WriteOnly => self.settings.undeclared_properties,
-        };
         let (mut refused, mut stripped, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         let mut untold = false;
         for member in &found.members {
-            let into = match setting(member.noticed) {
+            let into = match self.setting(member.noticed) {
                 Undeclared::Allow => continue,
                 Undeclared::Deny => &mut refused,
                 Undeclared::Strip => {

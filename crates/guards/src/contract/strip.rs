@@ -5,6 +5,9 @@ use bartizan_contract::shape::Noticed;
 use bartizan_pattern::body::{Content, Reading};
 use bytes::Bytes;
 
+/// Members of a sequence that are told.
+pub(super) const TOLD: usize = 32;
+
 /// What is sent in place of what the client sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {

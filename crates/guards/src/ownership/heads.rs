@@ -101,13 +101,12 @@ fn problem(
 }
 
 /// What a head says of a body that is not sent as it came (RFC 9110 section 8, RFC 9530, RFC 9421).
-const OF_BODY: [HeaderName; 12] = [
+const OF_BODY: [HeaderName; 11] = [
     header::ACCEPT_RANGES,
     header::CONTENT_ENCODING,
     header::CONTENT_RANGE,
     header::ETAG,
     header::LAST_MODIFIED,
-    header::TRAILER,
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("digest"),
@@ -116,10 +115,16 @@ const OF_BODY: [HeaderName; 12] = [
     HeaderName::from_static("signature-input"),
 ];
 
-/// Makes a head say what another body needs.
-pub fn describe(headers: &mut HeaderMap, body: &[u8]) {
+/// Takes out of a head, or of trailers, what they say of a body that is not sent as it came.
+pub fn forget_body(headers: &mut HeaderMap) {
     for name in OF_BODY {
         headers.remove(name);
     }
+}
+
+/// Makes a head say what another body needs.
+pub fn describe(headers: &mut HeaderMap, body: &[u8]) {
+    forget_body(headers);
+    headers.remove(header::TRAILER);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
 }

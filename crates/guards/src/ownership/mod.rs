@@ -76,7 +76,7 @@ use bytes::Bytes;
 use http::{HeaderName, Method, StatusCode, header};
 
 pub use config::{Config, OnForeign, RefusedAs, Settings, Undecided};
-pub use heads::describe;
+pub use heads::{describe, forget_body};
 pub use reason::Why;
 
 use self::{

@@ -21,10 +21,11 @@ pub struct Config {
     pub write_only: Act,
     /// Whatever else does not fit its schema. Default: `monitor`.
     pub invalid: Act,
-    /// What becomes of a response that cannot be judged: larger than `max_response`, or of a content coding that cannot be
-    /// undone. Default: `monitor`.
+    /// What becomes of a response, or an item of a stream, that cannot be judged: larger than `max_response`, or not readable.
+    /// Default: `monitor`.
     pub undecided: Act,
-    /// How much of a response is held to be judged before its first byte is sent. Default: `1MiB`.
+    /// How much of a response is held to be judged before its first byte is sent, and of a stream the size of one item.
+    /// Default: `1MiB`.
     pub max_response: ByteSize,
 }
 
@@ -40,6 +41,15 @@ pub enum Act {
     Monitor,
     /// It leaves.
     Allow,
+}
+
+impl Config {
+    /// Whether what is found in a body may change or withhold it.
+    pub(super) fn acts(&self) -> bool {
+        [self.undeclared_properties, self.write_only, self.invalid, self.undecided]
+            .iter()
+            .any(|act| matches!(act, Act::Deny | Act::Strip))
+    }
 }
 
 impl Default for Config {

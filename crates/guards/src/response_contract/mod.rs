@@ -8,6 +8,16 @@
 //! A member is excess where schemas name the members of its object and none names this one; a schema that says
 //! `additionalProperties` has decided for itself. The finding has its JSON pointer, never its value.
 //!
+//! **Streams.** Server-sent events, JSON Lines (`application/jsonl`, `x-ndjson` and the like) and JSON text sequences (`json-seq`) are not
+//! held: each item is judged when its last byte has come, and goes on at once. `strip` takes members out of the item and leaves
+//! its framing; such a stream has no `Content-Length`. In its pointers the number of the item comes first: `/3/data/owner`.
+//!
+//! `itemSchema` describes an item; without one, `schema` does: the items of a list, else each item. An event is an object with
+//! `data`, `event`, `id` and `retry`; what its `data` holds is described by `contentMediaType: application/json` and
+//! `contentSchema`, which are asserted here. A plain `schema` that is not of such an object describes the JSON document that
+//! `data` is, and lets `[DONE]` pass. Fields of an event that no reader knows are undeclared; comments pass. A schema that says
+//! `type: string`, or nothing, describes a stream that is not looked at.
+//!
 //! # Why
 //! OWASP API3:2023, excessive data exposure: an API that returns whole records leaks whatever is added to them, and a password
 //! that is `writeOnly` has no business in an answer.
@@ -23,9 +33,15 @@
 //! With 502; the original stays here. `strip` sends the body without the members, with the length that it then has, and without
 //! the digests, signatures and validators of the original.
 //!
+//! Of a stream the head has gone when an item is refused: the stream is broken off so that no client takes it for whole. Over
+//! HTTP/1.1 the last chunk is missing, over HTTP/2 the stream is reset. The items before it have gone; the event has the verdict.
+//!
 //! # Limits
-//! JSON documents, also one a line, also behind gzip, deflate, brotli and zstd; up to `max_response`, out of the memory for all
-//! held bodies. Event streams and gRPC are not held: their heads are checked. Answers to HEAD, 204 and 304 have no body.
+//! JSON documents, also behind gzip, deflate, brotli and zstd; up to `max_response`, out of the memory for all held bodies.
+//! gRPC is not held: its heads are checked. Answers to HEAD, 204 and 304 have no body. Items in a content coding cannot be judged
+//! while they flow: where the guard enforces, the API is asked for none (`Accept-Encoding`), nor for parts (`Range`). `schema`
+//! beside `itemSchema` is not held against a stream as a whole. A client of HTTP/1.0 cannot tell a stream that was broken off
+//! from one that ended.
 //! In the standard fields of HTTP, of caches, browsers and proxies no header is undeclared.
 //!
 //! # References
@@ -35,13 +51,14 @@
 
 mod config;
 mod reason;
+mod stream;
 #[cfg(test)]
 mod tests;
 
 use std::{borrow::Cow, sync::Arc};
 
 use bartizan_contract::{
-    check::{Checks, Member, ResponseIssue, document, without_members},
+    check::{Checks, MediaChoice, Member, ResponseIssue, document, without_members},
     shape::{Direction, Noticed},
 };
 use bartizan_model::{
@@ -49,11 +66,13 @@ use bartizan_model::{
     Transaction,
     probe::{Edit, Probe, Probes},
 };
+use bartizan_pattern::body::media_type::BodyKind;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 pub use config::{Act, Config};
 pub use reason::Why;
+pub use stream::{ItemStream, Passed};
 
 use crate::{body::HeldBody, contract};
 
@@ -72,6 +91,10 @@ pub struct ResponseContract {
 #[derive(Debug, Default)]
 struct Looking {
     wants: Option<usize>,
+    /// How the body is checked, by the head.
+    media: Option<MediaChoice>,
+    /// Its items are looked at while they flow.
+    flows: bool,
     drop: Vec<HeaderName>,
     body: Option<Bytes>,
 }
@@ -83,6 +106,21 @@ impl Guard for ResponseContract {
 
     fn compile(config: Config, context: &CompileContext<'_>) -> Result<Self, Diagnostics> {
         Ok(ResponseContract { checks: contract::compiled(context, Self::ID)?, settings: config })
+    }
+
+    /// Asks for what can be judged: whole bodies, and items without a content coding.
+    async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Why> {
+        let check = self.checks.operation(&transaction.operation);
+        if let Some(check) = check.filter(|_| transaction.guard_mode == Mode::Enforce && self.settings.acts())
+        {
+            if check.describes_responses() {
+                transaction.consumed_headers.extend([header::RANGE, header::IF_RANGE]);
+            }
+            if check.answers_with_items() {
+                transaction.consumed_headers.push(header::ACCEPT_ENCODING);
+            }
+        }
+        Outcome::Continue
     }
 
     /// A field by which the guard shows that it is there: no contract names it, and it never leaves.
@@ -132,15 +170,44 @@ impl ResponseContract {
             let strips = act == Act::Strip && matches!(why, Why::Header(_));
             told.push((if strips { Act::Monitor } else { act }, why));
         }
-        let has_body = transaction.request.method != Method::HEAD;
-        let readable = found.media.is_some_and(|media| {
-            media.has_items()
-                || !media.only_size() && media.kind() == bartizan_pattern::body::media_type::BodyKind::Json
-        });
-        looking.wants = (has_body && readable)
-            .then(|| usize::try_from(self.settings.max_response.0).unwrap_or(usize::MAX));
+        if let Some(media) = found.media.filter(|_| transaction.request.method != Method::HEAD) {
+            self.plan(head, media, &mut looking, &mut told);
+        }
         transaction.memory.keep(Self::ID, looking);
         settle(transaction, Phase::ResponseHeaders, told)
+    }
+
+    /// How the body is looked at: held, while it flows, or not at all.
+    fn plan(
+        &self,
+        head: &ResponseHead,
+        media: MediaChoice,
+        looking: &mut Looking,
+        told: &mut Vec<(Act, Why)>,
+    ) {
+        if media.sequence().is_some() {
+            let coded =
+                head.headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| coding != "identity");
+            let why = match (coded, head.status == StatusCode::PARTIAL_CONTENT) {
+                (true, _) => Some("the items of the response are in a content coding"),
+                (_, true) => Some("the response is a part of a sequence of items"),
+                _ => None,
+            };
+            looking.flows = why.is_none();
+            told.extend(why.map(|why| (self.settings.undecided, Why::Undecided(why.to_owned()))));
+        } else if media.is_described() && media.kind() == BodyKind::Json {
+            looking.wants = Some(usize::try_from(self.settings.max_response.0).unwrap_or(usize::MAX));
+        }
+        looking.media = Some(media);
+    }
+
+    /// What looks at the items of the response while they flow; asked after [`ResponseContract::response_head`]. Without
+    /// `enforces` it only tells.
+    #[must_use]
+    pub fn items(&self, transaction: &Transaction, enforces: bool) -> Option<ItemStream> {
+        let looking = transaction.memory.get::<Looking>(Self::ID).filter(|looking| looking.flows)?;
+        let sequence = looking.media.as_ref()?.sequence()?;
+        Some(ItemStream::new(Arc::clone(&self.checks), sequence, self.settings.clone(), enforces))
     }
 
     /// How many bytes of the response have to be seen before it is sent, at most; asked after
@@ -151,15 +218,9 @@ impl ResponseContract {
     }
 
     /// Judges the body of a response.
-    pub fn response_body(
-        &self,
-        transaction: &mut Transaction,
-        head: &ResponseHead,
-        held: &HeldBody,
-    ) -> Outcome<Why> {
-        let Some(check) = self.checks.operation(&transaction.operation) else { return Outcome::Continue };
-        let found = check.response_head(&self.checks, head.status, &head.headers);
-        let Some(media) = found.media else { return Outcome::Continue };
+    pub fn response_body(&self, transaction: &mut Transaction, held: &HeldBody) -> Outcome<Why> {
+        let looking = transaction.memory.get::<Looking>(Self::ID);
+        let Some(media) = looking.and_then(|looking| looking.media.clone()) else { return Outcome::Continue };
         let undecided = |why: String| vec![(self.settings.undecided, Why::Undecided(why))];
         if !held.whole {
             let limit = self.settings.max_response.0;
@@ -167,9 +228,6 @@ impl ResponseContract {
                 "the response is larger than `response_contract.max_response`, {limit} bytes"
             ));
             return settle(transaction, Phase::ResponseBody, told);
-        }
-        if media.has_items() {
-            return self.lines(transaction, held, &media);
         }
         let reading = held.reading();
         let Some(tape) = document(&reading) else {
@@ -217,44 +275,9 @@ impl ResponseContract {
                 continue;
             }
             let act = if act == Act::Strip { Act::Monitor } else { act };
-            told.push(match member.noticed {
-                Noticed::WriteOnly => {
-                    (act, Why::WriteOnly(format!("response{} is `writeOnly`", member.pointer)))
-                }
-                Noticed::Undeclared | Noticed::ReadOnly => {
-                    (act, Why::Undeclared(format!("response{} is not part of the contract", member.pointer)))
-                }
-            });
+            told.push((act, Why::of_member(member.noticed, &member.pointer)));
         }
         (told, keys)
-    }
-
-    /// One document a line, each an item.
-    fn lines(
-        &self,
-        transaction: &mut Transaction,
-        held: &HeldBody,
-        media: &bartizan_contract::check::MediaChoice<'_>,
-    ) -> Outcome<Why> {
-        let reading = held.reading();
-        let mut told = Vec::new();
-        for line in reading.bytes().split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
-            if line.is_empty() {
-                continue;
-            }
-            let found = self.checks.item(media, line, Direction::Response);
-            let (of_line, keys) = self.judge(&found.violations, &found.members);
-            // An item cannot be mended in a body that is passed on as it is.
-            let stripped = keys.is_empty();
-            told.extend(of_line.into_iter().map(|(act, why)| match (&why, stripped) {
-                (Why::Undeclared(_) | Why::WriteOnly(_), false) => (Act::Deny, why),
-                _ => (act, why),
-            }));
-            if told.len() >= TOLD {
-                break;
-            }
-        }
-        settle(transaction, Phase::ResponseBody, told)
     }
 
     /// What is sent in place of the original: header fields to take out, and the body; asked where the guard enforces.
@@ -275,18 +298,22 @@ fn settle(transaction: &mut Transaction, phase: Phase, told: Vec<(Act, Why)>) ->
             Act::Allow => {}
             Act::Deny | Act::Strip if refusal.is_none() => refusal = Some(why),
             Act::Deny | Act::Strip | Act::Monitor => {
-                let info = why.info();
-                transaction.find(Finding {
-                    guard: ResponseContract::ID,
-                    code: info.code,
-                    severity: info.severity,
-                    phase,
-                    mode: Mode::Monitor,
-                    detail: Cow::Owned(why.detail().into_owned()),
-                    remedy: None,
-                });
+                transaction.find(finding(&why, phase));
             }
         }
     }
     refusal.map_or(Outcome::Continue, Outcome::Deny)
+}
+
+fn finding(why: &Why, phase: Phase) -> Finding {
+    let info = why.info();
+    Finding {
+        guard: ResponseContract::ID,
+        code: info.code,
+        severity: info.severity,
+        phase,
+        mode: Mode::Monitor,
+        detail: Cow::Owned(why.detail().into_owned()),
+        remedy: None,
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bartizan_contract::shape::Noticed;
 use bartizan_model::{Reason, ReasonInfo, Severity, Verdict};
 use http::StatusCode;
 
@@ -22,6 +23,18 @@ pub enum Why {
     Invalid(String),
     /// It could not be judged.
     Undecided(String),
+}
+
+impl Why {
+    /// Of a member at a JSON pointer.
+    pub(super) fn of_member(noticed: Noticed, pointer: &str) -> Self {
+        match noticed {
+            Noticed::WriteOnly => Why::WriteOnly(format!("response{pointer} is `writeOnly`")),
+            Noticed::Undeclared | Noticed::ReadOnly => {
+                Why::Undeclared(format!("response{pointer} is not part of the contract"))
+            }
+        }
+    }
 }
 
 const STATUS: ReasonInfo = ReasonInfo {

@@ -403,7 +403,7 @@ fn inspect(
     }
     if let Some(limit) = promised.active().and_then(|own| own.needs_response_body(transaction)) {
         let held = held(limit);
-        promised.response(transaction, Phase::ResponseBody, |own, of| own.response_body(of, &head, &held))?;
+        promised.response(transaction, Phase::ResponseBody, |own, of| own.response_body(of, &held))?;
     }
     if let Some(limit) = ruled {
         let held = held(limit);
