@@ -1,12 +1,13 @@
-//! Reads contracts and says what that costs: `cargo run --release -p bartizan-contract --example load -- FILE..`.
+//! Reads and compiles contracts and says what that costs: `cargo run --release -p bartizan-contract --example load -- FILE..`.
 //!
-//! Without a file it makes a contract of 10,000 operations and finds each of them again.
+//! Every byte that is allocated is counted. Without a file it makes a contract of 10,000 operations and finds each of them
+//! again.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "an example may end early")]
 
 use std::{fmt::Write as _, hint::black_box, time::Instant};
 
-use bartizan_contract::{Description, yaml::Budget};
+use bartizan_contract::{Description, check::compile, yaml::Budget};
 use bartizan_pattern::template::PathRouter;
 use peak_alloc::PeakAlloc;
 
@@ -35,6 +36,17 @@ fn main() {
             mib(MEMORY.current_usage().saturating_sub(before)),
             mib(MEMORY.peak_usage().saturating_sub(before)),
         );
+        let before = MEMORY.current_usage();
+        MEMORY.reset_peak_usage();
+        let start = Instant::now();
+        let checks = compile(&description).expect("the contract can be compiled");
+        println!(
+            "  compiled in {:.1} ms, {:.1} MiB kept, {:.1} MiB at most",
+            start.elapsed().as_secs_f64() * 1e3,
+            mib(MEMORY.current_usage().saturating_sub(before)),
+            mib(MEMORY.peak_usage().saturating_sub(before)),
+        );
+        drop(checks);
     }
 }
 
@@ -55,21 +67,46 @@ fn many() {
         description.operations.len(),
         start.elapsed().as_secs_f64() * 1e3
     );
-    let mut router = PathRouter::new();
-    for (at, operation) in description.operations.iter().enumerate() {
-        router.get_or_insert_with(&operation.template, || at);
-    }
-    let paths: Vec<String> =
-        description.operations.iter().map(|o| o.template.as_str().replace("{id}", "7f3a9c1e")).collect();
-    let rounds = 100;
+    let before = MEMORY.current_usage();
     let start = Instant::now();
-    let mut found = 0;
-    for _ in 0..rounds {
-        for path in &paths {
-            found += usize::from(black_box(router.find(black_box(path))).is_some());
-        }
+    let checks = compile(&description).unwrap();
+    println!(
+        "  compiled in {:.1} ms, {:.1} MiB kept",
+        start.elapsed().as_secs_f64() * 1e3,
+        MEMORY.current_usage().saturating_sub(before) as f64 / f64::from(1 << 20)
+    );
+    // As a gateway finds them: the path first, then the method, then what is checked.
+    let mut router = PathRouter::new();
+    for operation in &description.operations {
+        let methods: &mut Vec<_> = router.get_or_insert_with(&operation.template, Vec::new).unwrap();
+        methods.push((operation.method.clone(), operation.spec.label.clone()));
     }
-    let each = start.elapsed().as_secs_f64() * 1e9 / (rounds * paths.len()) as f64;
-    assert_eq!(found, rounds * paths.len());
-    println!("{} paths found {rounds} times, {each:.0} ns each", paths.len());
+    let asked: Vec<_> = description
+        .operations
+        .iter()
+        .map(|operation| (operation.method.clone(), operation.template.as_str().replace("{id}", "7f3a9c1e")))
+        .collect();
+    let find = |(method, path): &(_, String)| {
+        let methods = router.find(black_box(path)).map(|(methods, _)| methods);
+        methods.and_then(|all| all.iter().find(|(own, _)| own == method)).map(|(_, label)| label)
+    };
+    let matched = each(&asked, |request| find(request).is_some());
+    let checked = each(&asked, |request| {
+        find(request).is_some_and(|label| black_box(checks.operation(label)).is_some())
+    });
+    println!(
+        "{} requests: {matched:.0} ns each to find the operation, {checked:.0} with what is checked",
+        asked.len()
+    );
+}
+
+/// Nanoseconds for one request, in the best of many rounds over all of them.
+fn each<T>(asked: &[T], found: impl Fn(&T) -> bool) -> f64 {
+    let round = || {
+        let start = Instant::now();
+        let all = asked.iter().filter(|request| found(request)).count();
+        assert_eq!(all, asked.len(), "every operation is found");
+        start.elapsed().as_secs_f64() * 1e9 / asked.len() as f64
+    };
+    (0..100).map(|_| round()).fold(f64::INFINITY, f64::min)
 }

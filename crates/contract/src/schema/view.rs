@@ -302,6 +302,9 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
+/// Texts of an array that are compared one with another, which needs no memory.
+const PAIRED: usize = 12;
+
 /// An array's items.
 #[derive(Clone, Copy, Debug)]
 pub enum Items<'a> {
@@ -330,7 +333,17 @@ impl<'a> Array<'a, Views> for Items<'a> {
     }
 
     fn is_unique(&self) -> bool {
-        let mut seen = HashSet::with_capacity(self.len());
+        let count = self.len();
+        if count < 2 {
+            return true;
+        }
+        if count <= PAIRED && self.elements().all(|item| item.json_type() == JsonType::String) {
+            return self.elements().enumerate().all(|(at, item)| {
+                let text = item.as_string();
+                self.elements().take(at).all(|before| before.as_string() != text)
+            });
+        }
+        let mut seen = HashSet::with_capacity(count);
         self.elements().all(|item| {
             let mut bytes = Vec::new();
             item.canonical(&mut bytes);

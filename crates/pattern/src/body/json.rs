@@ -151,7 +151,12 @@ impl TapeBuffer {
     #[must_use]
     pub fn tape<'a>(&'a self, bytes: &'a [u8]) -> Tape<'a> {
         let nodes = if bytes.len() == self.length { self.nodes.as_slice() } else { &[] };
-        Tape { bytes, nodes, duplicate: self.duplicate }
+        // Looked at once here, and not again for every key and value.
+        let text = std::str::from_utf8(bytes).unwrap_or_else(|error| {
+            let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            std::str::from_utf8(valid).unwrap_or_default()
+        });
+        Tape { bytes, text, nodes, duplicate: self.duplicate }
     }
 
     /// Gives memory back that one large document left behind, keeping room for `nodes`.
@@ -170,6 +175,8 @@ impl TapeBuffer {
 #[derive(Clone, Copy, Debug)]
 pub struct Tape<'a> {
     bytes: &'a [u8],
+    /// The same as text; behind an error, what is valid before it.
+    text: &'a str,
     nodes: &'a [Node],
     duplicate: Option<u32>,
 }

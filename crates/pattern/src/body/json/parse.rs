@@ -161,7 +161,7 @@ impl Parser<'_> {
     /// The first key of an object that came before in it.
     fn duplicate(&mut self, open: Open) -> Option<u32> {
         let TapeBuffer { nodes, keys, .. } = &mut *self.buffer;
-        let tape = Tape { bytes: self.bytes, nodes, duplicate: None };
+        let tape = Tape { bytes: self.bytes, text: "", nodes, duplicate: None };
         let mut index = open.node + 1;
         let ours = std::iter::from_fn(|| {
             let key = index;

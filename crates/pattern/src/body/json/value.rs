@@ -87,17 +87,17 @@ impl<'a> Value<'a> {
         if self.kind() != Kind::String {
             return None;
         }
-        Some(match self.decoded() {
-            Cow::Borrowed(text) => Cow::Borrowed(std::str::from_utf8(text).unwrap_or_default()),
-            Cow::Owned(text) => Cow::Owned(String::from_utf8(text).unwrap_or_default()),
-        })
+        if !self.is_escaped() {
+            return self.tape.text.get(self.text_span()).map(Cow::Borrowed);
+        }
+        Some(Cow::Owned(String::from_utf8(self.decoded().into_owned()).unwrap_or_default()))
     }
 
     /// A number as it is written; no reader's precision has touched it.
     #[must_use]
     pub fn as_number(self) -> Option<&'a str> {
         match self.kind() {
-            Kind::Number => std::str::from_utf8(self.raw()).ok(),
+            Kind::Number => self.tape.text.get(self.text_span()),
             _ => None,
         }
     }
