@@ -4,10 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use bartizan_model::{Diagnostic, Diagnostics};
 use bartizan_pattern::{body::sequence::Framing, template::PathRouter};
+use serde_json::Value;
 
 use super::{
     BodyCheck, Checks, EncodingCheck, MediaCheck, OperationCheck, ParameterCheck, ResponseCheck, Typed,
-    ValueCheck, items::ItemCheck,
+    ValueCheck, items::ItemCheck, sides,
 };
 use crate::{
     form::{
@@ -16,7 +17,7 @@ use crate::{
     },
     pointer::decode_fragment,
     schema::{Draft, Library, Schema, SchemaError},
-    shape::{Builder, Types},
+    shape::{Builder, Direction, Types},
 };
 
 /// Header fields that are parameters of HTTP itself (OpenAPI 3.1 section 4.8.12.1).
@@ -27,26 +28,17 @@ const OF_HTTP: [&str; 3] = ["accept", "content-type", "authorization"];
 /// # Errors
 /// Every schema that cannot be used: with its place, and what to write instead.
 pub fn compile(contract: &Description) -> Result<Checks, Diagnostics> {
-    let documents = contract.schemas.documents().iter().map(|document| {
-        let draft = match document.dialect {
-            Dialect::Draft4 => Draft::Draft4,
-            Dialect::Draft6 => Draft::Draft6,
-            Dialect::Draft7 => Draft::Draft7,
-            Dialect::Draft2019 => Draft::Draft201909,
-            Dialect::Draft2020 => Draft::Draft202012,
-        };
-        (&*document.uri, document.value.clone(), draft)
+    let library = library(contract, None)?;
+    let [of_requests, of_responses] = [Direction::Request, Direction::Response].map(|direction| {
+        let documents = sides::documents(&contract.schemas, direction);
+        documents.map(|documents| self::library(contract, Some(documents))).transpose()
     });
-    let library = match Library::new(documents) {
-        Ok(library) => library,
-        Err(error) => {
-            let help = "references are resolved in the files of the contract only: correct the `$ref`";
-            return Err(Diagnostic::error("", error.message).help(help).into());
-        }
-    };
     let mut compiler = Compiler {
         schemas: &contract.schemas,
         library,
+        of_requests: of_requests?,
+        of_responses: of_responses?,
+        direction: Direction::Request,
         shapes: Builder::new(&contract.schemas),
         known: HashMap::new(),
         problems: Diagnostics::new(),
@@ -61,11 +53,36 @@ pub fn compile(contract: &Description) -> Result<Checks, Diagnostics> {
     problems.or(Checks { operations, shapes: shapes.finish() })
 }
 
+/// The documents of a contract; `values` in place of their own where that is given.
+pub(crate) fn library(contract: &Description, values: Option<Vec<Value>>) -> Result<Library, Diagnostics> {
+    let all = contract.schemas.documents();
+    let values = values.unwrap_or_else(|| all.iter().map(|document| document.value.clone()).collect());
+    let documents = all.iter().zip(values).map(|(document, value)| {
+        let draft = match document.dialect {
+            Dialect::Draft4 => Draft::Draft4,
+            Dialect::Draft6 => Draft::Draft6,
+            Dialect::Draft7 => Draft::Draft7,
+            Dialect::Draft2019 => Draft::Draft201909,
+            Dialect::Draft2020 => Draft::Draft202012,
+        };
+        (&*document.uri, value, draft)
+    });
+    Library::new(documents).map_err(|error| {
+        let help = "references are resolved in the files of the contract only: correct the `$ref`";
+        Diagnostic::error("", error.message).help(help).into()
+    })
+}
+
 struct Compiler<'c> {
     schemas: &'c Schemas,
     library: Library,
+    /// What is in force for requests and for responses, where `readOnly` and `writeOnly` make a difference.
+    of_requests: Option<Library>,
+    of_responses: Option<Library>,
+    /// Which way the values go whose schemas are compiled.
+    direction: Direction,
     shapes: Builder<'c>,
-    known: HashMap<SchemaRef, Option<Arc<Schema>>>,
+    known: HashMap<(SchemaRef, bool), Option<Arc<Schema>>>,
     problems: Diagnostics,
 }
 
@@ -167,7 +184,7 @@ impl Compiler<'_> {
             return self.typed(at);
         }
         let at = self.schemas.resolve(at).map_or_else(|| at.clone(), |(at, _)| at);
-        match self.library.compile_with_contents(&at.uri()) {
+        match self.library_of_side().compile_with_contents(&at.uri()) {
             Ok(schema) => Some(Typed { schema: Arc::new(schema), shape: self.shapes.shape(&at) }),
             Err(error) => {
                 self.report(&at, &error);
@@ -189,28 +206,45 @@ impl Compiler<'_> {
     }
 
     fn response(&mut self, response: &Response) -> ResponseCheck {
-        ResponseCheck {
+        self.direction = Direction::Response;
+        let check = ResponseCheck {
             status: response.status,
             headers: response.headers.iter().map(|header| self.parameter(header)).collect(),
             media: self.medias(&response.media),
-        }
+        };
+        self.direction = Direction::Request;
+        check
+    }
+
+    /// The schemas as the side reads them whose values are described.
+    fn library_of_side(&self) -> &Library {
+        let own = match self.direction {
+            Direction::Request => self.of_requests.as_ref(),
+            Direction::Response => self.of_responses.as_ref(),
+        };
+        own.unwrap_or(&self.library)
     }
 
     fn typed(&mut self, at: &SchemaRef) -> Option<Typed> {
         let at = self.schemas.resolve(at).map_or_else(|| at.clone(), |(at, _)| at);
-        if let Some(known) = self.known.get(&at) {
+        // One schema serves both sides where both read it alike.
+        let differ = self.of_requests.is_some() || self.of_responses.is_some();
+        let key = (at, differ && self.direction == Direction::Response);
+        let at = &key.0;
+        if let Some(known) = self.known.get(&key) {
             let schema = known.clone()?;
-            return Some(Typed { schema, shape: self.shapes.shape(&at) });
+            return Some(Typed { schema, shape: self.shapes.shape(at) });
         }
-        let compiled = match self.library.compile(&at.uri()) {
+        let compiled = match self.library_of_side().compile(&at.uri()) {
             Ok(schema) => Some(Arc::new(schema)),
             Err(error) => {
-                self.report(&at, &error);
+                self.report(at, &error);
                 None
             }
         };
-        self.known.insert(at.clone(), compiled.clone());
-        Some(Typed { schema: compiled?, shape: self.shapes.shape(&at) })
+        let shape = self.shapes.shape(at);
+        self.known.insert(key, compiled.clone());
+        Some(Typed { schema: compiled?, shape })
     }
 
     fn report(&mut self, at: &SchemaRef, error: &SchemaError) {

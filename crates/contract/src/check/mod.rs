@@ -12,6 +12,7 @@ mod items;
 mod json_text;
 mod parameter;
 mod response;
+mod sides;
 #[cfg(test)]
 mod tests;
 mod xml;

@@ -338,3 +338,51 @@ fn members_are_cut_out_of_a_document() {
     assert_eq!(cut(&["b", "z", "a", "c"]), "{}");
     assert_eq!(cut(&[]).as_bytes(), text);
 }
+
+#[test]
+fn what_only_the_other_side_writes_need_not_be_there() {
+    let user = json!({ "type": "object", "required": ["id", "name", "password"], "properties": {
+        "id": { "$ref": "#/components/schemas/Id" }, "name": { "type": "string" },
+        "password": { "type": "string", "writeOnly": true } } });
+    let admin = json!({ "allOf": [{ "$ref": "#/components/schemas/User" }, { "required": ["id", "role", "name"] }],
+        "properties": { "role": { "type": "string" } } });
+    let checks = checks(
+        &json!({ "openapi": "3.0.3", "info": { "title": "t", "version": "1" }, "paths": { "/t": { "post": {
+        "requestBody": { "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Admin" } } } },
+        "responses": { "200": { "description": "", "content": { "application/json": {
+            "schema": { "$ref": "#/components/schemas/Admin" } } } } } } } },
+        "components": { "schemas": { "User": user, "Admin": admin,
+            "Id": { "type": "string", "readOnly": true } } } }),
+    );
+    let check = checks.operation("POST /t").unwrap();
+    let headers =
+        HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+    let judge = |direction, text: Value| {
+        let media = match direction {
+            Direction::Request => check.media(&headers).unwrap(),
+            Direction::Response => check.response_head(&checks, StatusCode::OK, &headers).media.unwrap(),
+        };
+        let text = text.to_string();
+        let mut buffers = Buffers::default();
+        let reading = body::read(
+            Some(b"application/json"),
+            None,
+            text.as_bytes(),
+            &BodyLimits::default(),
+            &mut buffers,
+        );
+        let found = checks.body(&media, &reading, direction);
+        found.violations.iter().map(|v| v.expectation.clone()).collect::<Vec<_>>()
+    };
+    let sent = json!({ "name": "ann", "role": "a", "password": "p" });
+    assert_eq!(judge(Direction::Request, sent.clone()), Vec::<String>::new());
+    assert_eq!(judge(Direction::Response, sent), ["the member \"id\""; 2]);
+    let answered = json!({ "name": "ann", "role": "a", "id": "7" });
+    assert_eq!(judge(Direction::Response, answered.clone()), Vec::<String>::new());
+    assert_eq!(judge(Direction::Request, answered), ["the member \"password\""]);
+    assert_eq!(
+        judge(Direction::Request, json!({ "role": "a", "password": "p" })).len(),
+        2,
+        "`name` is required twice"
+    );
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
 use super::{MAX_SHAPES, Proof, Rest, Shape, ShapeId, Shapes, Types, Xml};
@@ -33,6 +33,7 @@ pub struct Builder<'s> {
 struct Gathered {
     named: BTreeMap<Box<str>, Vec<Source>>,
     patterns: BTreeMap<Box<str>, Vec<Source>>,
+    required: BTreeMap<Box<str>, Source>,
     rest: Vec<Source>,
     names_members: bool,
     declares_rest: bool,
@@ -144,7 +145,13 @@ impl<'s> Builder<'s> {
             let regex = RegexBuilder::new(&pattern).size_limit(PATTERN_BYTES).build().ok()?;
             Some((regex, self.of(sources)))
         });
-        let patterns = patterns.collect();
+        let patterns: Vec<(Regex, ShapeId)> = patterns.collect();
+        // What has to be there is named by that. No schema is at this place: it may be anything.
+        for (name, source) in all.required.into_iter().filter(|_| rest == Rest::Undeclared) {
+            if !patterns.iter().any(|(pattern, _)| pattern.is_match(&name)) {
+                all.named.entry(name).or_insert_with(|| vec![source]);
+            }
+        }
         Shape {
             types,
             patterns,
@@ -241,6 +248,10 @@ impl<'s> Builder<'s> {
                 let sources = known.entry(name.as_str().into()).or_default();
                 sources.push(Source { at: at.below(name), certain });
             }
+        }
+        for name in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
+            let source = Source { at: source.at.below("required"), certain };
+            all.required.extend(name.as_str().map(|name| (name.into(), source)));
         }
         for keyword in ["additionalProperties", "unevaluatedProperties"] {
             match schema.get(keyword) {

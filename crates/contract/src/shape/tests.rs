@@ -43,6 +43,10 @@ fn members_that_no_schema_names_are_noticed() {
         "oneOf": [{ "properties": { "b": {} } }, { "properties": { "c": {} } }],
         "if": {}, "then": { "properties": { "d": {} } }, "dependentSchemas": { "a": { "properties": { "e": {} } } } });
     assert_eq!(noticed(parts, r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1}"#, Request), undeclared("/f"));
+    // A name that is demanded is named: without it the value would not fit.
+    let demanded =
+        json!({ "properties": { "a": {} }, "required": ["a", "b"], "allOf": [{ "required": ["c"] }] });
+    assert_eq!(noticed(demanded, r#"{"a":1,"b":{"x":1},"c":1,"d":1}"#, Request), undeclared("/d"));
     for free in [
         json!({ "type": "object" }),
         json!({ "properties": { "a": {} }, "additionalProperties": true }),
