@@ -114,13 +114,24 @@ pub struct Operation {
     /// parameter of the template that nothing describes is here as [`ParameterValue::Anything`].
     pub parameters: Vec<Parameter>,
     /// The whole query as one value (OpenAPI 3.2, `in: querystring`); there are no query parameters beside it.
-    pub query_string: Option<Media>,
+    pub query_string: Option<QueryString>,
     /// The body of requests; `None` where the contract describes none.
     pub body: Option<Body>,
     /// The responses, exact statuses first, then classes, then `default`.
     pub responses: Vec<Response>,
     /// Where it is written.
     pub place: Option<Place>,
+}
+
+/// The whole query as one value.
+#[derive(Clone, Debug)]
+pub struct QueryString {
+    /// The name of its parameter, for messages only.
+    pub name: Box<str>,
+    /// Whether there has to be a query.
+    pub required: bool,
+    /// How it is written, and its schema.
+    pub media: Media,
 }
 
 impl Operation {

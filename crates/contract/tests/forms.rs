@@ -290,7 +290,7 @@ components:
     assert_eq!(operation.method.as_str(), "QUERY");
     assert_eq!(description.operations[1].method.as_str(), "COPY");
     let query = operation.query_string.as_ref().unwrap();
-    assert_eq!(query.range.essence(), "application/x-www-form-urlencoded");
+    assert_eq!(query.media.range.essence(), "application/x-www-form-urlencoded");
     assert_eq!(parameter(operation, "c").style, Style::Cookie);
     let media = &operation.responses[0].media;
     assert_eq!(resolved(&description, media[0].item_schema.as_ref().unwrap())["required"], json!(["data"]));

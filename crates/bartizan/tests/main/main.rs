@@ -39,6 +39,7 @@ mod ownership;
 mod peers_tls;
 mod possession;
 mod protection;
+mod readers;
 mod reloads;
 mod responses;
 mod rules;

@@ -10,7 +10,7 @@ use bartizan_pattern::body::{
 };
 use http::{HeaderMap, HeaderValue, header};
 
-use super::json_text::with_json;
+use super::json_text::{NoJson, with_json};
 use super::{Checks, MediaCheck, OperationCheck, ParameterProof, Part, Sequence, Typed, Violation};
 use crate::{
     schema::View,
@@ -163,6 +163,11 @@ impl Checks {
                     self.fields(typed, &value, &mut result);
                 }
                 Content::Multipart(parts) => {
+                    // Whatever another reader would find elsewhere is checked by nobody.
+                    if let Some(dispute) = parsed.dispute() {
+                        let what = format!("parts to the letter ({})", dispute.code());
+                        result.violations.push(Violation::new(Part::Body, "", "malformed", what));
+                    }
                     let value = self.multipart(media, parts, &mut result.violations);
                     self.built(typed, &value, direction, &mut result);
                     self.fields(typed, &value, &mut result);
@@ -272,12 +277,13 @@ impl Checks {
         direction: Direction,
         result: &mut BodyResult,
     ) -> bool {
-        let begins = bytes.trim_ascii_start().first();
-        if !matches!(begins, Some(b'{' | b'[')) {
+        let Some(typed) = &media.typed else { return false };
+        // Some readers leave a byte order mark out, and some do not.
+        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        if !matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
             return false;
         }
-        let Some(typed) = &media.typed else { return false };
-        let read = with_json(bytes, &JsonLimits::default(), |root| {
+        let read = with_json(text, &JsonLimits::default(), |root| {
             typed.check(View::Tape(root), Part::Body, "", &mut result.violations);
             let mut walk = Walk::default();
             walk.json(&self.shapes, typed.shape, root, direction);
@@ -285,7 +291,11 @@ impl Checks {
             walk.noticed.iter_mut().for_each(|(key, _)| *key = 0);
             take(walk, result);
         });
-        read.is_ok()
+        if read == Err(NoJson::Refused) {
+            let what = "JSON that every reader reads alike: no name twice, within bounds";
+            result.violations.push(Violation::new(Part::Body, "", "malformed", what));
+        }
+        read != Err(NoJson::Malformed)
     }
 }
 

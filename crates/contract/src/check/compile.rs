@@ -7,8 +7,8 @@ use bartizan_pattern::{body::sequence::Framing, template::PathRouter};
 use serde_json::Value;
 
 use super::{
-    BodyCheck, Checks, EncodingCheck, MediaCheck, OperationCheck, ParameterCheck, ResponseCheck, Typed,
-    ValueCheck, items::ItemCheck, sides,
+    BodyCheck, Checks, EncodingCheck, MediaCheck, OperationCheck, ParameterCheck, QueryCheck, ResponseCheck,
+    Typed, ValueCheck, items::ItemCheck, sides,
 };
 use crate::{
     form::{
@@ -97,7 +97,11 @@ impl Compiler<'_> {
         OperationCheck {
             path,
             parameters: parameters.filter(own).map(|parameter| self.parameter(parameter)).collect(),
-            query_string: operation.query_string.as_ref().map(|media| self.media(media)),
+            query_string: operation.query_string.as_ref().map(|query| QueryCheck {
+                name: query.name.clone(),
+                required: query.required,
+                media: self.media(&query.media),
+            }),
             body: operation
                 .body
                 .as_ref()

@@ -8,6 +8,7 @@ use super::json_text::with_json;
 use super::{
     Checks, OperationCheck, ParameterCheck, ParameterProof, Part, Typed, ValueCheck, Violation,
     parameter::{BadEscape, Escapes, Reader},
+    query::{pointer, undeclared},
 };
 use crate::{
     form::{Location, Style},
@@ -44,6 +45,9 @@ pub struct HeadResult {
     pub proofs: Vec<ParameterProof>,
 }
 
+/// An object, and the pairs that its members are written in: their numbers, and the members' pointers.
+type Members<'r> = (Built<'r>, Vec<(usize, String)>);
+
 /// One pair of a query, or one cookie.
 struct Pair<'r> {
     name: Cow<'r, str>,
@@ -53,7 +57,15 @@ struct Pair<'r> {
 }
 
 impl HeadResult {
-    fn fail(&mut self, violation: Violation) {
+    /// Tells pairs of the query that nothing describes.
+    pub(super) fn leave_out(&mut self, numbers: &[usize], name: &str) {
+        self.undeclared.extend(numbers);
+        if self.undeclared_names.len() < VIOLATIONS {
+            self.undeclared_names.push(crate::schema::short(name, 64));
+        }
+    }
+
+    pub(super) fn fail(&mut self, violation: Violation) {
         if self.violations.len() < VIOLATIONS {
             self.violations.push(violation);
         }
@@ -86,7 +98,9 @@ impl OperationCheck {
                     let pairs = if parameter.location == Location::Query { &mut query } else { &mut cookies };
                     if let Some(object) = checks.object(parameter, pairs) {
                         match object {
-                            Ok(Some(value)) => checks.judge(parameter, vec![value], &mut result),
+                            Ok(Some((value, pairs))) => {
+                                checks.judge(parameter, vec![value], &pairs, &mut result);
+                            }
                             Ok(None) if parameter.required => result.fail(missing(part, name)),
                             Ok(None) => {}
                             Err(BadEscape) => result.fail(escape(part, name)),
@@ -120,12 +134,14 @@ impl OperationCheck {
             }
             checks.parameter(parameter, &texts, &mut result);
         }
-        for pair in query.iter().filter(|pair| !pair.used) {
-            result.undeclared.push(pair.number);
-            if result.undeclared_names.len() < VIOLATIONS {
-                result.undeclared_names.push(crate::schema::short(&pair.name, 64));
-            }
+        if let Some(whole) = &self.query_string {
+            checks.query_string(whole, request.query, &mut result);
         }
+        for pair in query.iter().filter(|pair| !pair.used) {
+            result.leave_out(&[pair.number], &pair.name);
+        }
+        result.undeclared.sort_unstable();
+        result.undeclared.dedup();
         result
     }
 
@@ -160,11 +176,11 @@ fn cookie_pairs(headers: &HeaderMap) -> Vec<Pair<'_>> {
         .collect()
 }
 
-fn missing(part: Part, name: &str) -> Violation {
+pub(super) fn missing(part: Part, name: &str) -> Violation {
     Violation::new(part, name, "required", "that it is sent")
 }
 
-fn escape(part: Part, name: &str) -> Violation {
+pub(super) fn escape(part: Part, name: &str) -> Violation {
     Violation::new(part, name, "encoding", "text in percent-encoded UTF-8")
 }
 
@@ -192,18 +208,19 @@ impl Checks {
     }
 
     /// An object whose members are pairs of their own: exploded, or in brackets behind its name. `None` where it is not
-    /// written so; inside, `None` where no member is there.
+    /// written so; inside, `None` where no member is there. With it come the pairs, each with the pointer of its member.
     fn object<'r>(
         &self,
         parameter: &ParameterCheck,
         pairs: &mut [Pair<'r>],
-    ) -> Option<Result<Option<Built<'r>>, BadEscape>> {
+    ) -> Option<Result<Option<Members<'r>>, BadEscape>> {
         let deep = parameter.style == Style::DeepObject && matches!(parameter.value, ValueCheck::Typed(_));
         if !deep && !self.takes_what_is_left(parameter) {
             return None;
         }
         let reader = self.reader(parameter);
         let mut entries: Vec<(Cow<'r, str>, Built<'r>)> = Vec::new();
+        let mut places = Vec::new();
         for pair in pairs.iter_mut().filter(|pair| !pair.used) {
             if deep {
                 let Some(keys) = pair.name.strip_prefix(&*parameter.name).and_then(brackets) else {
@@ -211,6 +228,7 @@ impl Checks {
                 };
                 let keys: Vec<String> = keys.into_iter().map(str::to_owned).collect();
                 pair.used = true;
+                places.push((pair.number, pointer(keys.iter().map(String::as_str))));
                 let Some(text) = reader.escapes.undo(pair.value) else { return Some(Err(BadEscape)) };
                 self.deep(&mut entries, reader.shape, &keys, text);
             } else {
@@ -221,6 +239,7 @@ impl Checks {
                     continue;
                 }
                 pair.used = true;
+                places.push((pair.number, pointer(std::iter::once(&*pair.name))));
                 // The name is decoded already: it is not decoded again.
                 let member = reader.shape.and_then(|shape| self.shapes.member(shape, &pair.name));
                 let below =
@@ -238,7 +257,7 @@ impl Checks {
                 }
             }
         }
-        Some(Ok((!entries.is_empty()).then_some(Built::Map(entries))))
+        Some(Ok((!entries.is_empty()).then_some((Built::Map(entries), places))))
     }
 
     /// Puts a value in at keys inside one another.
@@ -271,10 +290,10 @@ impl Checks {
                 if !entries.iter().any(|(known, _)| *known == key.as_str()) {
                     entries.push((Cow::Owned(key.clone()), Built::Map(Vec::new())));
                 }
-                if let Some((_, Built::Map(below))) =
-                    entries.iter_mut().find(|(known, _)| *known == key.as_str())
-                {
-                    self.deep(below, member, rest, text);
+                match entries.iter_mut().find(|(known, _)| *known == key.as_str()) {
+                    Some((_, Built::Map(below))) => self.deep(below, member, rest, text),
+                    // `a[x]=1&a[x][y]=2`: a text and an object are never both meant.
+                    _ => super::parameter::add(entries, Cow::Owned(key.clone()), Built::Text(text), true),
                 }
             }
         }
@@ -292,6 +311,11 @@ impl Checks {
         if parameter.allow_empty && texts.iter().all(|text| text.is_empty()) {
             return;
         }
+        let members = parameter.explode && self.reader(parameter).wants_object();
+        if let Some(begin) = lacking(parameter, members, texts) {
+            let what = format!("a value that begins with `{}`", crate::schema::short(&begin, 64));
+            return result.fail(Violation::new(part, name, "style", what));
+        }
         let reader = self.reader(parameter);
         if let ValueCheck::Json(typed) = &parameter.value {
             let [text] = texts else {
@@ -304,23 +328,27 @@ impl Checks {
             return result.fail(Violation::new(part, name, "repeated", "one value"));
         }
         match reader.values(name, texts) {
-            Ok(values) => self.judge(parameter, values, result),
+            Ok(values) => self.judge(parameter, values, &[], result),
             Err(BadEscape) => result.fail(escape(part, name)),
         }
     }
 
-    /// Judges the values that a parameter may stand for: one that fits suffices.
-    fn judge(&self, parameter: &ParameterCheck, values: Vec<Built<'_>>, result: &mut HeadResult) {
+    /// Judges the values that a parameter may stand for: one that fits suffices. `pairs` are those of the query that
+    /// members of an object are written in.
+    fn judge(
+        &self,
+        parameter: &ParameterCheck,
+        values: Vec<Built<'_>>,
+        pairs: &[(usize, String)],
+        result: &mut HeadResult,
+    ) {
         let ValueCheck::Typed(typed) = &parameter.value else { return };
         let (part, name) = (Part::from(parameter.location), &*parameter.name);
         match values.iter().find(|value| typed.schema.fits(View::Built(value))) {
             Some(value) => {
                 let mut walk = Walk::default();
                 walk.built(&self.shapes, typed.shape, value, Direction::Request, "");
-                for pointer in walk.pointers {
-                    let violation = Violation::new(part, name, "undeclared", "no such member");
-                    result.fail(violation.at(pointer));
-                }
+                undeclared(walk, part, name, pairs, result);
                 // What may be read as another value, too, is proved only where both are the same text.
                 if let Some(proof) = self.proof(typed.shape, value) {
                     result.proofs.push(ParameterProof { part, name: name.into(), proof });
@@ -334,13 +362,27 @@ impl Checks {
         }
     }
 
-    fn json_text(&self, typed: Option<&Typed>, text: &str, part: Part, name: &str, result: &mut HeadResult) {
-        let read = with_json(text.as_bytes(), &JsonLimits::default(), |value| match typed {
-            Some(typed) => typed.check(View::Tape(value), part, name, &mut result.violations),
-            None => true,
+    pub(super) fn json_text(
+        &self,
+        typed: Option<&Typed>,
+        text: &str,
+        part: Part,
+        name: &str,
+        result: &mut HeadResult,
+    ) {
+        let read = with_json(text.as_bytes(), &JsonLimits::default(), |value| {
+            let fits = |typed: &&Typed| typed.check(View::Tape(value), part, name, &mut result.violations);
+            let typed = typed.filter(fits)?;
+            let mut walk = Walk::default();
+            walk.json(&self.shapes, typed.shape, value, Direction::Request);
+            Some(walk)
         });
-        if read.is_err() {
-            result.fail(Violation::new(part, name, "media_type", "a JSON text, without a name twice"));
+        match read {
+            Ok(walk) => undeclared(walk.unwrap_or_default(), part, name, &[], result),
+            Err(_) => {
+                let what = "a JSON text, without a name twice";
+                result.fail(Violation::new(part, name, "media_type", what));
+            }
         }
     }
 
@@ -365,6 +407,22 @@ impl Checks {
             _ => None,
         }
     }
+}
+
+/// What the style puts before a value, where it is not there: an API that cuts it off would read another value.
+fn lacking(parameter: &ParameterCheck, members: bool, texts: &[&str]) -> Option<String> {
+    let begin = match parameter.style {
+        Style::Label => ".".to_owned(),
+        // The members of an exploded object have names of their own.
+        Style::Matrix if members => ";".to_owned(),
+        Style::Matrix => format!(";{}", parameter.name),
+        _ => return None,
+    };
+    let begins = |text: &&str| {
+        let rest = text.strip_prefix(&*begin);
+        rest.is_some_and(|rest| begin.len() == 1 || rest.is_empty() || rest.starts_with('='))
+    };
+    (!texts.iter().all(begins)).then_some(begin)
 }
 
 /// The keys of `[a][b]`; `None` for anything else.

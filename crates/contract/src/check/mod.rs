@@ -11,6 +11,7 @@ mod head;
 mod items;
 mod json_text;
 mod parameter;
+mod query;
 mod response;
 mod sides;
 #[cfg(test)]
@@ -84,7 +85,7 @@ pub struct OperationCheck {
     /// Finds the parameters of the path; it has this one template.
     path: PathRouter<()>,
     parameters: Vec<ParameterCheck>,
-    query_string: Option<MediaCheck>,
+    query_string: Option<QueryCheck>,
     body: Option<BodyCheck>,
     responses: Vec<ResponseCheck>,
 }
@@ -113,6 +114,14 @@ struct ParameterCheck {
     allow_empty: bool,
     required: bool,
     value: ValueCheck,
+}
+
+/// The query as one value.
+#[derive(Debug)]
+struct QueryCheck {
+    name: Box<str>,
+    required: bool,
+    media: MediaCheck,
 }
 
 #[derive(Debug)]
@@ -202,7 +211,7 @@ pub struct Violation {
     pub name: Box<str>,
     /// The JSON pointer from there.
     pub pointer: String,
-    /// The keyword that it violates, or `media_type`, `charset`, `encoding`, `repeated`, `duplicate`, `undeclared`,
+    /// The keyword that it violates, or `media_type`, `charset`, `encoding`, `style`, `repeated`, `duplicate`, `undeclared`,
     /// `readOnly`, `writeOnly`.
     pub keyword: String,
     /// What is expected, in words; never what was sent.

@@ -100,6 +100,86 @@ fn what_does_not_fit_is_told_with_its_place() {
 }
 
 #[test]
+fn members_of_objects_that_nothing_names_are_told_with_their_pairs() {
+    let object = || {
+        json!({ "type": "object", "properties": { "r": { "type": "integer" },
+        "o": { "type": "object", "properties": { "s": { "type": "string" } } }, "w": { "type": "string", "readOnly": true } } })
+    };
+    for (style, text, numbers, wrong) in [
+        ("deepObject", "p[r]=1&p[z]=2", vec![1], vec![]),
+        ("deepObject", "p[__proto__][admin]=1&p[o][s]=x&p[o][t]=y", vec![0, 2], vec![]),
+        ("deepObject", "p[z][a]=1&p[z][b]=2&x", vec![0, 1, 2], vec![]),
+        ("deepObject", "p[w]=1", vec![], vec!["p/w readOnly"]),
+        ("deepObject", "p[o][s]=1&p[o]=2", vec![], vec!["p/o type"]),
+        ("deepObject", "p[r]=1&p[r][s]=2", vec![], vec!["p/r type"]),
+        ("form", "r=1&z=2", vec![1], vec![]),
+    ] {
+        let checks =
+            checks(&operation(json!({ "parameters": parameter(style, true, object()), "responses": {} })));
+        let headers = HeaderMap::new();
+        let request = RequestHead { path: "/t", query: Some(text), headers: &headers };
+        let found = checks.operation("POST /t").unwrap().head(&checks, &request);
+        let told: Vec<_> =
+            found.violations.iter().map(|v| format!("{}{} {}", v.name, v.pointer, v.keyword)).collect();
+        assert_eq!(
+            (found.undeclared, told),
+            (numbers, wrong.into_iter().map(str::to_owned).collect()),
+            "{text}"
+        );
+    }
+    // What is inside one pair cannot be taken out of it.
+    let (told, _) = query(parameter("form", false, object()), "p=r,1,z,2");
+    assert_eq!(told, ["p/z undeclared"]);
+}
+
+#[test]
+fn a_query_can_be_one_value() {
+    let judge = |media: &str, required: bool, query: Option<&str>| {
+        let schema = json!({ "type": "object", "required": ["a"], "properties": { "a": { "type": "integer" },
+            "l": { "type": "array", "items": { "type": "integer" } }, "w": { "type": "string", "readOnly": true } } });
+        let document = json!({ "openapi": "3.2.0", "info": { "title": "t", "version": "1" }, "paths": { "/t": { "get": {
+            "parameters": [{ "name": "q", "in": "querystring", "required": required, "content": { media: { "schema": schema } } }],
+            "responses": { "200": { "description": "" } } } } } });
+        let checks = checks(&document);
+        let headers = HeaderMap::new();
+        let request = RequestHead { path: "/t", query, headers: &headers };
+        let found = checks.operation("GET /t").unwrap().head(&checks, &request);
+        let told: Vec<_> = found
+            .violations
+            .iter()
+            .map(|v| format!("{}{} {}", v.part.as_str(), v.pointer, v.keyword))
+            .collect();
+        (told.join("; "), found.undeclared)
+    };
+    let fine = (String::new(), vec![]);
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(judge(form, true, Some("a=1&l=2&l=3")), fine);
+    assert_eq!(judge(form, true, Some("a=1&z=2&%7a=3")), (String::new(), vec![1, 2]));
+    for (query, told) in [
+        ("a=x", "query/a type"),
+        ("l=2", "query required"),
+        ("a=1&a=2", "query/a type"),
+        ("a=1&w=x", "query/w readOnly"),
+        ("a=%zz", "query/ encoding; query required"),
+    ] {
+        assert_eq!(judge(form, true, Some(query)).0, told, "{query}");
+    }
+    let json = "application/json";
+    assert_eq!(judge(json, true, Some("%7B%22a%22:1%7D")), fine);
+    for (query, told) in [
+        ("%7B%22a%22:%22x%22%7D", "query/a type"),
+        ("%7B%22a%22:1,%22z%22:2%7D", "query/z undeclared"),
+        ("%7B%22a%22:1,%22a%22:2%7D", "query media_type"),
+        ("a=1", "query media_type"),
+        ("%ff", "query encoding"),
+    ] {
+        assert_eq!(judge(json, true, Some(query)).0, told, "{query}");
+    }
+    assert_eq!(judge(json, true, None).0, "query required");
+    assert_eq!(judge(json, false, None), fine);
+}
+
+#[test]
 fn paths_headers_and_cookies_have_styles_of_their_own() {
     let of = |location: &str, style: &str, explode: bool, schema: Value| json!({ "name": "p", "in": location, "style": style, "explode": explode, "required": true, "schema": schema });
     let integers = || json!({ "type": "array", "items": { "type": "integer" } });
@@ -137,6 +217,10 @@ fn paths_headers_and_cookies_have_styles_of_their_own() {
         assert!(judge(of("path", style, explode, schema), segment, &[]).is_empty(), "{style} {segment}");
     }
     assert_eq!(judge(of("path", "simple", false, json!({ "type": "integer" })), "x", &[]), ["path type"]);
+    for (style, segment) in [("label", "5"), ("matrix", "5"), ("matrix", ";q=5"), ("matrix", ";pp=5")] {
+        assert_eq!(judge(of("path", style, false, json!({})), segment, &[]), ["path style"], "{segment}");
+        assert_eq!(judge(of("path", style, true, json!({})), segment, &[]), ["path style"], "{segment}");
+    }
     assert_eq!(judge(of("header", "simple", false, integers()), "-", &[("p", "1, x")]), ["header/1 type"]);
     assert!(judge(of("header", "simple", false, integers()), "-", &[("p", "1, 2")]).is_empty());
     assert_eq!(judge(of("header", "simple", false, integers()), "-", &[]), ["header required"]);
@@ -202,6 +286,21 @@ fn a_range_lets_no_json_past_its_schema() {
             judge(content(), kind, b"no json"),
             [if kind == "application/json" { " malformed" } else { " type" }]
         );
+    }
+}
+
+#[test]
+fn json_by_another_name_is_read_as_every_reader_reads_it() {
+    let open = json!({ "*/*": { "schema": { "properties": { "a": { "type": "integer" } } } } });
+    for (text, told) in [
+        (&b"{\"a\": 1}"[..], vec![]),
+        (b"{\"a\": \"x\"}", vec!["/a type"]),
+        (b"\xef\xbb\xbf{\"a\": \"x\"}", vec!["/a type"]),
+        (b"{\"a\": 1, \"a\": \"x\"}", vec![" malformed"]),
+        (b"{\"a\": 1e400}", vec![" malformed"]),
+        (b"{\\rtf1}", vec![]),
+    ] {
+        assert_eq!(judge(open.clone(), "application/x-other", text), told, "{}", text.escape_ascii());
     }
 }
 

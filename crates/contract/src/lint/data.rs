@@ -26,7 +26,11 @@ pub(super) fn operation(auditor: &mut Auditor<'_>, operation: &Operation) {
             }
         }
     }
-    let bodies = operation.body.iter().flat_map(|body| &body.media).chain(&operation.query_string);
+    let bodies = operation
+        .body
+        .iter()
+        .flat_map(|body| &body.media)
+        .chain(operation.query_string.iter().map(|query| &query.media));
     for content in bodies {
         media(auditor, operation, content);
     }

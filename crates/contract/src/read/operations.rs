@@ -9,7 +9,7 @@ use http::Method;
 use super::Reader;
 use crate::{
     documents::Site,
-    form::{Location, OpenApi, Operation, Parameter, ParameterValue, SchemeType, Style},
+    form::{Location, OpenApi, Operation, Parameter, ParameterValue, QueryString, SchemeType, Style},
     tree::Node,
 };
 
@@ -223,7 +223,11 @@ impl<'a> Reader<'a> {
                     let media = entry.get("content").and_then(|content| content.named().next());
                     match media {
                         Some((range, media)) if operation.query_string.is_none() => {
-                            operation.query_string = self.media(range, media);
+                            operation.query_string = self.media(range, media).map(|media| QueryString {
+                                name: entry.text("name").unwrap_or_default().into(),
+                                required: entry.flag("required"),
+                                media,
+                            });
                         }
                         Some(_) => {}
                         None => self.report.error(

@@ -70,8 +70,21 @@ pub(super) fn kind(request: &CanonicalRequest) -> Option<BodyKind> {
     (parsed && !grpc).then_some(kind)
 }
 
-/// What reading a body may cost.
-pub(super) fn limits(bodies: &Bodies) -> BodyLimits {
+impl Bodies {
+    /// What reading a body may cost.
+    #[must_use]
+    pub fn limits(&self) -> BodyLimits {
+        limits(self)
+    }
+
+    /// What is wrong with a body that was read within these limits, and in words for operators.
+    #[must_use]
+    pub fn flaw(&self, reading: &Reading<'_>) -> Option<(Flaw, Cow<'static, str>)> {
+        flaw(self, reading)
+    }
+}
+
+fn limits(bodies: &Bodies) -> BodyLimits {
     let size = |size: ByteSize| usize::try_from(size.0).unwrap_or(usize::MAX);
     let short = |size: ByteSize| u32::try_from(size.0).unwrap_or(u32::MAX);
     let Bodies { json, form, multipart, xml, .. } = bodies;
@@ -98,8 +111,7 @@ pub(super) fn limits(bodies: &Bodies) -> BodyLimits {
     }
 }
 
-/// What is wrong with a body that was read, and in words for operators.
-pub(super) fn flaw(bodies: &Bodies, reading: &Reading<'_>) -> Option<(Flaw, Cow<'static, str>)> {
+fn flaw(bodies: &Bodies, reading: &Reading<'_>) -> Option<(Flaw, Cow<'static, str>)> {
     let parsed = match reading {
         Reading::Parsed(parsed) => parsed,
         Reading::Unreadable(unreadable) => {

@@ -89,7 +89,7 @@ impl RequestLimits {
     /// What reading a body may cost, for every guard that looks into it.
     #[must_use]
     pub fn body_limits(&self) -> BodyLimits {
-        bodies::limits(&self.bounds.bodies)
+        self.bounds.bodies.limits()
     }
 
     /// Looks into a body of a type that APIs parse; asked where [`Guard::needs_body`] said so.
@@ -102,7 +102,7 @@ impl RequestLimits {
         if !held.whole || held.bytes.len() as u64 > bodies.max_checked.0 {
             return self.unchecked();
         }
-        match bodies::flaw(bodies, &held.reading()) {
+        match bodies.flaw(&held.reading()) {
             Some((flaw, told)) => Outcome::Deny(Why::Content { flaw, told }),
             None => Outcome::Continue,
         }

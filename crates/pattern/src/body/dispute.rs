@@ -18,10 +18,22 @@ pub enum Dispute {
     DuplicateKey,
     /// A `%` in a form is not followed by two hexadecimal digits.
     FormEscape,
-    /// A form or the name of a part that is no UTF-8, and names no other charset.
+    /// A `;` in a form, which older readers take for the end of a pair, as `&`; or a `?` before it, which readers of queries
+    /// leave out.
+    FormDelimiter,
+    /// A byte beyond ASCII in a form that is not percent-encoded: UTF-8 for most readers, Latin-1 for others.
+    FormNotAscii,
+    /// A name or value of a form, or the name of a part or its text, that is no UTF-8, and names no other charset.
     NotUtf8,
     /// An irregularity of the parts that other readers refuse, mend or do not see.
     Parts(MultipartFlag),
+    /// A header field of a part whose name is no token, or that has a control character: a bare carriage return ends the line
+    /// for some readers.
+    PartHeader,
+    /// The name of a part with a backslash, a quote or an escape for one: some readers undo it, others do not.
+    PartName,
+    /// A byte order mark at the beginning of a part's text: some readers leave it out.
+    PartMark,
     /// A part in base64 or quoted-printable (RFC 7578 section 4.7): some readers decode it and most do not.
     PartEncoding,
 }
@@ -46,8 +58,13 @@ impl Dispute {
             Dispute::MediaType => "media_type.parameters",
             Dispute::DuplicateKey => "json.duplicate_key",
             Dispute::FormEscape => "form.invalid_escape",
+            Dispute::FormDelimiter => "form.delimiter",
+            Dispute::FormNotAscii => "form.not_ascii",
             Dispute::NotUtf8 => "form.invalid_utf8",
             Dispute::Parts(_) => "multipart.irregular",
+            Dispute::PartHeader => "multipart.part_header",
+            Dispute::PartName => "multipart.part_name",
+            Dispute::PartMark => "multipart.byte_order_mark",
             Dispute::PartEncoding => "multipart.part_encoding",
         }
     }
@@ -59,7 +76,12 @@ impl fmt::Display for Dispute {
             Dispute::MediaType => "the parameters of `Content-Type` are malformed, or one comes twice",
             Dispute::DuplicateKey => "an object has a name twice",
             Dispute::FormEscape => "a `%` is not followed by two hexadecimal digits",
+            Dispute::FormDelimiter => "a `;` is not written as `%3B`, or a `?` at the beginning not as `%3F`",
+            Dispute::FormNotAscii => "a byte beyond ASCII is not percent-encoded",
             Dispute::NotUtf8 => "a name or value is not UTF-8",
+            Dispute::PartHeader => "a header field of a part has no proper name, or a control character",
+            Dispute::PartName => "the name of a part has a quote, a backslash or an escape",
+            Dispute::PartMark => "the text of a part begins with a byte order mark",
             Dispute::PartEncoding => "a part has a `Content-Transfer-Encoding`",
             Dispute::Parts(flag) => {
                 let flag = flag.variable().unwrap_or_default().to_ascii_lowercase().replace('_', " ");
@@ -89,6 +111,12 @@ fn of_form(form: Form<'_>, utf8: bool) -> Option<Dispute> {
     if form.has_invalid_escape() {
         return Some(Dispute::FormEscape);
     }
+    if memchr::memchr(b';', form.bytes()).is_some() || form.bytes().starts_with(b"?") {
+        return Some(Dispute::FormDelimiter);
+    }
+    if !form.bytes().is_ascii() {
+        return Some(Dispute::FormNotAscii);
+    }
     let is_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
     let all_text = || form.pairs().all(|pair| is_text(&pair.name()) && is_text(&pair.value()));
     (utf8 && !all_text()).then_some(Dispute::NotUtf8)
@@ -105,11 +133,39 @@ fn of_parts(parts: Multipart<'_>, utf8: bool) -> Option<Dispute> {
         if part.header("content-transfer-encoding").is_some_and(|coding| !plain(coding.trim_ascii())) {
             return Some(Dispute::PartEncoding);
         }
-        if utf8 && part.name().is_some_and(|name| std::str::from_utf8(&name).is_err()) {
+        let is_control = |byte: &u8| *byte < b' ' && *byte != b'\t' || *byte == 0x7f;
+        let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+        if part
+            .headers()
+            .any(|header| header.line.iter().any(is_control) || !header.name.iter().all(is_token))
+        {
+            return Some(Dispute::PartHeader);
+        }
+        let name = part.name_span().and_then(|span| parts.bytes().get(span)).unwrap_or_default();
+        if is_escaped(name) {
+            return Some(Dispute::PartName);
+        }
+        let is_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
+        let typed = part.header("content-type");
+        let is_plain = |kind: &[u8]| kind.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"text/"));
+        let of_text = !part.is_file() && typed.is_none_or(is_plain);
+        if of_text && part.data().starts_with(b"\xef\xbb\xbf") {
+            return Some(Dispute::PartMark);
+        }
+        if utf8 && !(is_text(name) && (!of_text || is_text(part.data()))) {
             return Some(Dispute::NotUtf8);
         }
     }
     None
+}
+
+/// Whether a name has what browsers write as `%22`, `%0D` and `%0A`, and others with a backslash.
+fn is_escaped(name: &[u8]) -> bool {
+    let of_browsers = |at| {
+        let digits: &[u8] = name.get(at + 1..at + 3).unwrap_or_default();
+        [&b"22"[..], b"0d", b"0a"].iter().any(|escape| digits.eq_ignore_ascii_case(escape))
+    };
+    memchr::memchr2(b'\\', b'"', name).is_some() || memchr::memchr_iter(b'%', name).any(of_browsers)
 }
 
 #[cfg(test)]
@@ -137,8 +193,12 @@ mod tests {
             (form, b"a=1&a=2&b=%41+", None),
             (form, b"a=%4", Some("form.invalid_escape")),
             (form, b"%zz=1", Some("form.invalid_escape")),
+            (form, b"a=1;b=2", Some("form.delimiter")),
+            (form, b"?a=1", Some("form.delimiter")),
+            (form, b"a=1%3Bb=2", None),
             (form, b"a=%ff", Some("form.invalid_utf8")),
-            (form, b"a=\xc0\xaf", Some("form.invalid_utf8")),
+            (form, b"a=%C0%AF", Some("form.invalid_utf8")),
+            (form, "a=é".as_bytes(), Some("form.not_ascii")),
             ("application/x-www-form-urlencoded; charset=iso-8859-1", b"a=%ff", None),
         ] {
             let shown = String::from_utf8_lossy(body);
@@ -161,6 +221,16 @@ mod tests {
             (format!("{}x", part("")), Some("multipart.irregular")),
             (part("").replace("\"a\"", "'a'"), Some("multipart.irregular")),
             (part("").replace("form-data;", "form-data;\r\n "), Some("multipart.irregular")),
+            (part("").replace("\"a\"", "\"a%22b\""), Some("multipart.part_name")),
+            (part("").replace("\"a\"", "\"a\\\"b\""), Some("multipart.part_name")),
+            (part("").replace("form-data;", "form-data;\r"), Some("multipart.part_header")),
+            (part("").replace("1\r\n", "\u{feff}1\r\n"), Some("multipart.byte_order_mark")),
+            (
+                part("Content-Type: image/png\r\n")
+                    .replace("1\r\n", "\u{feff}1\r\n")
+                    .replace("name", "filename=b; name"),
+                None,
+            ),
             // A text may well have lines of dashes.
             (part("").replace("1\r\n", "---\r\n"), None),
         ] {

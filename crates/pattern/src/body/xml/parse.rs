@@ -29,6 +29,10 @@ pub(super) fn parse(bytes: &[u8], limits: &XmlLimits, buffer: &mut XmlBuffer) ->
             (std::str::from_utf8(valid).unwrap_or_default(), Some(XmlProblem::InvalidUtf8))
         }
     };
+    if text.starts_with('\u{feff}') {
+        // A second mark: the first is none of the text that is read here.
+        return fail(0, XmlProblem::OutsideRoot);
+    }
     // What stands before the first thing that is wrong is read, so that it can be looked at.
     let (text, rest) = match first_invalid(text) {
         Some(at) => (text.get(..at).unwrap_or_default(), Some(XmlProblem::InvalidCharacter)),
