@@ -1,5 +1,6 @@
 //! API contracts: OpenAPI documents to one normal form, and values judged by it.
 
+pub mod cases;
 pub mod check;
 pub mod compare;
 mod convert;

@@ -1,4 +1,4 @@
-//! `contract lint`, `contract diff` and `init SPEC`: what they say of contracts on disk, and with which exit code.
+//! `contract lint`, `contract diff`, `contract test` and `init SPEC`: what they say of contracts on disk, and with which exit code.
 
 use crate::configuration::{folder, json, run};
 
@@ -73,6 +73,97 @@ fn diff_fails_when_clients_break() {
         "{told}"
     );
     assert_eq!(diff("wider", &["--fail-on-loosened"]).0, 1);
+}
+
+const EVERYTHING: &str = include_str!("../../../../tests/contracts/everything.yaml");
+
+#[test]
+fn requests_made_from_a_contract_get_the_right_verdicts() {
+    let bank = concat!(env!("CARGO_MANIFEST_DIR"), "/../bank/openapi.json");
+    let dir = folder(&[("everything.yaml", EVERYTHING)]);
+    for (file, operations) in [("everything.yaml", 14), (bank, 55)] {
+        let (code, told, errors) =
+            run(dir.path(), &["contract", "test", file, "--cases", "400", "--output", "json"]);
+        assert_eq!(code, 0, "{told}{errors}");
+        let answer = json(&told);
+        assert_eq!(answer["operations"], operations);
+        for kind in ["requests", "responses"] {
+            let count = &answer[kind];
+            assert_eq!(count["wrong"], 0, "{told}");
+            assert!(count["valid"].as_u64() > Some(20) && count["invalid"].as_u64() > Some(100), "{count}");
+        }
+        if file == "everything.yaml" {
+            let untested = answer["untested"].as_array().unwrap();
+            let all: Vec<&str> = untested.iter().map(|one| one["operation"].as_str().unwrap()).collect();
+            assert_eq!(all, ["POST /never"; 2], "what nothing satisfies is named: {told}");
+        }
+    }
+    let all =
+        ["contract", "test", "everything.yaml", "--operation", "POST /json", "--all", "--output", "json"];
+    let (_, told, _) = run(dir.path(), &all);
+    let answer = json(&told);
+    let rules: std::collections::BTreeSet<_> = answer["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|case| case["actual"] == "refused")
+        .map(|case| case["rule"].as_str().unwrap().to_owned())
+        .collect();
+    for rule in [
+        "required",
+        "type",
+        "enum",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "format",
+        "maximum",
+        "minItems",
+        "maxItems",
+        "uniqueItems",
+        "multipleOf",
+        "additionalProperties",
+        "undeclared",
+        "readOnly",
+        "writeOnly",
+        "media_type",
+        "malformed",
+        "duplicate",
+        "exclusiveMinimum",
+        "maxProperties",
+    ] {
+        assert!(rules.contains(rule), "nothing was refused by `{rule}`: {rules:?}");
+    }
+    assert_eq!(run(dir.path(), &all).1, told, "the same seed makes the same cases");
+    assert_ne!(run(dir.path(), &[&all[..], &["--seed", "2"]].concat()).1, told);
+}
+
+#[test]
+fn examples_that_do_not_fit_have_a_place() {
+    let dir = folder(&[
+        (
+            "api.yaml",
+            "openapi: 3.0.3\ninfo: { title: T, version: '1' }\npaths:\n  /a:\n    post:\n      parameters:\n        - { name: n, in: query, schema: { type: integer, default: 3 }, example: five }\n      requestBody:\n        content:\n          application/json:\n            example: { name: ann, age: 7 }\n            examples: { second: { value: { name: 7 } } }\n            schema:\n              required: [id, name]\n              properties:\n                id: { type: string, readOnly: true }\n                name: { type: string, example: bob }\n                age: { type: integer, maximum: 5, default: 9 }\n      responses: { '204': { description: done } }\n",
+        ),
+        ("none.yaml", "openapi: 3.0.3\npaths: {}\n"),
+    ]);
+    let (code, told, _) = run(dir.path(), &["contract", "test", "api.yaml"]);
+    assert_eq!(code, 1, "{told}");
+    for expected in [
+        "api.yaml:7:72: this example does not fit its schema",
+        "api.yaml:11:13: this example does not fit its schema\n  /age: `maximum` expects at most 5",
+        "api.yaml:12:35: this example does not fit its schema\n  /name: `type` expects a string",
+        "api.yaml:18:51: this default does not fit its schema",
+        "0 wrong verdicts",
+        "examples: 6, 4 do not fit",
+    ] {
+        assert!(told.contains(expected), "`{expected}` is not in\n{told}");
+    }
+    assert_eq!(run(dir.path(), &["contract", "test", "api.yaml", "--no-examples"]).0, 0);
+    assert_eq!(run(dir.path(), &["contract", "test", "none.yaml"]).0, 1);
+    assert_eq!(run(dir.path(), &["contract", "test", "api.yaml", "--operation", "GET"]).0, 1);
+    assert_eq!(run(dir.path(), &["contract", "test", "absent.yaml"]).0, 78);
+    assert_eq!(run(dir.path(), &["contract", "test", "api.yaml", "--cases", "1"]).0, 2);
 }
 
 #[test]

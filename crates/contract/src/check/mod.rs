@@ -24,12 +24,15 @@ use bartizan_pattern::template::PathRouter;
 
 pub use body::{BodyResult, MediaChoice, Member};
 pub use compile::compile;
+pub(crate) use compile::library;
 pub use head::{HeadResult, RequestHead};
 pub use items::{ItemResult, Sequence};
+pub(crate) use json_text::with_json;
 pub use response::{ResponseIssue, ResponseResult, document, without_members};
+pub(crate) use sides::documents as of_side;
 
 use crate::{
-    form::{Location, MediaRange, ResponseStatus, Style},
+    form::{Location, MediaRange, Parameter, ResponseStatus, Style},
     schema::{Schema, VIOLATIONS, View},
     shape::{Proof, ShapeId, Shapes},
 };
@@ -96,12 +99,34 @@ impl OperationCheck {
     pub fn has_body(&self) -> bool {
         self.body.is_some()
     }
+
+    /// What a parameter of requests is checked by; `None` where it is not checked.
+    pub(crate) fn parameter_value(&self, parameter: &Parameter) -> Option<&ValueCheck> {
+        let same = |own: &&ParameterCheck| own.location == parameter.location && own.name == parameter.name;
+        self.parameters.iter().find(same).map(|own| &own.value)
+    }
+
+    /// The schema of a body of requests of this range.
+    pub(crate) fn body_schema(&self, range: &MediaRange) -> Option<&Schema> {
+        schema_of(&self.body.as_ref()?.media, range)
+    }
+
+    /// The schema of a body of responses of a status, of this range.
+    pub(crate) fn response_schema(&self, status: ResponseStatus, range: &MediaRange) -> Option<&Schema> {
+        let response = self.responses.iter().find(|own| own.status == status)?;
+        schema_of(&response.media, range)
+    }
+}
+
+fn schema_of<'m>(all: &'m [Arc<MediaCheck>], range: &MediaRange) -> Option<&'m Schema> {
+    let media = all.iter().find(|media| media.range == *range)?;
+    media.typed.as_ref().map(|typed| &*typed.schema)
 }
 
 /// A schema with its shape.
 #[derive(Clone, Debug)]
-struct Typed {
-    schema: Arc<Schema>,
+pub(crate) struct Typed {
+    pub(crate) schema: Arc<Schema>,
     shape: ShapeId,
 }
 
@@ -125,7 +150,7 @@ struct QueryCheck {
 }
 
 #[derive(Debug)]
-enum ValueCheck {
+pub(crate) enum ValueCheck {
     Typed(Typed),
     Json(Option<Typed>),
     Anything,

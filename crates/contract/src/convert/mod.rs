@@ -258,7 +258,7 @@ fn is_wrapped(node: &Node, openapi: OpenApi) -> bool {
 }
 
 /// The pointer at which a value stands in the normal form.
-fn moved(site: &Site<'_>) -> String {
+pub(crate) fn moved(site: &Site<'_>) -> String {
     let mut out = String::with_capacity(site.pointer.len());
     let mut names = false;
     for (escaped, node) in site.document.steps(&site.pointer) {
