@@ -118,11 +118,15 @@ fn as_promised(
     download: &mut Download,
 ) {
     let Some(contract) = mounted.active().filter(|_| mounted.enforces(transaction)) else { return };
-    let (fields, body) = contract.edits(transaction);
-    for name in fields {
+    let edits = contract.edits(transaction);
+    for name in edits.drop {
         head.headers.remove(name);
     }
-    if let Some(bytes) = body {
+    if edits.unsaid {
+        ownership::forget_body(&mut head.headers);
+        head.headers.remove(header::CONTENT_LENGTH);
+    }
+    if let Some(bytes) = edits.body {
         ownership::describe(&mut head.headers, &bytes);
         download.replace(bytes);
     }

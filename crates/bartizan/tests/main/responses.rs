@@ -256,3 +256,78 @@ fn bodies_have_the_length_that_they_have() {
     }
     assert!(upstream.requests().iter().all(|request| request.header("range").is_empty()));
 }
+
+/// What Python makes of a text in a content coding.
+fn coded(coding: &str, text: &str) -> Option<Vec<u8>> {
+    let python = bartizan_testkit::python()?;
+    let script = "import sys,gzip,zlib;t=sys.argv[2].encode();sys.stdout.buffer.write({'gzip':gzip.compress,'deflate':zlib.compress}[sys.argv[1]](t))";
+    let output = std::process::Command::new(python).args(["-c", script, coding, text]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(output.stdout)
+}
+
+#[test]
+fn what_is_behind_a_coding_leaves_without_it() {
+    let upstream = RawUpstream::echo().unwrap();
+    let gateway = promised(&upstream, CONTRACT, "");
+    for coding in ["gzip", "deflate"] {
+        for (body, clean) in [("{\"id\":1,\"x\":2}", false), ("{\"id\":1}", true)] {
+            let Some(bytes) = coded(coding, body) else { return };
+            let fields = format!(
+                "Content-Type: application/json\r\nContent-Encoding: {coding}\r\nETag: \"e\"\r\nContent-Length: {}",
+                bytes.len()
+            );
+            upstream.answer(vec![head(&fields), Step::Send(bytes.clone())]);
+            let got = gateway.get("/item", &["Accept-Encoding: gzip, deflate"]);
+            if clean {
+                assert_eq!(
+                    (got.body.as_slice(), got.header("content-encoding")),
+                    (bytes.as_slice(), Some(coding))
+                );
+                assert_eq!(got.header("etag"), Some("\"e\""));
+            } else {
+                assert_eq!((got.text().as_str(), got.header("content-encoding")), ("{\"id\":1}", None));
+                assert_eq!((got.header("content-length"), got.header("etag")), (Some("8"), None));
+            }
+        }
+    }
+    // Items in a coding cannot be judged while they flow.
+    let Some(bytes) = coded("gzip", "{\"id\":1,\"x\":2}\n") else { return };
+    let fields = format!(
+        "Content-Type: application/jsonl\r\nContent-Encoding: gzip\r\nContent-Length: {}",
+        bytes.len()
+    );
+    upstream.answer(vec![head(&fields), Step::Send(bytes.clone())]);
+    assert_eq!(gateway.get("/events", &[]).body, bytes);
+    let told = details(&event(&gateway, |event| event["operation"] == "GET /events"));
+    assert_eq!(told, ["the items of the response are in a content coding"]);
+    let strict = promised(&upstream, CONTRACT, "undecided: deny");
+    let got = strict.get("/events", &[]);
+    assert_eq!(
+        (got.status, got.json()["code"].as_str()),
+        (502, Some("response_contract.undecided")),
+        "{}",
+        got.text()
+    );
+}
+
+#[test]
+fn answers_without_a_body_say_nothing_of_one() {
+    let upstream = RawUpstream::scripted(vec![head(
+        "Content-Type: application/json\r\nContent-Length: 14\r\nETag: \"e\"\r\nContent-Digest: x",
+    )])
+    .unwrap();
+    let contract = CONTRACT.replace("  /item: { get:", "  /item: { head: { responses: { \"200\": { description: one, content: { application/json: { schema: { $ref: \"#/components/schemas/Item\" } } } } } }, get:");
+    let gateway = promised(&upstream, Box::leak(contract.into_boxed_str()), "");
+    let got = gateway.raw(b"HEAD /item HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert_eq!(got.status, 200);
+    for absent in ["content-length", "etag", "content-digest"] {
+        assert_eq!(got.header(absent), None, "{absent}");
+    }
+    upstream.answer(vec![Step::Send(b"HTTP/1.1 304 Not Modified\r\nETag: \"e\"\r\n\r\n".to_vec())]);
+    let got = gateway.get("/item", &["If-None-Match: \"e\""]);
+    assert_eq!((got.status, got.header("etag")), (304, Some("\"e\"")));
+    // A part of a document cannot be judged.
+    upstream.answer(vec![Step::Send(b"HTTP/1.1 206 Partial Content\r\nContent-Type: application/json\r\nContent-Range: bytes 0-3/14\r\nContent-Length: 4\r\n\r\n{\"id".to_vec())]);
+    assert_eq!(gateway.get("/item", &["Range: bytes=0-3"]).status, 502, "the contract has no 206");
+}

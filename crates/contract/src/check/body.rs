@@ -10,8 +10,11 @@ use bartizan_pattern::body::{
 };
 use http::{HeaderMap, HeaderValue, header};
 
-use super::json_text::{NoJson, with_json};
 use super::{Checks, MediaCheck, OperationCheck, ParameterProof, Part, Sequence, Typed, Violation};
+use super::{
+    cut::Excess,
+    json_text::{NoJson, with_json},
+};
 use crate::{
     schema::View,
     shape::{Direction, Noticed, Proof, Walk},
@@ -173,10 +176,13 @@ impl Checks {
                     self.fields(typed, &value, &mut result);
                 }
                 Content::Xml(xml) => {
-                    let value = typed.and_then(|typed| self.xml(typed, xml, &mut result.violations));
-                    if let Some(value) = value {
-                        self.built(typed, &value, direction, &mut result);
+                    let Some(typed) = typed else { return result };
+                    if let Some(value) = self.xml(typed, xml, &mut result.violations) {
+                        typed.check(View::Built(&value), Part::Body, "", &mut result.violations);
                     }
+                    let found = self.excess(Some(typed.shape), xml, direction).into_iter();
+                    let member = |one: Excess| Member { key: 0, noticed: one.noticed, pointer: one.pointer };
+                    result.members.extend(found.map(member));
                 }
                 Content::Text(text) => self.text(media, text, direction, &mut result),
                 Content::Opaque => self.opaque(media, parsed.bytes, direction, &mut result),
@@ -208,7 +214,10 @@ impl Checks {
             let name = crate::schema::short(&key.as_str().unwrap_or_default(), 64);
             let what = format!("the name `{name}` once in its object");
             result.violations.push(Violation::new(Part::Body, "", "duplicate", what));
-            return;
+            // What leaves is looked through none the less.
+            if direction == Direction::Request {
+                return;
+            }
         }
         let (Some(typed), Some(root)) = (typed, tape.root()) else { return };
         let fits = typed.check(View::Tape(root), Part::Body, "", &mut result.violations);

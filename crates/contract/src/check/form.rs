@@ -157,7 +157,7 @@ impl Checks {
         types.has(Types::OBJECT) && !types.has(Types::STRING) && !types.has(Types::ARRAY)
     }
 
-    fn is_list(&self, shape: Option<ShapeId>) -> bool {
+    pub(super) fn is_list(&self, shape: Option<ShapeId>) -> bool {
         let types = types(&self.shapes, shape);
         types.has(Types::ARRAY) && types != Types::ALL
     }

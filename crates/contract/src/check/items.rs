@@ -4,11 +4,15 @@
 use std::borrow::Cow;
 
 use bartizan_pattern::body::{
-    json::{JsonLimits, Tape, TapeBuffer},
+    json::{Tape, TapeBuffer},
     sequence::{EventLine, Framing, Splitter, event_lines},
 };
 
-use super::{Checks, Member, Part, Typed, Violation, body::take, response::without_members};
+use super::{
+    Checks, Member, Part, Typed, Violation,
+    body::take,
+    response::{limits, without_members},
+};
 use crate::{
     schema::{VIOLATIONS, View},
     shape::{Direction, Noticed, ShapeId, Types, Walk},
@@ -86,7 +90,11 @@ impl Checks {
             self.event(&sequence.item, bytes, &look, &mut result);
             return result;
         }
-        let text = bytes.strip_prefix(RECORD_SEPARATOR).unwrap_or(bytes).trim_ascii();
+        let body = [RECORD_SEPARATOR, BYTE_ORDER_MARK].iter().find_map(|mark| bytes.strip_prefix(*mark));
+        let body =
+            body.filter(|_| direction == Direction::Response || bytes.first() == RECORD_SEPARATOR.first());
+        let body = body.unwrap_or(bytes);
+        let text = body.trim_ascii();
         if text.is_empty() {
             result.empty = true;
             return result;
@@ -151,7 +159,7 @@ impl Checks {
         result: &mut ItemResult,
     ) -> Option<Vec<u8>> {
         let mut buffer = TapeBuffer::new();
-        let read = Tape::parse(text, &JsonLimits::default(), &mut buffer).ok();
+        let read = Tape::parse(text, &limits(look.direction), &mut buffer).ok();
         let Some((tape, root)) = read.and_then(|tape| Some((tape, tape.root()?))) else {
             result.unreadable = true;
             return None;
@@ -302,7 +310,7 @@ impl<'a> Event<'a> {
     fn value(&self, as_document: bool) -> Built<'_> {
         let document = as_document.then(|| {
             let text = self.data.as_bytes();
-            super::json_text::with_json(text, &JsonLimits::default(), Built::of_json).ok()
+            super::json_text::with_json(text, &limits(Direction::Response), Built::of_json).ok()
         });
         let data = document.flatten().unwrap_or(Built::Text(Cow::Borrowed(&self.data)));
         let mut entries = vec![(Cow::Borrowed("data"), data)];

@@ -6,6 +6,7 @@
 mod body;
 mod coerce;
 mod compile;
+mod cut;
 mod form;
 mod head;
 mod items;
@@ -28,7 +29,7 @@ pub(crate) use compile::library;
 pub use head::{HeadResult, RequestHead};
 pub use items::{ItemResult, Sequence};
 pub(crate) use json_text::with_json;
-pub use response::{ResponseIssue, ResponseResult, document, without_members};
+pub use response::{ResponseIssue, ResponseResult, document, limits, without_members};
 pub(crate) use sides::documents as of_side;
 
 use crate::{

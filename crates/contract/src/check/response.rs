@@ -1,6 +1,9 @@
 //! Responses: their status, header fields and media type, and what is in their bodies.
 
-use bartizan_pattern::body::{Content, Reading, json::Tape};
+use bartizan_pattern::body::{
+    Content, Reading,
+    json::{JsonLimits, Tape},
+};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::{
@@ -8,7 +11,7 @@ use super::{
     body::{MediaChoice, choose},
     head::HeadResult,
 };
-use crate::{form::ResponseStatus, schema::VIOLATIONS};
+use crate::{form::ResponseStatus, schema::VIOLATIONS, shape::Direction};
 
 /// What is wrong with the head of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +144,25 @@ impl OperationCheck {
             }
         }
         result
+    }
+}
+
+/// What a JSON document may cost. What leaves is read as far as it can be: a number that readers read differently is no reason
+/// not to look for a password.
+#[must_use]
+pub fn limits(direction: Direction) -> JsonLimits {
+    let strict = JsonLimits::default();
+    match direction {
+        Direction::Request => strict,
+        Direction::Response => JsonLimits {
+            nodes: 1 << 22,
+            keys: 1 << 22,
+            string_bytes: u32::MAX,
+            number_bytes: 1 << 16,
+            path_bytes: u32::MAX,
+            double_range: false,
+            ..strict
+        },
     }
 }
 

@@ -10,12 +10,12 @@ use super::{
     parameter::add,
 };
 use crate::{
-    shape::{ShapeId, Types},
+    shape::{Shape, ShapeId, Types},
     value::Built,
 };
 
 /// Elements inside one another that are read: the parser's own bound is higher.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 impl Checks {
     /// The value that a document is.
@@ -32,17 +32,18 @@ impl Checks {
     }
 
     fn element<'b>(&self, shape: Option<ShapeId>, node: XmlNode<'b>, depth: usize) -> Built<'b> {
-        let types = types(&self.shapes, shape);
-        let has_children = || elements(node).next().is_some() || node.attributes().next().is_some();
-        if types.has(Types::ARRAY) && types != Types::ALL {
+        if self.is_list(shape) {
             let item = shape.and_then(|shape| self.shapes.item(shape, 0));
             return Built::List(elements(node).map(|child| self.element(item, child, depth + 1)).collect());
         }
-        let object = types.has(Types::OBJECT) && (!types.has(Types::STRING) || has_children());
-        if !object || depth >= MAX_DEPTH {
+        if !self.is_structured(shape, node) || depth >= MAX_DEPTH {
             return self.xml_text(shape, text_of(node));
         }
         let mut entries = Vec::new();
+        let text = shape.and_then(|shape| self.text_member(self.shapes.get(shape)?));
+        if let Some((name, member)) = text {
+            add(&mut entries, Cow::Owned(name), self.xml_text(Some(member), text_of(node)), false);
+        }
         for attribute in node.attributes().filter(|attribute| !is_of_xml(attribute.name())) {
             let (name, member) = self.member(shape, attribute.local_name(), true);
             let text = match attribute.text() {
@@ -54,10 +55,7 @@ impl Checks {
         for child in elements(node) {
             let (name, member) = self.member(shape, child.local_name(), false);
             let of = member.and_then(|member| self.shapes.get(member));
-            let is_list = {
-                let types = super::coerce::types(&self.shapes, member);
-                types.has(Types::ARRAY) && types != Types::ALL
-            };
+            let is_list = self.is_list(member);
             let wrapped = of.and_then(|shape| shape.xml.as_ref()).is_some_and(|xml| xml.wrapped);
             match (is_list, wrapped) {
                 (true, true) | (false, _) => {
@@ -74,6 +72,21 @@ impl Checks {
         Built::Map(entries)
     }
 
+    /// Whether an element is an object, not a text.
+    pub(super) fn is_structured(&self, shape: Option<ShapeId>, node: XmlNode<'_>) -> bool {
+        let types = types(&self.shapes, shape);
+        let has_children = || elements(node).next().is_some() || node.attributes().next().is_some();
+        types.has(Types::OBJECT) && (!types.has(Types::STRING) || has_children())
+    }
+
+    /// The member that is the text of its object's element.
+    pub(super) fn text_member(&self, of: &Shape) -> Option<(String, ShapeId)> {
+        let is_text = |id: ShapeId| {
+            self.shapes.get(id).and_then(|shape| shape.xml.as_ref()).is_some_and(|xml| xml.text)
+        };
+        of.names().find(|(_, id)| is_text(*id)).map(|(name, id)| (name.to_owned(), id))
+    }
+
     fn xml_text<'b>(&self, shape: Option<ShapeId>, text: Cow<'b, str>) -> Built<'b> {
         let types = types(&self.shapes, shape);
         // Where no text may be, the space around a value is layout.
@@ -82,7 +95,7 @@ impl Checks {
     }
 
     /// The member that an element or attribute of this name is.
-    fn member<'b>(
+    pub(super) fn member<'b>(
         &self,
         shape: Option<ShapeId>,
         name: &'b [u8],
@@ -110,7 +123,7 @@ impl Checks {
     }
 }
 
-fn elements(node: XmlNode<'_>) -> impl Iterator<Item = XmlNode<'_>> {
+pub(super) fn elements(node: XmlNode<'_>) -> impl Iterator<Item = XmlNode<'_>> {
     node.children().filter(|child| child.kind() == XmlKind::Element)
 }
 
@@ -125,6 +138,6 @@ fn text_of(node: XmlNode<'_>) -> Cow<'_, str> {
 }
 
 /// `xmlns`, `xmlns:a`, `xml:lang` and `xsi:type` are of XML itself.
-fn is_of_xml(name: &[u8]) -> bool {
+pub(super) fn is_of_xml(name: &[u8]) -> bool {
     name == b"xmlns" || name.starts_with(b"xmlns:") || name.starts_with(b"xml:") || name.starts_with(b"xsi:")
 }

@@ -198,6 +198,7 @@ impl<'s> Builder<'s> {
                 name: text("name"),
                 namespace: text("namespace"),
                 attribute: xml.get("attribute") == Some(&Value::Bool(true)) || node == Some("attribute"),
+                text: matches!(node, Some("text" | "cdata")),
                 wrapped: xml.get("wrapped") == Some(&Value::Bool(true)) || node == Some("element"),
             }));
         }

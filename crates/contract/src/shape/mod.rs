@@ -18,6 +18,7 @@ use regex::Regex;
 
 pub use alphabet::{Proof, ProofClass};
 pub use build::Builder;
+pub(crate) use walk::escape;
 pub use walk::{Direction, Noticed, Walk};
 
 /// Shapes of one contract; more make a contract that refers to itself in ways that nobody wrote by hand.
@@ -77,6 +78,8 @@ pub struct Xml {
     pub namespace: Option<Box<str>>,
     /// It is an attribute.
     pub attribute: bool,
+    /// It is the text of the element around it (OpenAPI 3.2, `nodeType`).
+    pub text: bool,
     /// The items of a list stand in an element of their own.
     pub wrapped: bool,
 }

@@ -40,8 +40,8 @@ pub struct Walk {
 
 /// Pointers that are told.
 const POINTERS: usize = 32;
-/// Members that are noticed: beyond, a document is foreign as a whole.
-const NOTICED: usize = 10_000;
+/// Members that are noticed: as many as the largest document has.
+const NOTICED: usize = 1 << 22;
 
 impl Walk {
     /// A walk that also collects proofs.
@@ -191,7 +191,8 @@ impl Step<'_> {
     }
 }
 
-fn escape(name: &str) -> String {
+/// A token of a JSON pointer (RFC 6901 section 3).
+pub(crate) fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 

@@ -6,8 +6,8 @@
 //! by its schema, and checked by JSON Schema (drafts 4 to 2020-12) with formats asserted. The guard is there wherever an API has
 //! a contract, in the API's mode.
 //!
-//! Members that no schema names are taken out of JSON bodies and forms before these go on, and so are parameters of the query:
-//! a client cannot set what the contract does not offer. A schema that says `additionalProperties` has decided for itself;
+//! Members that no schema names are taken out of bodies before these go on, and so are parameters of the query: a client cannot
+//! set what the contract does not offer. A schema that says `additionalProperties` has decided for itself;
 //! an object none of whose members is named is free. A document that describes no query parameter and no body anywhere is a
 //! list of paths: nothing is undeclared. Members that are `readOnly` refuse the request.
 //!
@@ -44,22 +44,24 @@
 mod config;
 mod probes;
 mod reason;
-mod strip;
+pub(crate) mod strip;
 #[cfg(test)]
 mod tests;
 
 use std::{borrow::Cow, sync::Arc};
 
 use bartizan_contract::{
-    check::{BodyResult, Checks, OperationCheck, ParameterProof, RequestHead, Sequence, Violation, document},
+    check::{
+        BodyResult, Checks, MediaChoice, OperationCheck, ParameterProof, RequestHead, Sequence, Violation,
+        document,
+    },
     shape::{Direction, Noticed, Proof},
 };
 use bartizan_model::{
     CompileContext, Diagnostic, Diagnostics, Finding, Guard, Outcome, Phase, Reason as _, Severity,
     Timestamp, Transaction, probe::Probes,
 };
-use bartizan_pattern::body::{Reading, UnreadableReason};
-use bytes::Bytes;
+use bartizan_pattern::body::{Content, Reading, UnreadableReason};
 use http::header;
 
 pub use config::{Config, Detail, Undeclared};
@@ -258,7 +260,7 @@ impl Contract {
         }
         kept.body = std::mem::take(&mut found.proofs);
         kept.parameters.append(&mut found.fields);
-        self.members(transaction, held, found, kept)
+        self.members(transaction, &choice, held, found, kept)
     }
 
     /// A body that is a sequence: each of its items.
@@ -312,6 +314,7 @@ impl Contract {
     fn members(
         &self,
         transaction: &mut Transaction,
+        choice: &MediaChoice,
         held: &HeldBody,
         found: BodyResult,
         kept: &mut Proved,
@@ -339,18 +342,28 @@ impl Contract {
             return Outcome::Continue;
         }
         let reading = held.reading();
+        let cut = |noticed| self.setting(noticed) == Undeclared::Strip;
         let edited = match document(&reading) {
-            Some(tape) => Some(Bytes::from(bartizan_contract::check::without_members(tape, &keys))),
-            None if !untold => strip::form(&reading, &stripped),
-            None => None,
+            Some(tape) => Ok(bartizan_contract::check::without_members(tape, &keys)),
+            None => match reading.content() {
+                Content::Form(_) if untold => Err("there are too many"),
+                Content::Form(_) => strip::form(&reading, &stripped).ok_or("a field is inside another"),
+                _ => self.checks.without(choice, &reading, Direction::Request, &cut),
+            },
         };
         match edited {
-            Some(bytes) => {
-                kept.edits.body = Some(bytes);
+            Ok(bytes) => {
+                kept.edits.body = Some(bytes.into());
                 tell_stripped(transaction, Phase::RequestBody, &stripped);
                 Outcome::Continue
             }
-            None => self.deny(transaction, stripped, Why::Undeclared),
+            Err(why) => {
+                let refused = stripped.into_iter().map(|violation| Violation {
+                    expectation: format!("{}, and it cannot be taken out: {why}", violation.expectation),
+                    ..violation
+                });
+                self.deny(transaction, refused.collect(), Why::Undeclared)
+            }
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) fn query(query: &str, without: &[usize]) -> Option<String> {
 }
 
 /// A form without the members at these pointers; `None` for bodies that are no form, and where a member is inside another.
-pub(super) fn form(reading: &Reading<'_>, without: &[Violation]) -> Option<Bytes> {
+pub(crate) fn form(reading: &Reading<'_>, without: &[Violation]) -> Option<Vec<u8>> {
     let Content::Form(form) = reading.content() else { return None };
     let names: Vec<String> = without
         .iter()
@@ -45,11 +45,11 @@ pub(super) fn form(reading: &Reading<'_>, without: &[Violation]) -> Option<Bytes
         .filter(|(_, pair)| !names.iter().any(|name| *pair.name() == *name.as_bytes()))
         .map(|(raw, _)| raw)
         .collect();
-    Some(kept.join(&b"&"[..]).into())
+    Some(kept.join(&b"&"[..]))
 }
 
 /// A member that has no business in a request.
-pub(super) fn violation(member: &Member) -> Violation {
+pub(crate) fn violation(member: &Member) -> Violation {
     let (keyword, expectation) = match member.noticed {
         Noticed::ReadOnly => ("readOnly", "a member that only the API writes not to be sent"),
         Noticed::Undeclared | Noticed::WriteOnly => ("undeclared", "no such member"),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests assert")]
 
 use bartizan_model::{Mode, Mounted, Outcome, Reason as _, Transaction, compile::ApiSpec};
+use bytes::Bytes;
 use http::{HeaderValue, header};
 use serde_json::json;
 

@@ -1,7 +1,8 @@
 //! Lets only what the API's contract describes leave: no field more than was promised.
 //!
 //! # What it does
-//! Each response is held against the contract's: its status, its media type, its header fields, and the members of its JSON body.
+//! Each response is held against the contract's: its status, its media type, its header fields, and its body: JSON, XML, forms,
+//! parts and text, as in requests.
 //! What nobody promised is withheld, taken out or told of, each by a setting of its own. The guard is there wherever an API has a
 //! contract: it watches until the policy gives it a block or a mode.
 //!
@@ -37,15 +38,24 @@
 //! HTTP/1.1 the last chunk is missing, over HTTP/2 the stream is reset. The items before it have gone; the event has the verdict.
 //!
 //! # Limits
-//! JSON documents, also behind gzip, deflate, brotli and zstd; up to `max_response`, out of the memory for all held bodies.
-//! gRPC is not held: its heads are checked. Answers to HEAD, 204 and 304 have no body. Items in a content coding cannot be judged
-//! while they flow: where the guard enforces, the API is asked for none (`Accept-Encoding`), nor for parts (`Range`). `schema`
-//! beside `itemSchema` is not held against a stream as a whole. A client of HTTP/1.0 cannot tell a stream that was broken off
-//! from one that ended.
+//! Documents up to `max_response`, out of the memory for all held bodies, also behind gzip, deflate, brotli and zstd. What a strict
+//! reader of JSON refuses, such as a name twice, a byte order mark or `1e400`, is looked through as far as it can be read; anything
+//! else that cannot be read is `undecided`. A text of which the schema says no more than `type: string` is not held, and neither is
+//! gRPC: its heads are checked. Answers to HEAD, 204 and 304 have no body; where the guard may change a body, an answer to HEAD says
+//! nothing of its length, coding and validators.
+//!
+//! `strip` takes members out of JSON, elements and attributes out of XML, fields out of forms and parts out of multipart bodies, and
+//! leaves all else as it came; what cannot be taken out safely (XML in another charset than UTF-8, parts that readers may see
+//! otherwise) is withheld, and the finding says why. Comments of XML stay. Items in a content coding cannot be judged while they
+//! flow: where the guard enforces, the API is asked for none (`Accept-Encoding`), nor for parts of a document (`Range`). `schema`
+//! beside `itemSchema` is not held against a stream as a whole. A client of HTTP/1.0 cannot tell a stream that was broken off from
+//! one that ended.
+//!
 //! In the standard fields of HTTP, of caches, browsers and proxies no header is undeclared.
 //!
 //! # References
-//! - OpenAPI 3.1.2, Responses Object
+//! - OpenAPI 3.1.2, Responses Object; 3.2.0, Sequential Media Types
+//! - RFC 7464, RFC 8259; HTML, Server-sent events
 //! - OWASP API Security Top 10 2023, API3
 //! - RFC 9110 section 15.6.3, RFC 9530
 
@@ -58,7 +68,7 @@ mod tests;
 use std::{borrow::Cow, sync::Arc};
 
 use bartizan_contract::{
-    check::{Checks, MediaChoice, Member, ResponseIssue, document, without_members},
+    check::{Checks, MediaChoice, Member, ResponseIssue, limits, without_members},
     shape::{Direction, Noticed},
 };
 use bartizan_model::{
@@ -66,7 +76,9 @@ use bartizan_model::{
     Transaction,
     probe::{Edit, Probe, Probes},
 };
-use bartizan_pattern::body::media_type::BodyKind;
+use bartizan_pattern::body::{
+    self, BodyLimits, Buffers, Content, Reading, UnreadableReason, media_type::BodyKind,
+};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
@@ -74,7 +86,10 @@ pub use config::{Act, Config};
 pub use reason::Why;
 pub use stream::{ItemStream, Passed};
 
-use crate::{body::HeldBody, contract};
+use crate::{
+    body::HeldBody,
+    contract::{self, strip},
+};
 
 /// What the guard is probed with.
 const PROBE: HeaderName = HeaderName::from_static("x-bartizan-undeclared");
@@ -95,8 +110,21 @@ struct Looking {
     media: Option<MediaChoice>,
     /// Its items are looked at while they flow.
     flows: bool,
+    /// The head describes a body that nobody has seen.
+    unsaid: bool,
     drop: Vec<HeaderName>,
     body: Option<Bytes>,
+}
+
+/// What is sent in place of what came.
+#[derive(Debug, Default)]
+pub struct Edits {
+    /// Header fields to take out.
+    pub drop: Vec<HeaderName>,
+    /// The body, without content coding.
+    pub body: Option<Bytes>,
+    /// The answer to HEAD: what it says of length, coding and validators of the body may be wrong.
+    pub unsaid: bool,
 }
 
 impl Guard for ResponseContract {
@@ -170,8 +198,13 @@ impl ResponseContract {
             let strips = act == Act::Strip && matches!(why, Why::Header(_));
             told.push((if strips { Act::Monitor } else { act }, why));
         }
-        if let Some(media) = found.media.filter(|_| transaction.request.method != Method::HEAD) {
-            self.plan(head, media, &mut looking, &mut told);
+        if let Some(media) = found.media {
+            if transaction.request.method == Method::HEAD {
+                // What the body would be is not known.
+                looking.unsaid = self.settings.acts() && (media.is_described() || media.sequence().is_some());
+            } else {
+                self.plan(head, media, &mut looking, &mut told);
+            }
         }
         transaction.memory.keep(Self::ID, looking);
         settle(transaction, Phase::ResponseHeaders, told)
@@ -195,7 +228,7 @@ impl ResponseContract {
             };
             looking.flows = why.is_none();
             told.extend(why.map(|why| (self.settings.undecided, Why::Undecided(why.to_owned()))));
-        } else if media.is_described() && media.kind() == BodyKind::Json {
+        } else if media.is_described() && media.kind() != BodyKind::Other {
             looking.wants = Some(usize::try_from(self.settings.max_response.0).unwrap_or(usize::MAX));
         }
         looking.media = Some(media);
@@ -229,25 +262,63 @@ impl ResponseContract {
             ));
             return settle(transaction, Phase::ResponseBody, told);
         }
-        let reading = held.reading();
-        let Some(tape) = document(&reading) else {
-            let code = reading.reason().map_or("none", |reason| reason.code());
-            let told = undecided(format!("the response is not JSON that can be read ({code})"));
+        let mut buffers = Buffers::new();
+        let reading = read(held, &mut buffers);
+        if let Some(reason) = reading.reason().filter(|_| media.kind() != BodyKind::Other) {
+            let told = undecided(format!("the response cannot be read ({})", reason.code()));
             return settle(transaction, Phase::ResponseBody, told);
-        };
+        }
         let found = self.checks.body(&media, &reading, Direction::Response);
-        let (told, keys) = self.judge(&found.violations, &found.members);
-        if !keys.is_empty()
-            && let Some(mut looking) = self.looking(transaction)
-        {
-            looking.body = Some(without_members(tape, &keys).into());
-            transaction.memory.keep(Self::ID, looking);
+        let (mut told, keys) = self.judge(&found.violations, &found.members);
+        if !keys.is_empty() {
+            match self.without(&media, &reading, &keys, &found.members) {
+                Ok(bytes) => {
+                    if let Some(mut looking) = transaction.memory.take::<Looking>(Self::ID) {
+                        looking.body = Some(bytes.into());
+                        transaction.memory.keep(Self::ID, looking);
+                    }
+                }
+                Err(why) => {
+                    let strips = |member: &&Member| self.act(member.noticed) == Act::Strip;
+                    if let Some(member) = found.members.iter().find(strips) {
+                        let why = Why::of_member(member.noticed, &member.pointer).because(why);
+                        told.insert(0, (Act::Deny, why));
+                    }
+                }
+            }
         }
         settle(transaction, Phase::ResponseBody, told)
     }
 
-    fn looking(&self, transaction: &mut Transaction) -> Option<Box<Looking>> {
-        transaction.memory.take::<Looking>(Self::ID)
+    /// The body without what is to be taken out of it.
+    fn without(
+        &self,
+        media: &MediaChoice,
+        reading: &Reading<'_>,
+        keys: &[u32],
+        members: &[Member],
+    ) -> Result<Vec<u8>, &'static str> {
+        let strips = |noticed| self.act(noticed) == Act::Strip;
+        match reading.content() {
+            Content::Json(tape) => Ok(without_members(tape, keys)),
+            Content::Form(_) => {
+                let stripped = members.iter().filter(|member| strips(member.noticed));
+                if stripped.clone().any(|member| member.pointer.is_empty()) {
+                    return Err("there are too many");
+                }
+                let stripped: Vec<_> = stripped.map(strip::violation).collect();
+                strip::form(reading, &stripped).ok_or("a field is inside another")
+            }
+            _ => self.checks.without(media, reading, Direction::Response, &strips),
+        }
+    }
+
+    /// What is done with members of a kind.
+    fn act(&self, noticed: Noticed) -> Act {
+        match noticed {
+            Noticed::WriteOnly => self.settings.write_only,
+            Noticed::Undeclared | Noticed::ReadOnly => self.settings.undeclared_properties,
+        }
     }
 
     /// What is told of a body, and the keys of what is taken out.
@@ -263,10 +334,7 @@ impl ResponseContract {
             .collect();
         let mut keys = Vec::new();
         for (number, member) in members.iter().enumerate() {
-            let act = match member.noticed {
-                Noticed::WriteOnly => self.settings.write_only,
-                Noticed::Undeclared | Noticed::ReadOnly => self.settings.undeclared_properties,
-            };
+            let act = self.act(member.noticed);
             if act == Act::Strip {
                 keys.push(member.key);
             }
@@ -280,14 +348,32 @@ impl ResponseContract {
         (told, keys)
     }
 
-    /// What is sent in place of the original: header fields to take out, and the body; asked where the guard enforces.
+    /// What is sent in place of the original; asked where the guard enforces.
     #[must_use]
-    pub fn edits(&self, transaction: &mut Transaction) -> (Vec<HeaderName>, Option<Bytes>) {
-        let Some(mut looking) = self.looking(transaction) else { return (Vec::new(), None) };
-        let edits = (std::mem::take(&mut looking.drop), looking.body.take());
+    pub fn edits(&self, transaction: &mut Transaction) -> Edits {
+        let Some(mut looking) = transaction.memory.take::<Looking>(Self::ID) else { return Edits::default() };
+        let edits = Edits {
+            drop: std::mem::take(&mut looking.drop),
+            body: looking.body.take(),
+            unsaid: looking.unsaid,
+        };
         transaction.memory.keep(Self::ID, looking);
         edits
     }
+}
+
+/// A body as what leaves is read: JSON that a strict reader refuses, but a lenient one reads, is looked through.
+fn read<'a>(held: &'a HeldBody, buffers: &'a mut Buffers) -> Reading<'a> {
+    let strict = held.reading();
+    let Reading::Unreadable(unreadable) = strict else { return strict };
+    let is_json = unreadable.kind == Some(BodyKind::Json);
+    if !is_json || !matches!(unreadable.reason, UnreadableReason::Json(_)) {
+        return strict;
+    }
+    let text = unreadable.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(unreadable.bytes);
+    let limits = BodyLimits { json: limits(Direction::Response), ..held.limits() };
+    let limits = BodyLimits { bytes: limits.bytes.max(text.len()), ..limits };
+    body::read(Some(b"application/json"), None, text, &limits, buffers)
 }
 
 /// Everything becomes a finding but the first that withholds the response, which is the refusal.

@@ -35,6 +35,16 @@ impl Why {
             }
         }
     }
+
+    /// The same, where it cannot be taken out.
+    pub(super) fn because(self, why: &str) -> Self {
+        let text = |text: String| format!("{text}, and cannot be taken out: {why}");
+        match self {
+            Why::Undeclared(told) => Why::Undeclared(text(told)),
+            Why::WriteOnly(told) => Why::WriteOnly(text(told)),
+            other => other,
+        }
+    }
 }
 
 const STATUS: ReasonInfo = ReasonInfo {

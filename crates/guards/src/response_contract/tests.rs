@@ -242,6 +242,6 @@ fn excess_is_told_a_few_times_and_taken_out_every_time() {
     assert!(matches!(outcome, Outcome::Continue));
     assert_eq!(transaction.findings.len(), TOLD);
     assert_eq!(transaction.findings[1].detail, "response/1/secret is not part of the contract");
-    let (_, edited) = guard.edits(&mut transaction);
+    let edited = guard.edits(&mut transaction).body;
     assert_eq!(edited.unwrap(), format!("[{}]", vec!["{\"n\":1}"; 100].join(",")));
 }

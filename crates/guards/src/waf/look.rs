@@ -388,7 +388,7 @@ fn of_head(known: &ParameterProof) -> Option<Proved<'_>> {
 /// The same of a field of a form.
 fn of_form(known: &ParameterProof) -> Option<Proved<'_>> {
     let bound = known.proof.bound;
-    (known.part == Part::Body).then(|| Proved { place: Place::Form, name: known.name.as_bytes(), bound })
+    (known.part == Part::Body).then_some(Proved { place: Place::Form, name: known.name.as_bytes(), bound })
 }
 
 /// Says that something was not looked at.

@@ -410,7 +410,7 @@ fn inspect(
         waf.response(transaction, Phase::ResponseBody, |waf, of| waf.response_body(of, &held))?;
     }
     if let Some(own) = promised.active().filter(|_| promised.enforces(transaction))
-        && let (_, Some(body)) = own.edits(transaction)
+        && let Some(body) = own.edits(transaction).body
     {
         return Ok(Some(body));
     }
