@@ -47,23 +47,40 @@ impl Alphabet {
     }
 }
 
-/// What is known of a text: all its characters are in the alphabet, and it is no longer than this.
+/// What is known of a text before it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Bound {
     /// All characters that it can have.
     pub alphabet: Alphabet,
+    /// The fewest bytes that it can have.
+    pub shortest: u32,
     /// The most bytes that it can have; [`Bound::ENDLESS`] where nothing bounds it.
     pub longest: u32,
+    /// The most letters and digits that it can begin with, before anything else.
+    pub start: u32,
+    /// No two dashes stand side by side.
+    pub dashes_apart: bool,
 }
 
 impl Bound {
     /// No length is known.
     pub const ENDLESS: u32 = u32::MAX;
 
+    /// Texts of these characters, of at most so many bytes.
+    #[must_use]
+    pub fn new(alphabet: Alphabet, longest: u32) -> Self {
+        Bound { alphabet, shortest: 0, longest, start: longest, dashes_apart: false }
+    }
+
     /// Whether a text is one of those.
     #[must_use]
     pub fn covers(&self, text: &[u8]) -> bool {
-        text.len() as u64 <= u64::from(self.longest) && self.alphabet.covers(text)
+        let length = text.len() as u64;
+        let fits = length >= u64::from(self.shortest) && length <= u64::from(self.longest);
+        let begins = || text.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count() as u64;
+        fits && self.alphabet.covers(text)
+            && (self.start >= self.longest || begins() <= u64::from(self.start))
+            && !(self.dashes_apart && text.windows(2).any(|two| two == b"--"))
     }
 }
 
@@ -85,9 +102,17 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_holds_a_text_to_its_length() {
-        let bound = Bound { alphabet: Alphabet::range(b'0', b'9'), longest: 3 };
+    fn a_bound_holds_a_text_to_all_that_it_says() {
+        let digits = Alphabet::range(b'0', b'9');
+        let bound = Bound::new(digits, 3);
         assert!(bound.covers(b"123") && bound.covers(b"") && !bound.covers(b"1234") && !bound.covers(b"12a"));
-        assert!(Bound { longest: Bound::ENDLESS, ..bound }.covers(&[b'7'; 1000]));
+        assert!(Bound::new(digits, Bound::ENDLESS).covers(&[b'7'; 1000]));
+        let date = Bound { shortest: 10, start: 4, dashes_apart: true, ..Bound::new(digits.or(dash()), 10) };
+        assert!(date.covers(b"2026-02-28") && !date.covers(b"2026-2-28"), "too short");
+        assert!(!date.covers(b"20260-2-28") && !date.covers(b"2026--2-28"));
+    }
+
+    fn dash() -> Alphabet {
+        Alphabet::range(b'-', b'-')
     }
 }

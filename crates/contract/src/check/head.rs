@@ -389,14 +389,11 @@ impl Checks {
     /// What is proved of all that a parameter or field says; of a list, what is proved of each item.
     pub(super) fn proof(&self, shape: ShapeId, value: &Built<'_>) -> Option<Proof> {
         match value {
-            Built::Number(text) if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => {
-                Proof::of_class(ProofClass::Integer)
-            }
-            Built::Number(_) => Proof::of_class(ProofClass::Number),
+            Built::Number(text) => Proof::of_number(text.as_bytes()),
             Built::Bool(_) => Proof::of_class(ProofClass::Boolean),
             Built::Text(text) => {
                 let proof = self.shapes.get(shape).and_then(|shape| shape.proof);
-                proof.filter(|proof| proof.bound.covers(text.as_bytes()))
+                proof.and_then(|proof| proof.of_text(text.as_bytes()))
             }
             Built::List(items) => {
                 let mut items = items.iter().enumerate();

@@ -387,7 +387,7 @@ fn what_fits_is_proved() {
     let reading = body::read(Some(b"application/json"), None, text, &BodyLimits::default(), &mut buffers);
     let found = checks.body(&check.media(&headers).unwrap(), &reading, Direction::Request);
     let classes: Vec<_> = found.proofs.iter().map(|(node, proof)| (*node, proof.class)).collect();
-    assert_eq!(classes, [(2, ProofClass::Uuid), (4, ProofClass::Number)]);
+    assert_eq!(classes, [(2, ProofClass::Uuid), (4, ProofClass::Integer)]);
 }
 
 #[test]

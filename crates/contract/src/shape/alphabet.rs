@@ -61,24 +61,65 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Numbers as JSON writes them.
-    pub const NUMBER: &'static str = "0123456789+-.eE";
-
-    /// What the syntax of JSON proves of a value that is no text.
+    /// What a format, or the syntax of JSON, proves of a value; of numbers [`Proof::of_number`] does.
     #[must_use]
     pub fn of_class(class: ProofClass) -> Option<Self> {
-        let (characters, longest) = match class {
-            ProofClass::Integer | ProofClass::Number => (Self::NUMBER, Bound::ENDLESS),
-            ProofClass::Boolean => ("truefals", 5),
-            ProofClass::Null => ("nul", 4),
-            ProofClass::Uuid => ("0123456789abcdefABCDEF-", 36),
-            ProofClass::Date => ("0123456789-", 10),
-            ProofClass::DateTime => ("0123456789-:.+TtZz ", Bound::ENDLESS),
-            ProofClass::Address => ("0123456789abcdefABCDEF:.", 45),
-            ProofClass::Enum | ProofClass::Pattern => return None,
+        let bound = match class {
+            ProofClass::Boolean => bound("truefals", 5)?,
+            ProofClass::Null => bound("nul", 4)?,
+            ProofClass::Uuid => {
+                let text = bound("0123456789abcdefABCDEF-", 36)?;
+                Bound { shortest: 36, start: 8, dashes_apart: true, ..text }
+            }
+            ProofClass::Date => {
+                Bound { shortest: 10, start: 4, dashes_apart: true, ..bound("0123456789-", 10)? }
+            }
+            ProofClass::DateTime => {
+                let text = bound("0123456789-:.+TtZz ", Bound::ENDLESS)?;
+                Bound { shortest: 20, start: 4, dashes_apart: true, ..text }
+            }
+            ProofClass::Address => bound("0123456789abcdefABCDEF:.", 45)?,
+            ProofClass::Integer | ProofClass::Number | ProofClass::Enum | ProofClass::Pattern => return None,
         };
-        let alphabet = Alphabet::of(characters.as_bytes())?;
-        Some(Proof { class, bound: Bound { alphabet, longest } })
+        Some(Proof { class, bound })
+    }
+
+    /// The same of a text that was seen: the plainer it is, the more is proved; `None` where it does not keep to the bound.
+    #[must_use]
+    pub fn of_text(self, text: &[u8]) -> Option<Self> {
+        let plain = self.plain().filter(|bound| bound.covers(text));
+        let bound = plain.or(self.bound.covers(text).then_some(self.bound))?;
+        Some(Proof { bound, ..self })
+    }
+
+    /// What most texts of the class are: times of UTC, addresses of four numbers.
+    pub(super) fn plain(&self) -> Option<Bound> {
+        match self.class {
+            ProofClass::DateTime => {
+                let text = bound("0123456789-:.TtZz", 30)?;
+                Some(Bound { shortest: 20, start: 4, dashes_apart: true, ..text })
+            }
+            ProofClass::Address => {
+                Some(Bound { shortest: 7, start: 3, dashes_apart: true, ..bound("0123456789.", 15)? })
+            }
+            _ => None,
+        }
+    }
+
+    /// What is proved of a number as JSON writes it: the shorter and the plainer, the more.
+    #[must_use]
+    pub fn of_number(text: &[u8]) -> Option<Self> {
+        let whole = text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
+        let class = if whole { ProofClass::Integer } else { ProofClass::Number };
+        let bound = Self::of_numbers().into_iter().flatten().find(|bound| bound.covers(text))?;
+        Some(Proof { class, bound })
+    }
+
+    /// What numbers can be: of few digits, of digits, any.
+    pub(super) fn of_numbers() -> [Option<Bound>; 3] {
+        let apart = |bound| Bound { dashes_apart: true, ..bound };
+        let digits = |longest| bound("0123456789-.", longest).map(apart);
+        [digits(9), digits(40), bound("0123456789+-.eE", Bound::ENDLESS)]
     }
 
     /// What one schema proves of texts that fit it: by `const`, `enum`, `format` or `pattern`.
@@ -89,6 +130,7 @@ impl Proof {
         // Characters, of which each is a byte here.
         let most = schema.get("maxLength").and_then(Value::as_u64).and_then(|most| u32::try_from(most).ok());
         proof.bound.longest = proof.bound.longest.min(most.unwrap_or(Bound::ENDLESS));
+        proof.bound.start = proof.bound.start.min(proof.bound.longest);
         Some(proof)
     }
 
@@ -98,7 +140,7 @@ impl Proof {
             let alphabet =
                 texts.clone().try_fold(Alphabet::default(), |all, one| Some(all.or(Alphabet::of(one)?)))?;
             let longest = texts.map(length).max().unwrap_or_default();
-            Some(Proof { class: ProofClass::Enum, bound: Bound { alphabet, longest } })
+            Some(Proof { class: ProofClass::Enum, bound: Bound::new(alphabet, longest) })
         };
         if let Some(value) = schema.get("const") {
             return listed(std::slice::from_ref(value));
@@ -119,6 +161,10 @@ impl Proof {
         let pattern = schema.get("pattern").and_then(Value::as_str)?;
         Some(Proof { class: ProofClass::Pattern, bound: of_pattern(pattern)? })
     }
+}
+
+fn bound(characters: &str, longest: u32) -> Option<Bound> {
+    Alphabet::of(characters.as_bytes()).map(|alphabet| Bound::new(alphabet, longest))
 }
 
 fn length(text: &[u8]) -> u32 {
@@ -151,7 +197,7 @@ fn of_pattern(pattern: &str) -> Option<Bound> {
     let anchored = matches!(ends, [HirKind::Look(Look::Start), HirKind::Look(Look::End)]);
     let mut alphabet = Alphabet::default();
     let longest = hir.properties().maximum_len().and_then(|length| u32::try_from(length).ok());
-    let bound = |alphabet| Bound { alphabet, longest: longest.unwrap_or(Bound::ENDLESS) };
+    let bound = |alphabet| Bound::new(alphabet, longest.unwrap_or(Bound::ENDLESS));
     (anchored && collect(&hir, &mut alphabet)).then(|| bound(alphabet))
 }
 
@@ -193,7 +239,7 @@ mod tests {
     fn anchored_patterns_have_an_alphabet() {
         let of = |pattern| of_pattern(pattern);
         let bound =
-            |text: &str, longest| Alphabet::of(text.as_bytes()).map(|alphabet| Bound { alphabet, longest });
+            |text: &str, longest| Alphabet::of(text.as_bytes()).map(|alphabet| Bound::new(alphabet, longest));
         assert_eq!(of(r"^[a-z]{2,5}-\d+$"), bound("abcdefghijklmnopqrstuvwxyz-0123456789", Bound::ENDLESS));
         assert_eq!(of(r"^\\d$"), bound(r"\d", 2));
         assert_eq!(of("^(ab|c)$"), bound("abc", 2));

@@ -176,9 +176,10 @@ impl Shapes {
     /// All bounds to which values that fit may keep; some may come several times.
     pub fn bounds(&self) -> impl Iterator<Item = Bound> {
         use ProofClass as C;
-        let of_json = [C::Number, C::Boolean, C::Null].into_iter().filter_map(Proof::of_class);
+        let of_json = [C::Boolean, C::Null].into_iter().filter_map(Proof::of_class);
         let of_texts = self.shapes.iter().filter_map(|shape| shape.proof);
-        of_json.chain(of_texts).map(|proof| proof.bound)
+        let of_all = of_json.chain(of_texts).flat_map(|proof| [Some(proof.bound), proof.plain()]);
+        Proof::of_numbers().into_iter().chain(of_all).flatten()
     }
 
     /// The shape of a member of an object, `None` where nothing is known of it.

@@ -106,12 +106,12 @@ impl Walk {
             _ if !self.proving => {}
             kind => {
                 let proof = match kind {
-                    Kind::Number => Proof::of_class(ProofClass::Number),
+                    Kind::Number => Proof::of_number(value.source()),
                     Kind::True | Kind::False => Proof::of_class(ProofClass::Boolean),
                     Kind::Null => Proof::of_class(ProofClass::Null),
-                    _ => shape
-                        .and_then(|shape| shape.proof)
-                        .filter(|proof| proof.bound.covers(&value.decoded())),
+                    _ => {
+                        shape.and_then(|shape| shape.proof).and_then(|proof| proof.of_text(&value.decoded()))
+                    }
                 };
                 self.proofs.extend(proof.map(|proof| (value.index(), proof)));
             }

@@ -510,9 +510,7 @@ fn what_the_contract_proves_is_spared_and_nothing_else() {
     let body = r#"{"key":"9f1c2a77-5d0e-4b7a-9c1d-3f6e8a2b4c5d","kind":"other","free":"x"}"#;
     let (refused, told) = ask_trusting(rules.clone(), "id=12&q=y", "application/json", body);
     // Two tests look at each: `other` has letters of `union`, but not all of `secret`.
-    let expected = [("ARGS:id number", 0), ("ARGS:json.key uuid", 0), ("ARGS:json.kind enum", 1)];
-    let told: Vec<_> =
-        told.into_iter().map(|(name, left)| (name.replace("integer", "number"), left)).collect();
+    let expected = [("ARGS:id integer", 0), ("ARGS:json.key uuid", 0), ("ARGS:json.kind enum", 1)];
     assert_eq!((refused, told), (false, expected.map(|(name, left)| spared(name, left)).to_vec()));
     let free = r#"{"key":"9f1c2a77-5d0e-4b7a-9c1d-3f6e8a2b4c5d","free":"UNION"}"#;
     assert!(ask_trusting(rules.clone(), "id=12", "application/json", free).0, "free text is looked at");

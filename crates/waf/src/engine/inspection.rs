@@ -210,11 +210,11 @@ impl Inspection {
         for (place, entries, variables) in places {
             for entry in entries.iter().filter(|entry| entry.bound > 0) {
                 let Some(bound) = program.bounds.get(entry.bound) else { continue };
-                let (mut tests, mut left) = (0, 0);
+                let (mut tests, mut left) = (0, 0usize);
                 for phase in [Phase::RequestHeaders, Phase::RequestBody] {
                     let of = (program.rules.as_ref(), &live.tx);
                     let (all, some) = plan.left(phase, of, &program.bounds, (&variables, entry));
-                    (tests, left) = (tests + all, left + some);
+                    (tests, left) = (tests + all, left.saturating_add(some));
                 }
                 spared.push(Spared { place, name: entry.name.clone(), bound, tests, left });
             }

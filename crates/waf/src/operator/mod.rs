@@ -256,6 +256,11 @@ impl Operator {
         }
     }
 
+    /// Whether it is the detector of SQL.
+    pub(crate) const fn is_sqli(&self) -> bool {
+        matches!(self.test, Test::Sqli)
+    }
+
     /// The phrases of `@pm` and `@pmFromFile`, which match in any ASCII case.
     #[must_use]
     pub fn phrases(&self) -> Option<&[Box<[u8]>]> {

@@ -15,40 +15,53 @@ use bartizan_waf::engine::{
 
 use crate::exchanges;
 
-/// What values are made of: the kinds that contracts prove, and worse ones, of which rules find much.
-const KINDS: [(&str, u32); 26] = [
-    ("0123456789+-.eE", Bound::ENDLESS),
-    ("truefals", 5),
-    ("nul", 4),
-    ("0123456789abcdefABCDEF-", 36),
-    ("0123456789-", 10),
-    ("0123456789-:.+TtZz ", Bound::ENDLESS),
-    ("0123456789abcdefABCDEF:.", 45),
-    ("0123456789", 20),
-    ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 3),
-    ("abcdefghijklmnopqrstuvwxyz", 12),
-    ("abcdefghijklmnopqrstuvwxyz-", Bound::ENDLESS),
-    ("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", 64),
-    ("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=", Bound::ENDLESS),
-    ("abcdefghijklmnopqrstuvwxyz0123456789@._-+", 80),
-    ("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ", 34),
-    ("+0123456789 ()", 20),
-    ("selctuniofrmwhdp (),*", 40),
-    ("scriptaleonx<>/=()", 60),
-    ("'\"-#;/* =01or", 24),
-    ("./\\etcpaswdinw", 40),
-    ("|&;$`(){}catlsid /", 40),
-    ("%0123456789abcdef", 60),
-    ("&#x;0123456789abcdefltg", 60),
-    ("\\ux0123456789abcdef", 60),
-    ("\n\r\t :abcdefHTP/1.", 60),
-    ("", 0),
+/// What values are made of: the kinds that contracts prove, and worse ones, of which rules find much; how long they are, and in
+/// which form they are written, where they have one.
+const KINDS: [(&str, u32, &str); 29] = [
+    ("0123456789+-.eE", Bound::ENDLESS, ""),
+    ("0123456789-.", 9, ""),
+    ("0123456789-.", 40, ""),
+    ("truefals", 5, ""),
+    ("nul", 4, ""),
+    ("0123456789abcdefABCDEF-", 36, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"),
+    ("0123456789-", 10, "xxxx-xx-xx"),
+    ("0123456789-:.+TtZz ", Bound::ENDLESS, "xxxx-xx-xx"),
+    ("0123456789-:.TtZz", 30, "xxxx-xx-xxTxx:xx:xx.xxxxxxxxxZ"),
+    ("0123456789.", 15, "xxx.xxx.xxx.xxx"),
+    ("0123456789abcdefABCDEF:.", 45, ""),
+    ("0123456789", 20, ""),
+    ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 3, ""),
+    ("abcdefghijklmnopqrstuvwxyz", 12, ""),
+    ("abcdefghijklmnopqrstuvwxyz-", Bound::ENDLESS, ""),
+    ("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", 64, ""),
+    ("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=", Bound::ENDLESS, ""),
+    ("abcdefghijklmnopqrstuvwxyz0123456789@._-+", 80, ""),
+    ("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ", 34, ""),
+    ("+0123456789 ()", 20, ""),
+    ("selctuniofrmwhdp (),*", 40, ""),
+    ("scriptaleonx<>/=()", 60, ""),
+    ("'\"-#;/* =01or", 24, ""),
+    ("./\\etcpaswdinw", 40, ""),
+    ("|&;$`(){}catlsid /", 40, ""),
+    ("%0123456789abcdef", 60, ""),
+    ("&#x;0123456789abcdefltg", 60, ""),
+    ("\\ux0123456789abcdef", 60, ""),
+    ("", 0, ""),
 ];
 
 fn bounds() -> Vec<Bound> {
-    let bound = |(text, longest): &(&str, u32)| Bound {
-        alphabet: Alphabet::of(text.as_bytes()).unwrap(),
-        longest: *longest,
+    let bound = |(text, longest, form): &(&str, u32, &str)| {
+        let bound = Bound::new(Alphabet::of(text.as_bytes()).unwrap(), *longest);
+        let start = form.find(|letter: char| !letter.is_alphanumeric()).unwrap_or(form.len());
+        match form.is_empty() {
+            true => Bound { dashes_apart: text.len() < 13 && text.contains("-."), ..bound },
+            false => Bound {
+                shortest: u32::try_from(form.len()).unwrap().min(*longest),
+                start: u32::try_from(start).unwrap(),
+                dashes_apart: true,
+                ..bound
+            },
+        }
     };
     KINDS.iter().map(bound).collect()
 }
@@ -74,7 +87,7 @@ thread_local! {
 pub fn target(bytes: &[u8]) {
     let [kind, place, rest @ ..] = bytes else { return };
     let number = usize::from(*kind) % KINDS.len();
-    let (letters, longest) = KINDS[number];
+    let (letters, longest, form) = KINDS[number];
     let letters = letters.as_bytes();
     let longest = usize::try_from(longest).unwrap().min(200);
     // Letters of the kind stay what they are, the others become some of it.
@@ -82,9 +95,18 @@ pub fn target(bytes: &[u8]) {
         true => Some(*byte),
         false => letters.get(usize::from(*byte) % letters.len().max(1)).copied(),
     };
-    let value: Vec<u8> = rest.iter().filter_map(letter).take(longest).collect();
+    let mut value: Vec<u8> = rest.iter().filter_map(letter).take(longest).collect();
+    for (byte, place) in value.iter_mut().zip(form.bytes()) {
+        match place {
+            b'x' if byte.is_ascii_alphanumeric() => {}
+            b'x' => *byte = b'0',
+            mark => *byte = mark,
+        }
+    }
     let bound = bounds()[number];
-    assert!(bound.covers(&value));
+    if !bound.covers(&value) {
+        return;
+    }
     let place = [Place::Query, Place::Header, Place::Cookie, Place::Form][usize::from(*place) % 4];
     for (plain, spared) in &*PROGRAMS {
         WORKERS.with_borrow_mut(|(one, other)| {
@@ -100,6 +122,15 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let texts = [
         "-1234.5e-7",
         "true",
+        "2147483647",
+        "4294967295",
+        "-2147483648",
+        "0000012345",
+        "1e309",
+        "-1.5",
+        "10.0.0.1",
+        "255.255.255.255",
+        "2026-02-28T23:59:59.123456789Z",
         "9f1c2a77-5d0e-4b7a-9c1d-3f6e8a2b4c5d",
         "2026-02-28",
         "2026-02-28T23:59:59.123456+01:00",

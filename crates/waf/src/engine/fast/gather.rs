@@ -9,7 +9,7 @@ use super::{
     bits::{Bits, set as set_bit},
     memo::Memo,
     plan::Plan,
-    proved::{Bounds, Spared},
+    proved::{Bounds, Left, Spared},
     scan::ScanCache,
     set::{Form, ScanSet},
     shape::{Shape, Shapes},
@@ -168,9 +168,13 @@ impl Candidates {
             }
             each_part(exchange, source.variable, |name, alias, bytes, bound| {
                 source.show(name, alias, |form| {
-                    let left = |spared: &Arc<Spared>| spared.left(form.tree, bound);
-                    if bound == 0 || spared.as_ref().map_or(u16::MAX, left) > 0 {
-                        work.value(form, bytes);
+                    match spared
+                        .as_ref()
+                        .filter(|_| bound > 0)
+                        .and_then(|spared| spared.few(form.tree, bound))
+                    {
+                        Some(left) => work.left(left, bytes),
+                        None => work.value(form, bytes),
                     }
                 });
             });
@@ -234,6 +238,32 @@ impl Work<'_> {
             self.kept.memo.put(form.tree, bytes, hash, self.tests.as_words());
         }
         self.tests.insert_all(&before);
+    }
+
+    /// Makes the few tests that are left for a value of which something was proved.
+    fn left(&mut self, left: &[Left], bytes: &[u8]) {
+        for Left { steps, test } in left {
+            if self.tests.contains(*test) || self.operator.work.is_over() {
+                continue;
+            }
+            let Some(made) = self.set.operators.get(*test) else { continue };
+            let mut current = self.buffers.pop().unwrap_or_default();
+            let mut next = self.buffers.pop().unwrap_or_default();
+            let mut changed = false;
+            for step in steps {
+                let before = if changed { &current } else { bytes };
+                self.operator.work.charge(before.len(), 1);
+                if step.apply(before, &mut next) {
+                    std::mem::swap(&mut current, &mut next);
+                    changed = true;
+                }
+            }
+            let seen = if changed { &current } else { bytes };
+            if made.operator.matches(seen, self.operator) != made.negated {
+                self.tests.insert(*test);
+            }
+            self.buffers.extend([current, next]);
+        }
     }
 
     fn text(&mut self, bytes: &[u8]) -> Text {

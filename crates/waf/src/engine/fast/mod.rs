@@ -15,6 +15,7 @@ mod plan;
 mod prelude;
 mod proved;
 mod quick;
+mod reach;
 mod scan;
 mod set;
 mod shape;

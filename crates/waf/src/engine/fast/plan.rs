@@ -106,11 +106,11 @@ impl Plan {
     ) -> (usize, usize) {
         let Some(set) = self.phase(phase).map(|phase| phase.set(rules, tx)) else { return (0, 0) };
         let spared = bounds.spared(&set);
-        let (mut all, mut left) = (0, 0);
+        let (mut all, mut left) = (0, 0usize);
         for source in set.sources.iter().filter(|source| variables.contains(&source.variable)) {
             source.show(&entry.name, entry.alias.as_deref(), |form| {
                 all += form.all.iter().count();
-                left += usize::from(spared.left(form.tree, entry.bound));
+                left = left.saturating_add(spared.left(form.tree, entry.bound));
             });
         }
         (all, left)
