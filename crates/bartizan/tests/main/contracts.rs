@@ -81,7 +81,7 @@ const EVERYTHING: &str = include_str!("../../../../tests/contracts/everything.ya
 fn requests_made_from_a_contract_get_the_right_verdicts() {
     let bank = concat!(env!("CARGO_MANIFEST_DIR"), "/../bank/openapi.json");
     let dir = folder(&[("everything.yaml", EVERYTHING)]);
-    for (file, operations) in [("everything.yaml", 14), (bank, 55)] {
+    for (file, operations) in [("everything.yaml", 17), (bank, 55)] {
         let (code, told, errors) =
             run(dir.path(), &["contract", "test", file, "--cases", "400", "--output", "json"]);
         assert_eq!(code, 0, "{told}{errors}");
@@ -136,6 +136,21 @@ fn requests_made_from_a_contract_get_the_right_verdicts() {
     }
     assert_eq!(run(dir.path(), &all).1, told, "the same seed makes the same cases");
     assert_ne!(run(dir.path(), &[&all[..], &["--seed", "2"]].concat()).1, told);
+}
+
+#[test]
+fn a_wrong_verdict_is_shown_with_the_request_and_the_reason() {
+    // No gateway lets such a field through, whatever a contract says of it.
+    let api = "openapi: 3.0.3\npaths:\n  /a/{b}:\n    get:\n      parameters:\n        - { name: b, in: path, required: true, schema: { enum: [\"it's\"] } }\n        - { name: Transfer-Encoding, in: header, schema: { enum: [gzip] } }\n      responses: { '200': { description: ok } }\n";
+    let dir = folder(&[("api.yaml", api)]);
+    let (code, told, _) = run(dir.path(), &["contract", "test", "api.yaml"]);
+    assert_eq!(code, 1, "{told}");
+    for expected in [
+        "GET /a/{b}\n  everything: expected accepted, is refused\n    ingress.transfer_coding",
+        "curl -X GET \"$GATEWAY\"'/a/it%27s' -H 'transfer-encoding: gzip'",
+    ] {
+        assert!(told.contains(expected), "`{expected}` is not in\n{told}");
+    }
 }
 
 #[test]

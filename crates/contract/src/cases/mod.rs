@@ -9,6 +9,7 @@ mod dice;
 mod examples;
 mod mutate;
 mod place;
+mod query;
 mod request;
 mod response;
 mod text;

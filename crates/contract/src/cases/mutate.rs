@@ -103,7 +103,7 @@ impl<'s> Walk<'_, 's> {
             }
             let certain = place.certain("enum") || place.certain("const");
             let other = match value {
-                Value::String(_) => Value::from("zz not listed"),
+                Value::String(_) => Value::from("zz-not-listed"),
                 Value::Number(_) => Value::from(987_654_321),
                 _ => return,
             };

@@ -22,6 +22,8 @@ use crate::{
     shape::{Direction, Types},
 };
 
+/// Why nothing is made.
+const NOTHING_FITS: &str = "no value was found that fits and can be written";
 /// What no schema of a parameter says: any text will do.
 const ANY_TEXT: &str = "any";
 
@@ -42,17 +44,19 @@ impl Of<'_> {
 
 /// A body, with its media type.
 #[derive(Clone)]
-struct Body {
+pub(super) struct Body {
     kind: String,
     bytes: Vec<u8>,
 }
 
 /// A request to be: one text for each parameter.
 #[derive(Clone, Default)]
-struct Draft {
-    parameters: BTreeMap<usize, Written>,
-    extra: Vec<(String, String)>,
-    body: Option<Body>,
+pub(super) struct Draft {
+    pub(super) parameters: BTreeMap<usize, Written>,
+    pub(super) extra: Vec<(String, String)>,
+    /// The query, where it is one value.
+    pub(super) query: Option<String>,
+    pub(super) body: Option<Body>,
 }
 
 /// A body that was made, with the value that it writes, where a schema describes one.
@@ -63,13 +67,13 @@ struct Sent<'c> {
 }
 
 /// What is made of one operation.
-struct Requests<'g, 'c> {
-    generator: &'g Generator<'c>,
+pub(super) struct Requests<'g, 'c> {
+    pub(super) generator: &'g Generator<'c>,
     operation: &'c Operation,
-    check: &'g OperationCheck,
+    pub(super) check: &'g OperationCheck,
     parameters: Vec<Of<'g>>,
     /// What must be sent.
-    base: Draft,
+    pub(super) base: Draft,
     /// The cases; `None` for one that cannot be written.
     cases: Vec<Option<Case>>,
 }
@@ -111,9 +115,18 @@ impl<'c> Requests<'_, 'c> {
         let operation = self.operation;
         let mut whole = Draft::default();
         let mut found = Vec::new();
-        let mut possible = operation.query_string.is_none();
-        if !possible {
-            untested(made, "querystring".to_owned(), "a query that is one value is not made", operation);
+        let mut possible = true;
+        let query = operation.query_string.as_ref().map(|query| (query, self.query_string(query)));
+        match &query {
+            Some((query, Some((text, ..)))) => {
+                whole.query = Some(text.clone());
+                self.base.query = whole.query.clone().filter(|_| query.required);
+            }
+            Some((query, None)) => {
+                possible &= !query.required;
+                untested(made, "querystring".to_owned(), NOTHING_FITS, operation);
+            }
+            None => {}
         }
         for (number, of) in self.parameters.iter().enumerate() {
             if let Some((value, maker, written)) = self.generator.parameter(of) {
@@ -124,7 +137,7 @@ impl<'c> Requests<'_, 'c> {
                 found.push((number, value, maker));
             } else {
                 possible &= !of.parameter.required;
-                untested(made, of.name(), "no value was found that fits and can be written", operation);
+                untested(made, of.name(), NOTHING_FITS, operation);
             }
         }
         let bodies = self.bodies(made);
@@ -139,7 +152,11 @@ impl<'c> Requests<'_, 'c> {
         for (number, value, maker) in &found {
             self.of_parameter(*number, value, maker);
         }
-        self.undeclared();
+        match &query {
+            Some((query, Some((_, value, maker)))) => self.of_query_string(query, value, maker),
+            Some(_) => {}
+            None => self.undeclared(),
+        }
         self.of_bodies(&bodies);
         true
     }
@@ -224,8 +241,7 @@ impl<'c> Requests<'_, 'c> {
                 bodies.push(Sent { body, media, made: Some((value, maker)) });
             }
             if bodies.len() == before {
-                let why = "no value was found that fits and can be written";
-                untested(made, format!("body {}", media.range), why, self.operation);
+                untested(made, format!("body {}", media.range), NOTHING_FITS, self.operation);
             }
         }
         // What is read with all its types comes first: it is what other cases send.
@@ -295,7 +311,7 @@ impl<'c> Requests<'_, 'c> {
     }
 
     /// Adds a case.
-    fn case(&mut self, about: String, rule: &'static str, valid: bool, draft: &Draft) {
+    pub(super) fn case(&mut self, about: String, rule: &'static str, valid: bool, draft: &Draft) {
         let request = self.request(draft);
         self.cases.push(request.map(|request| Case { about, rule, valid, request }));
     }
@@ -335,7 +351,7 @@ impl<'c> Requests<'_, 'c> {
         Some(Request {
             method: self.operation.method.clone(),
             path,
-            query: (!query.is_empty()).then(|| query.join("&")),
+            query: draft.query.clone().or_else(|| (!query.is_empty()).then(|| query.join("&"))),
             headers,
             body: draft.body.as_ref().map(|body| body.bytes.clone()),
         })
@@ -343,7 +359,7 @@ impl<'c> Requests<'_, 'c> {
 }
 
 /// What a change should be judged to be; `None` where nobody can say.
-fn verdict(change: &Change, schema: Option<&Schema>) -> Option<bool> {
+pub(super) fn verdict(change: &Change, schema: Option<&Schema>) -> Option<bool> {
     let fits = || schema.is_none_or(|schema| fits(schema, &change.value));
     match (change.fits, change.certain) {
         (true, _) => fits().then_some(true),

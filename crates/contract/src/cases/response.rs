@@ -91,14 +91,27 @@ impl Generator<'_> {
                 let found = self.value(at, Some(schema), Direction::Response, fill, |_, _| true);
                 let Some((value, maker)) = found else { continue };
                 any = true;
-                let mut push = |about: String, rule, valid, value: &serde_json::Value| {
+                let mut push = |fields: &[_], about: String, rule, valid, value: &serde_json::Value| {
                     let body = value.to_string().into_bytes();
-                    let headers = fields.clone();
+                    let headers = fields.to_vec();
                     made.responses.push(ResponseCase { about, rule, valid, status, headers, body });
                 };
-                push(name.clone(), "all", true, &value);
+                push(&fields, name.clone(), "all", true, &value);
                 if fill == Fill::Required {
                     continue;
+                }
+                if let Some(required) = response.headers.iter().find(|field| field.required)
+                    && fields.iter().any(|(own, _)| *own == *required.name)
+                {
+                    let without: Vec<_> =
+                        fields.iter().filter(|(own, _)| *own != *required.name).cloned().collect();
+                    push(
+                        &without,
+                        format!("{name} header.{}: missing", required.name),
+                        "header",
+                        false,
+                        &value,
+                    );
                 }
                 let mut left = self.settings.requests;
                 for change in changes(&maker, &source(at), &value, Surface::Json) {
@@ -112,7 +125,7 @@ impl Generator<'_> {
                     let Some(fewer) = left.checked_sub(1) else { break };
                     left = fewer;
                     let about = format!("{name} {}: {}", change.pointer, change.rule);
-                    push(about, change.rule, valid, &change.value);
+                    push(&fields, about, change.rule, valid, &change.value);
                 }
             }
             if !any {

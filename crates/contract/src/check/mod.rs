@@ -107,6 +107,11 @@ impl OperationCheck {
         self.parameters.iter().find(same).map(|own| &own.value)
     }
 
+    /// The schema of the query as a whole.
+    pub(crate) fn query_schema(&self) -> Option<&Schema> {
+        self.query_string.as_ref()?.media.typed.as_ref().map(|typed| &*typed.schema)
+    }
+
     /// The schema of a body of requests of this range.
     pub(crate) fn body_schema(&self, range: &MediaRange) -> Option<&Schema> {
         schema_of(&self.body.as_ref()?.media, range)
