@@ -190,13 +190,19 @@ paths:
         let oauth = |scope: &str| SchemeDemand {
             scheme: "oauth".into(),
             kind: SchemeKind::Token,
+            field: None,
             scopes: true,
             names: vec![scope.into()],
         };
         assert_eq!(of("GET /accounts/{id}").security, Some(vec![vec![oauth("read")]]));
         let delete = of("DELETE /accounts/{id}");
-        let key =
-            SchemeDemand { scheme: "key".into(), kind: SchemeKind::ApiKey, scopes: false, names: Vec::new() };
+        let key = SchemeDemand {
+            scheme: "key".into(),
+            kind: SchemeKind::ApiKey,
+            field: Some("x-api-key".into()),
+            scopes: false,
+            names: Vec::new(),
+        };
         assert_eq!(delete.security, Some(vec![vec![oauth("write")], vec![key]]));
         assert!(delete.sensitive);
         assert_eq!(of("GET /health").security, Some(Vec::new()));

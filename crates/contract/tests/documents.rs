@@ -119,3 +119,25 @@ fn the_real_documents_of_the_suites_load() {
     assert_eq!(documents, 12);
     assert!(total >= 1_400, "{total}");
 }
+
+#[test]
+fn servers_of_paths_and_operations_put_their_paths_before_them() {
+    let read = |servers: &str| {
+        let text = format!(
+            "openapi: 3.1.0\nservers: {servers}\npaths:\n  /a:\n    servers: [{{ url: https://x.example/api/v2 }}]\n    get: {{}}\n    post: {{ servers: [{{ url: /api/v3 }}, {{ url: 'https://y.example/{{v}}', variables: {{ v: {{ default: api }} }} }}] }}\n  /b: {{ get: {{}} }}\n"
+        );
+        let (description, warnings) =
+            Description::read_one(text.as_bytes(), "t.yaml", Budget::CONTRACT).unwrap();
+        let labels: Vec<_> =
+            description.operations.iter().map(|operation| operation.spec.label.to_string()).collect();
+        (labels.join(", "), warnings.to_string())
+    };
+    let (labels, warnings) = read("[{ url: https://x.example/api }]");
+    assert_eq!(labels, "GET /v2/a, POST /v3/a, POST /a, GET /b", "below the document's own");
+    assert!(!warnings.contains("server"), "{warnings}");
+    let (labels, _) = read("[]");
+    assert_eq!(labels, "GET /api/v2/a, POST /api/v3/a, POST /api/a, GET /b");
+    let (labels, warnings) = read("[{ url: /v1 }]");
+    assert_eq!(labels, "GET /a, POST /a, GET /b");
+    assert!(warnings.contains("does not lie below the document's own, `/v1`"), "{warnings}");
+}

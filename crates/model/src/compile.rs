@@ -195,6 +195,8 @@ pub struct SchemeDemand {
     pub scheme: Arc<str>,
     /// What it asks callers for.
     pub kind: SchemeKind,
+    /// The header field that an API key stands in, in lower case; `None` for one in the query, and for anything else.
+    pub field: Option<Arc<str>>,
     /// Whether `names` are OAuth scopes (`oauth2`, `openIdConnect`); of other schemes they are roles.
     pub scopes: bool,
     /// The scopes or roles, all of them needed.

@@ -162,7 +162,7 @@ pub fn canonical(path: &str, rules: PathRules) -> Result<String, PathRefusal> {
         let start = out.len();
         out.push('/');
         decode_segment(segment, rules, &mut out)?;
-        match classify(out.get(start + 1..).unwrap_or_default())? {
+        match classify(out.get(start + 1..).unwrap_or_default(), rules)? {
             Segment::Name => continue,
             Segment::Empty | Segment::Dot => out.truncate(start),
             Segment::DotDot => {
@@ -413,7 +413,7 @@ enum Segment {
 }
 
 /// What a decoded segment is, or why nobody may be shown it.
-fn classify(segment: &str) -> Result<Segment, PathRefusal> {
+fn classify(segment: &str, rules: PathRules) -> Result<Segment, PathRefusal> {
     match segment {
         "" => return Ok(Segment::Empty),
         "." => return Ok(Segment::Dot),
@@ -441,7 +441,12 @@ fn classify(segment: &str) -> Result<Segment, PathRefusal> {
         if only_dots && dots > 2 && spaces == 0 {
             return Err(PathRefusal::ManyDots);
         }
-        let parameters_alone = name.is_empty() && !piece.is_empty();
+        // `;id=5` is how a path parameter in the style `matrix` is written (RFC 6570 section 3.2.7).
+        let named = rules.parameters
+            && piece.strip_prefix(';').is_some_and(|rest| {
+                rest.starts_with(|first: char| first.is_ascii_alphabetic()) && rest.contains('=')
+            });
+        let parameters_alone = name.is_empty() && !piece.is_empty() && !named;
         if only_dots || parameters_alone {
             return Err(PathRefusal::DisguisedDots);
         }

@@ -6,7 +6,7 @@ use bartizan_model::compile::{OperationSpec, SchemeDemand, SchemeKind, SecurityA
 use bartizan_pattern::template::{PathRouter, Template};
 use http::Method;
 
-use super::Reader;
+use super::{Reader, servers};
 use crate::{
     documents::Site,
     form::{Location, OpenApi, Operation, Parameter, ParameterValue, QueryString, SchemeType, Style},
@@ -75,6 +75,8 @@ impl<'a> Reader<'a> {
         let additional = parts.iter().filter_map(|part| part.get("additionalOperations"));
         let additional: Vec<_> = additional.flat_map(|map| map.named()).collect();
         let additional = additional.into_iter().map(|(key, site)| (key.to_owned(), site));
+        let of_item =
+            parts.iter().map(servers::own_paths).find(|paths| !paths.is_empty()).unwrap_or_default();
         for (name, site) in declared.into_iter().chain(additional) {
             let Ok(method) = Method::from_bytes(name.as_bytes()) else {
                 self.report.error(
@@ -89,9 +91,64 @@ impl<'a> Reader<'a> {
                 self.report.error(&site, "an operation is a map of settings", help);
                 continue;
             }
-            let template = template.clone();
-            self.operation(Found { method, template, variant, item: item.clone(), site });
+            let of_operation = servers::own_paths(&site);
+            let bases = if of_operation.is_empty() { &of_item } else { &of_operation };
+            for prefix in self.prefixes(bases, &method, &template, &site) {
+                let template = match &*prefix {
+                    "" => template.clone(),
+                    prefix => match Template::parse(&format!("{prefix}{written}")) {
+                        Ok(template) => template,
+                        Err(text) => {
+                            self.report.error(&site, text, "correct the path of its server");
+                            continue;
+                        }
+                    },
+                };
+                let (item, site) = (item.clone(), site.clone());
+                self.operation(Found { method: method.clone(), template, variant, item, site });
+            }
         }
+    }
+
+    /// What the servers of a path or operation put before it, below the base path of the document: nothing where it names
+    /// none. Those that lie elsewhere are told.
+    fn prefixes(
+        &self,
+        bases: &[String],
+        method: &Method,
+        template: &Template,
+        site: &Site<'a>,
+    ) -> Vec<String> {
+        if bases.is_empty() {
+            return vec![String::new()];
+        }
+        let of_document = servers::base_paths(&self.documents.top(self.documents.root()));
+        let mut found: Vec<String> = Vec::new();
+        for base in bases {
+            let below = match of_document.as_slice() {
+                [one] => base.strip_prefix(&**one).filter(|rest| rest.is_empty() || rest.starts_with('/')),
+                all => all.contains(base).then_some(""),
+            };
+            match below {
+                Some(below) if found.iter().any(|known| known == below) => {}
+                Some(below) => found.push(below.to_owned()),
+                None => {
+                    let own = of_document.first().filter(|own| !own.is_empty()).map_or("/", |own| own);
+                    let message = format!(
+                        "a server of `{method} {template}` has the path `{}`, which does not lie below the document's own, `{own}`: \
+                         requests are not matched there",
+                        if base.is_empty() { "/" } else { base }
+                    );
+                    let help = "let the document's `servers` begin where all of them do, such as `/`, or put the operation into a \
+                                contract and an API of its own, with its own `base_path`";
+                    self.report.warn_alike("server path", site, message, help);
+                }
+            }
+        }
+        if found.is_empty() {
+            found.push(String::new());
+        }
+        found
     }
 
     fn operation(&mut self, found: Found<'a>) {
@@ -185,7 +242,7 @@ impl<'a> Reader<'a> {
         let demand = |(name, site): (&str, Site<'_>)| {
             let (kind, scopes) = self.scheme(name);
             let names = site.node.items().iter().filter_map(Node::as_str).map(Arc::from).collect();
-            SchemeDemand { scheme: Arc::from(name), kind, scopes, names }
+            SchemeDemand { scheme: Arc::from(name), kind, field: self.key_field(name), scopes, names }
         };
         site.items().map(|alternative| alternative.named().map(demand).collect()).collect()
     }
@@ -209,6 +266,15 @@ impl<'a> Reader<'a> {
             SchemeType::ApiKey { .. } => (SchemeKind::ApiKey, false),
             SchemeType::MutualTls => (SchemeKind::Certificate, false),
             SchemeType::Other(_) => (SchemeKind::Other, true),
+        }
+    }
+
+    /// The header field that a scheme wants an API key in.
+    fn key_field(&self, name: &str) -> Option<Arc<str>> {
+        let scheme = self.security_schemes.iter().find(|scheme| &*scheme.name == name)?;
+        match &scheme.kind {
+            SchemeType::ApiKey { location: Location::Header, name } => Some(Arc::from(&**name)),
+            _ => None,
         }
     }
 

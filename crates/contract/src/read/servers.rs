@@ -42,21 +42,22 @@ pub(super) fn servers(openapi: OpenApi, root: &Site<'_>) -> Vec<Server> {
     found
 }
 
-/// The paths of the document's own servers.
+/// The paths of the document's own servers; the root where it names none.
 pub(super) fn base_paths(root: &Site<'_>) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    let mut add = |path: &str| {
-        let path = path.trim_end_matches('/');
-        let path =
-            if path.is_empty() || path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        if !found.contains(&path) {
-            found.push(path);
-        }
-    };
+    let mut found = own_paths(root);
     if let Some(base) = root.text("basePath") {
-        add(base);
+        found.insert(0, plain(base));
     }
-    for server in root.get("servers").iter().flat_map(Site::items) {
+    if found.is_empty() {
+        found.push(String::new());
+    }
+    found
+}
+
+/// The paths of the servers that a document, path or operation names itself, each once; variables by their defaults.
+pub(super) fn own_paths(holder: &Site<'_>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for server in holder.get("servers").iter().flat_map(Site::items) {
         let Some(url) = server.text("url") else { continue };
         let url = expand(url, server.node.get("variables"));
         let path = match url.split_once("://") {
@@ -64,12 +65,18 @@ pub(super) fn base_paths(root: &Site<'_>) -> Vec<String> {
             None if url.starts_with('/') => url.as_str(),
             None => "",
         };
-        add(path.split(['?', '#']).next().unwrap_or_default());
-    }
-    if found.is_empty() {
-        found.push(String::new());
+        let path = plain(path.split(['?', '#']).next().unwrap_or_default());
+        if !found.contains(&path) {
+            found.push(path);
+        }
     }
     found
+}
+
+/// A path without a slash at its end; empty for the root.
+fn plain(path: &str) -> String {
+    let path = path.trim_end_matches('/');
+    if path.is_empty() || path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
 }
 
 /// The hosts of servers, without ports.

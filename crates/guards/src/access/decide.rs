@@ -17,6 +17,7 @@ use serde_json::Value;
 use smallvec::SmallVec;
 
 use super::{Access, authzen::Elsewhere, reason::Why};
+use crate::identity::Shown;
 
 /// Roles of one caller that are looked at: more than any real credential names.
 const MAX_ROLES: usize = 256;
@@ -30,6 +31,30 @@ pub(super) struct Caller<'t> {
     pub names: SmallVec<[&'t str; 8]>,
     /// Those of them that the roles file has, and those that it adds.
     pub ids: SmallVec<[RoleId; 8]>,
+    /// What was shown of the kinds that a contract demands.
+    pub shown: Option<&'t Shown>,
+}
+
+impl Caller<'_> {
+    /// Whether the request showed what a contract demands, as far as that is accepted here: a kind of credential that is
+    /// not cannot be told from another, and counts as shown. Scopes of a key are scopes.
+    fn meets(&self, demand: &SchemeDemand, principal: &Principal) -> bool {
+        let Some(shown) = self.shown else { return true };
+        match demand.kind {
+            SchemeKind::Token if shown.taken.tokens => {
+                let has = |name: &Arc<str>| principal.scopes.contains(name);
+                shown.token || (!demand.names.is_empty() && demand.names.iter().all(has))
+            }
+            SchemeKind::ApiKey => match demand.field.as_deref() {
+                Some(field) if shown.taken.keys.iter().any(|own| own == field) => {
+                    shown.keys.iter().any(|own| own == field)
+                }
+                _ => shown.taken.keys.is_empty() || !shown.keys.is_empty(),
+            },
+            // A certificate is looked for by itself.
+            SchemeKind::Token | SchemeKind::Certificate | SchemeKind::Other => true,
+        }
+    }
 }
 
 /// Who permitted an exchange.
@@ -53,7 +78,7 @@ impl Access {
         }
         let member = principal.map(|principal| (&*principal.issuer, &*principal.subject));
         let ids = self.roles.as_ref().map(|table| table.roles_of(member, names.iter().copied()));
-        Caller { principal, certificate, ids: ids.unwrap_or_default(), names }
+        Caller { principal, certificate, ids: ids.unwrap_or_default(), names, shown: None }
     }
 
     /// Every role of a caller by name, inherited ones included.
@@ -123,7 +148,18 @@ impl Access {
             });
             lacking.collect()
         };
-        let Some(candidates) = candidates(alternatives, principal, caller.certificate) else {
+        let met: SmallVec<[&SecurityAlternative; 4]> = alternatives
+            .iter()
+            .filter(|one| one.iter().all(|demand| caller.meets(demand, principal)))
+            .collect();
+        if met.is_empty() {
+            let schemes: Vec<Arc<str>> =
+                alternatives.iter().flatten().map(|demand| Arc::clone(&demand.scheme)).collect();
+            let detail =
+                format!("the contract's `security` demands another kind of credential: {}", listed(&schemes));
+            return Err(self.unauthenticated(&detail));
+        }
+        let Some(candidates) = candidates(&met, principal, caller.certificate) else {
             return Err(Why::Denied {
                 detail: "the contract's `security` demands a client certificate, and there is none"
                     .to_owned(),
@@ -363,7 +399,7 @@ impl Access {
 /// of tokens is not let in by the alternative for API keys. Where none is for it, those that demand scopes, if any does.
 /// `None` where all of them demand a client certificate, and there is none.
 fn candidates<'s>(
-    alternatives: &'s [SecurityAlternative],
+    alternatives: &[&'s SecurityAlternative],
     principal: &Principal,
     certificate: bool,
 ) -> Option<SmallVec<[&'s SecurityAlternative; 4]>> {
@@ -376,6 +412,7 @@ fn candidates<'s>(
     };
     let all: SmallVec<[&SecurityAlternative; 4]> = alternatives
         .iter()
+        .copied()
         .filter(|one| certified || one.iter().all(|demand| demand.kind != SchemeKind::Certificate))
         .collect();
     if all.is_empty() {

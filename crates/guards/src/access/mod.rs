@@ -82,7 +82,7 @@ pub use matrix::Cell;
 pub use reason::Why;
 pub use report::{Line, Report};
 
-use crate::body::HeldBody;
+use crate::{body::HeldBody, identity::Shown};
 
 /// The compiled guard.
 pub struct Access {
@@ -116,7 +116,9 @@ impl Guard for Access {
     async fn request_headers(&self, transaction: &mut Transaction) -> Outcome<Why> {
         let action = self.actions.find(&transaction.operation, &transaction.request.method);
         let principal = transaction.principal.clone();
-        let caller = self.caller(principal.as_deref(), transaction.certificate.is_some());
+        let shown = transaction.memory.take::<Shown>(Shown::KEY);
+        let mut caller = self.caller(principal.as_deref(), transaction.certificate.is_some());
+        caller.shown = shown.as_deref();
         let demanded = self.demands(action, &caller);
         let waits = demanded.is_ok() && self.waits(action);
         let elsewhere = match (&self.point, self.actions.get(action)) {

@@ -13,6 +13,7 @@ use crate::support;
 
 fn demand(kind: SchemeKind, names: &[&str]) -> SchemeDemand {
     SchemeDemand {
+        field: (kind == SchemeKind::ApiKey).then(|| "x-api-key".into()),
         scheme: "scheme".into(),
         kind,
         scopes: kind == SchemeKind::Token,
@@ -26,6 +27,16 @@ fn refused(
     kind: CredentialKind,
     scopes: &[&str],
     certified: bool,
+) -> Option<&'static str> {
+    refused_with(security, kind, scopes, certified, None)
+}
+
+fn refused_with(
+    security: Vec<SecurityAlternative>,
+    kind: CredentialKind,
+    scopes: &[&str],
+    certified: bool,
+    shown: Option<crate::identity::Shown>,
 ) -> Option<&'static str> {
     let operation = OperationSpec {
         label: "GET /reports".into(),
@@ -68,6 +79,9 @@ fn refused(
     let mut principal = Principal::new(kind, "corp".into(), "alice".into());
     principal.scopes = scopes.iter().map(|scope| Arc::from(*scope)).collect();
     transaction.principal = Some(Arc::new(principal));
+    if let Some(shown) = shown {
+        transaction.memory.keep(crate::identity::Shown::KEY, Box::new(shown));
+    }
     support::code(&support::now(guard.request_headers(&mut transaction)))
 }
 
@@ -104,4 +118,40 @@ fn the_alternatives_of_a_contract_are_for_the_credentials_that_they_name() {
     assert_eq!(refused(with_token(), Jwt, &[], true), scope);
     assert_eq!(refused(vec![], Jwt, &[], false), None);
     assert_eq!(refused(vec![vec![], vec![demand(Token, &["a"])]], Jwt, &[], false), None);
+}
+
+/// The same with what `identity` saw: the kinds that it takes, and those that came.
+fn refused_shown(
+    security: Vec<SecurityAlternative>,
+    token: bool,
+    keys: &[&'static str],
+) -> Option<&'static str> {
+    let field = |name: &&'static str| http::HeaderName::from_static(name);
+    let taken =
+        crate::identity::Taken { tokens: true, keys: ["x-api-key", "x-other"].iter().map(field).collect() };
+    let shown = crate::identity::Shown { taken: taken.into(), token, keys: keys.iter().map(field).collect() };
+    let kind = if token { CredentialKind::Jwt } else { CredentialKind::ApiKey };
+    refused_with(security, kind, &[], false, Some(shown))
+}
+
+#[test]
+fn a_kind_of_credential_that_is_accepted_has_to_be_the_one_that_is_demanded() {
+    use SchemeKind::{ApiKey as Key, Other, Token};
+    let other = Some("access.unauthenticated");
+    let key = || vec![vec![demand(Key, &[])]];
+    assert_eq!(refused_shown(key(), false, &["x-api-key"]), None);
+    assert_eq!(refused_shown(key(), false, &["x-other"]), other, "a key in another field");
+    assert_eq!(refused_shown(key(), true, &[]), other);
+    assert_eq!(refused_shown(vec![vec![demand(Token, &[])]], false, &["x-api-key"]), other);
+    let both = || vec![vec![demand(Key, &[]), demand(Token, &[])]];
+    assert_eq!(refused_shown(both(), true, &[]), other, "all of one alternative");
+    assert_eq!(refused_shown(both(), false, &["x-api-key"]), other);
+    assert_eq!(refused_shown(both(), true, &["x-api-key"]), None);
+    let either = || vec![vec![demand(Key, &[])], vec![demand(Token, &[])]];
+    assert_eq!(refused_shown(either(), true, &[]), None);
+    assert_eq!(refused_shown(either(), false, &["x-api-key"]), None);
+    let optional = || vec![vec![demand(Key, &[])], vec![]];
+    assert_eq!(refused_shown(optional(), true, &[]), None);
+    // Who can tell a password from another credential does not sit here.
+    assert_eq!(refused_shown(vec![vec![demand(Other, &[])]], true, &[]), None);
 }

@@ -6,7 +6,7 @@ use bartizan_model::{CompileContext, Diagnostic, Diagnostics, Profile};
 use http::{HeaderName, header};
 
 use super::{
-    Accept, Anonymous, Challenges, Config, Identity, Requirement,
+    Accept, Anonymous, Challenges, Config, Identity, Requirement, Taken,
     introspection::OpaqueVerifier,
     jwt::JwtVerifier,
     key_rules::{KeyRules, MOST_CLIENTS},
@@ -65,8 +65,12 @@ pub(super) fn identity(config: Config, context: &CompileContext<'_>) -> Result<I
         }
     };
     let dpop = bearer.then(|| (bindings.algorithms(), required || config.dpop.is_some()));
+    let taken = Taken { tokens: bearer, keys: headers.clone() };
+    let doubts = if accept.is_empty() { Diagnostics::new() } else { taken.doubts(context) };
     problems.or(Identity {
         accept,
+        taken: Arc::new(taken),
+        doubts,
         anonymous,
         challenges: Arc::new(
             Challenges::new(context.api, bearer, headers.clone()).with_proofs(proofs.challenges(), dpop),

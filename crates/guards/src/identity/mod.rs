@@ -100,6 +100,7 @@ mod challenge;
 mod claims;
 mod compile;
 mod config;
+mod demands;
 mod dpop;
 pub mod events;
 mod exposed;
@@ -136,6 +137,7 @@ use http::{HeaderName, header::AUTHORIZATION};
 
 pub use challenge::Challenges;
 pub use config::{Accept, Anonymous, ApiKey, Config, Introspection, Jwt, Older};
+pub use demands::{Shown, Taken};
 pub use dpop::Dpop;
 pub use exposed::notice as notice_exposed;
 pub use flaw::Flaw;
@@ -155,6 +157,9 @@ use proofs::{BodyCheck, Kind, Proofs, Proved};
 /// The compiled guard.
 pub struct Identity {
     accept: Vec<Requirement>,
+    taken: Arc<Taken>,
+    /// What the contract demands and nothing here verifies.
+    doubts: Diagnostics,
     anonymous: Anonymous,
     jwt: Option<JwtVerifier>,
     opaque: Option<OpaqueVerifier>,
@@ -236,8 +241,12 @@ impl Guard for Identity {
             }
             Err(rejection) => (Err(rejection), None),
         };
+        let shown = verified.as_ref().ok().map(|valid| Box::new(Shown::new(&self.taken, valid)));
         match verified.and_then(|valid| self.judge_and_count(&valid, transaction)) {
             Ok(accepted) => {
+                if let Some(shown) = shown {
+                    transaction.memory.keep(Shown::KEY, shown);
+                }
                 if let Some(accepted) = accepted {
                     transaction.consumed_headers.extend(accepted.withheld);
                     transaction.principal = Some(accepted.principal);
@@ -249,6 +258,10 @@ impl Guard for Identity {
             }
             Err(rejection) => self.refuse(rejection),
         }
+    }
+
+    fn warnings(&self, _: Timestamp) -> Diagnostics {
+        self.doubts.clone()
     }
 
     fn needs_body(&self, transaction: &Transaction) -> Option<usize> {

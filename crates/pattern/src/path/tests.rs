@@ -194,12 +194,17 @@ fn parameters_where_allowed() {
     let rules = PathRules { encoded_slash: false, parameters: true };
     assert_eq!(canonical("/a;v=1/b;x", rules).as_deref(), Ok("/a;v=1/b;x"));
     assert_eq!(canonical("/a%3bv", rules).as_deref(), Ok("/a%3Bv"));
+    assert_eq!(canonical("/a/;id=5/b", rules).as_deref(), Ok("/a/;id=5/b"));
+    assert_eq!(canonical("/a/;id=5", PathRules::default()), Err(PathRefusal::Parameters));
     for path in [
         "/a/..;/b",
         "/a/..;x=1/b",
         "/a/.;/b",
         "/;/a",
         "/a/;x",
+        "/a/;=x",
+        "/a/;.=x",
+        "/a/%3bx=1",
         "/a/..%3b/b",
         "/a/%2e%2e;/b",
         "/%3b/a",

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-use bartizan_contract::{Description, tree::Node};
+use bartizan_contract::{
+    Description,
+    form::{Location, Parameter, Style},
+    tree::Node,
+};
 use bartizan_model::{
     ByteSize, Mode,
     compile::{ApiSpec, IssuerSpec, OperationSpec},
@@ -94,6 +98,23 @@ impl Compiler<'_> {
                 (None, Some([one])) if !one.is_empty() => (Some(one.as_str()), "contract"),
                 _ => (None, ""),
             };
+        if let (None, Some(several @ [_, _, ..])) =
+            (&settings.base_path, contract.as_ref().map(|contract| contract.base_paths.as_slice()))
+        {
+            let shown = |path: &String| format!("`{}`", if path.is_empty() { "/" } else { path });
+            let paths: Vec<String> = several.iter().take(4).map(shown).collect();
+            self.warn(
+                &format!("{path}.contract"),
+                format!(
+                    "the servers of the contract have several paths ({}): requests are matched at `/`",
+                    paths.join(", ")
+                ),
+                "write which of them the API has, as `base_path`; write an API for each to have several",
+            );
+        }
+        if let Some(contract) = contract.as_ref().filter(|_| !settings.paths.parameters) {
+            self.warn_of_matrix(contract, path);
+        }
         let base_path =
             stated.and_then(|text| self.base_path(text, &format!("{path}.{at}"))).unwrap_or_default();
         let unknown_operations = match settings.unknown_operations {
@@ -265,6 +286,24 @@ impl Compiler<'_> {
                 None
             }
         }
+    }
+
+    /// Path parameters that no path can hold.
+    fn warn_of_matrix(&mut self, contract: &Description, path: &str) {
+        let is_matrix =
+            |parameter: &Parameter| parameter.location == Location::Path && parameter.style == Style::Matrix;
+        let mut operations = contract.operations.iter();
+        let Some(operation) = operations.find(|operation| operation.parameters.iter().any(is_matrix)) else {
+            return;
+        };
+        self.warn(
+            &format!("{path}.contract"),
+            format!(
+                "`{}` has a parameter in the style `matrix`, whose `;` no path may hold",
+                operation.spec.label
+            ),
+            "write `paths: { parameters: true }` for the API",
+        );
     }
 
     /// An `upstream` that could not be read has been told of already.
