@@ -144,6 +144,16 @@ fn main() {
     let form = "application/x-www-form-urlencoded";
     println!();
     hostile("JSON, 100,000 arrays deep", json, "", "[".repeat(100_000).as_bytes());
+    let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+    hostile("JSON, 10,000 arrays deep", json, "", deep.as_bytes());
+    hostile("JSON, 1e309", json, "", b"[1e309]");
+    hostile("JSON, a number of 400 digits", json, "", format!("[{}]", "1".repeat(400)).as_bytes());
+    let twice: String = (0..9_999).map(|number| format!("\"key{number}\":1,")).collect();
+    hostile("JSON, the last of 10,000 keys twice", json, "", format!("{{{twice}\"key0\":1}}").as_bytes());
+    let mut broken = format!("[\"{}\"]", "a".repeat(1 << 20)).into_bytes();
+    broken[1 << 19] = 0xff;
+    hostile("JSON, 1 MiB with one bad byte", json, "", &broken);
+    hostile("JSON, gzip, 1 GiB of spaces", json, "gzip", &gzip(&vec![b' '; 1 << 30]));
     let keys: String = (0..100_000).map(|number| format!("\"key{number}\":1,")).collect();
     hostile("JSON, 100,000 keys", json, "", format!("{{{keys}\"last\":1}}").as_bytes());
     hostile("JSON, 1 MiB of quotes", json, "", format!("[{}\"\"]", "\"\",".repeat(349_000)).as_bytes());
