@@ -161,6 +161,10 @@ fn examples_that_do_not_fit_have_a_place() {
             "openapi: 3.0.3\ninfo: { title: T, version: '1' }\npaths:\n  /a:\n    post:\n      parameters:\n        - { name: n, in: query, schema: { type: integer, default: 3 }, example: five }\n      requestBody:\n        content:\n          application/json:\n            example: { name: ann, age: 7 }\n            examples: { second: { value: { name: 7 } } }\n            schema:\n              required: [id, name]\n              properties:\n                id: { type: string, readOnly: true }\n                name: { type: string, example: bob }\n                age: { type: integer, maximum: 5, default: 9 }\n      responses: { '204': { description: done } }\n",
         ),
         ("none.yaml", "openapi: 3.0.3\npaths: {}\n"),
+        (
+            "old.yaml",
+            "swagger: '2.0'\nproduces: [application/json]\npaths:\n  /a:\n    get:\n      parameters: [{ name: n, in: query, type: integer, default: many }]\n      responses:\n        200:\n          description: ok\n          schema: { type: array, items: { type: integer } }\n          examples: { application/json: [1, two], text/csv: one }\n",
+        ),
     ]);
     let (code, told, _) = run(dir.path(), &["contract", "test", "api.yaml"]);
     assert_eq!(code, 1, "{told}");
@@ -171,6 +175,15 @@ fn examples_that_do_not_fit_have_a_place() {
         "api.yaml:18:51: this default does not fit its schema",
         "0 wrong verdicts",
         "examples: 6, 4 do not fit",
+    ] {
+        assert!(told.contains(expected), "`{expected}` is not in\n{told}");
+    }
+    let (_, told, _) = run(dir.path(), &["contract", "test", "old.yaml"]);
+    for expected in [
+        "old.yaml:6:57: this default",
+        "old.yaml:11:23: this example",
+        "examples: 2, 2 do not fit",
+        "0 wrong",
     ] {
         assert!(told.contains(expected), "`{expected}` is not in\n{told}");
     }

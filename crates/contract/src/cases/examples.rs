@@ -10,7 +10,7 @@ use crate::{
     check::{library, of_side, with_json},
     convert::moved,
     documents::{Document, Documents, Site},
-    form::{Description, SchemaRef},
+    form::{Description, MediaRange, OpenApi, SchemaRef},
     pointer,
     schema::{Library, Schema, View, Violation},
     shape::Direction,
@@ -85,7 +85,7 @@ impl<'d> Look<'d> {
         if let Some(above) = root.strip_suffix("/schema").and_then(|above| document.find(above)) {
             let media = above.pointer.rsplit('/').next().map(pointer::token).unwrap_or_default();
             // Bodies of other media types are written as text.
-            let as_text = media.contains('/') && !crate::form::MediaRange::parse(&media).is_json();
+            let as_text = media.contains('/') && !MediaRange::parse(&media).is_json();
             for site in self.beside(&above) {
                 let text = site.node.as_str().is_some() && site.node.scalar().is_some();
                 if !(as_text && text) {
@@ -99,7 +99,12 @@ impl<'d> Look<'d> {
     /// The examples of a parameter, media type or header.
     fn beside(&self, above: &Site<'d>) -> Vec<Site<'d>> {
         let mut all: Vec<Site<'d>> = above.get("example").into_iter().collect();
-        for (_, site) in above.get("examples").iter().flat_map(Site::named) {
+        for (name, site) in above.get("examples").iter().flat_map(Site::named) {
+            // In 2.0 each is the body itself, by its media type.
+            if above.document.openapi == OpenApi::V2 {
+                all.extend(MediaRange::parse(name).is_json().then_some(site));
+                continue;
+            }
             let Ok(site) = self.documents.follow(site) else { continue };
             all.extend(site.get("value").or_else(|| site.get("dataValue")));
         }

@@ -84,7 +84,7 @@ impl Walk {
                         }
                         Member::Free => None,
                     };
-                    if below.is_some() || self.proving {
+                    if self.proving || below.is_some() && value.kind().is_container() {
                         self.tape(shapes, below, value, direction, path);
                     }
                     path.pop();
