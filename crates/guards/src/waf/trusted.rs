@@ -1,8 +1,7 @@
 //! Which values the contract proved harmless, for whoever asks why rules did not look at them.
 
 use bartizan_contract::shape::ProofClass;
-use bartizan_pattern::alphabet::Bound;
-use bartizan_waf::engine::{Inspection, Place};
+use bartizan_waf::engine::{Inspection, Place, Spared};
 use serde::Serialize;
 
 use crate::contract::Proved;
@@ -35,13 +34,16 @@ pub struct TrustedValue {
 impl Trusted {
     pub(super) fn of(inspection: &Inspection, proved: Option<&Proved>) -> Self {
         let spared = inspection.spared();
-        let class = |bound: Bound| {
-            let parameters = proved.iter().flat_map(|proved| &proved.parameters).map(|known| known.proof);
-            let mut all =
-                parameters.chain(proved.iter().flat_map(|proved| &proved.body).map(|known| known.1));
-            all.find(|proof| proof.bound == bound).map_or("", |proof| ProofClass::as_str(proof.class))
+        // Values of a JSON body come in the order of its proofs.
+        let mut of_body = proved.iter().flat_map(|proved| &proved.body).map(|(_, proof)| *proof);
+        let mut class = |one: &Spared| {
+            let parameters = proved.iter().flat_map(|proved| &proved.parameters);
+            let mut named = parameters.filter(|known| known.name.as_bytes().eq_ignore_ascii_case(&one.name));
+            let known = named.find(|known| known.proof.bound == one.bound).map(|known| known.proof);
+            let proof = known.or_else(|| of_body.find(|proof| proof.bound == one.bound));
+            proof.map_or("", |proof| ProofClass::as_str(proof.class))
         };
-        let value = |one: &bartizan_waf::engine::Spared| {
+        let value = |one: &Spared| {
             let collection = match one.place {
                 Place::Query | Place::Form => "ARGS",
                 Place::Header => "REQUEST_HEADERS",
@@ -49,7 +51,7 @@ impl Trusted {
             };
             let name: String = String::from_utf8_lossy(&one.name).chars().take(128).collect();
             let value = format!("{collection}:{name}");
-            TrustedValue { value, proof: class(one.bound), tests: one.tests, left: one.left }
+            TrustedValue { value, proof: class(one), tests: one.tests, left: one.left }
         };
         Trusted { values: spared.iter().take(MAX_TOLD).map(value).collect(), count: spared.len() }
     }

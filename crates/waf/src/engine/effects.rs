@@ -1,7 +1,5 @@
 //! What matches do: variables set, collections opened, settings of the inspection changed.
 
-use smallvec::SmallVec;
-
 use super::{exchange::Exchange, live::Live, tuning::Part, values::View};
 use crate::{
     lang::{Change, Control, Effect, EngineMode, Identity, RuleSet},
@@ -18,11 +16,11 @@ pub(super) fn apply(effect: &Effect, exchange: &Exchange, live: &mut Live, rules
     match effect {
         Effect::SetVar { collection, name, change } => {
             let view = View { exchange, live, rules };
-            let name: SmallVec<[u8; 64]> = SmallVec::from_slice(&view.expand(name));
+            let name = view.expand_short(name);
             if *collection == Variable::Tx {
                 match change {
                     Change::Set(value) => {
-                        let value: SmallVec<[u8; 64]> = SmallVec::from_slice(&view.expand(value));
+                        let value = view.expand_short(value);
                         live.tx.set(&name, &value);
                     }
                     Change::Add(value) => {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use super::values::View;
 use crate::{
     lang::{Part, Text},
@@ -29,7 +31,12 @@ impl<'l> View<'_, 'l> {
             }
             _ => {}
         }
-        let mut expanded = Vec::with_capacity(USUAL);
+        Cow::Owned(self.expand_short(text).into_vec())
+    }
+
+    /// The same, on the stack where it is as short as most are.
+    pub(super) fn expand_short(self, text: &Text) -> SmallVec<[u8; USUAL]> {
+        let mut expanded = SmallVec::new();
         for part in text.parts() {
             match part {
                 Part::Literal(literal) => expanded.extend_from_slice(literal),
@@ -43,6 +50,6 @@ impl<'l> View<'_, 'l> {
             }
         }
         expanded.truncate(MAX_EXPANDED);
-        Cow::Owned(expanded)
+        expanded
     }
 }

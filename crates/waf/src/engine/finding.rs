@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::{
     lang::{Phase, Place, Severity},
     transform::Transformation,
@@ -50,9 +52,9 @@ pub struct Match {
     /// Which variable.
     pub variable: Variable,
     /// Which part of it; empty for a variable without parts.
-    pub name: Vec<u8>,
+    pub name: SmallVec<[u8; 32]>,
     /// The value that the operator saw, at most [`Match::MAX_VALUE`] bytes around what matched.
-    pub value: Vec<u8>,
+    pub value: SmallVec<[u8; 32]>,
     /// Where in `value` the match lies, for operators that find a place.
     pub span: Option<(usize, usize)>,
     /// What was done with the value first.
@@ -71,13 +73,13 @@ impl Match {
         span: Option<(usize, usize)>,
         transformations: Arc<[Transformation]>,
     ) -> Self {
-        let name = name.get(..Self::MAX_VALUE).unwrap_or(name).to_vec();
+        let name = SmallVec::from_slice(name.get(..Self::MAX_VALUE).unwrap_or(name));
         let start = match span {
             Some((start, _)) if value.len() > Self::MAX_VALUE => start.saturating_sub(Self::MAX_VALUE / 4),
             _ => 0,
         };
         let end = value.len().min(start + Self::MAX_VALUE);
-        let kept = value.get(start..end).unwrap_or_default().to_vec();
+        let kept = SmallVec::from_slice(value.get(start..end).unwrap_or_default());
         let span = span.map(|(from, to)| (from.saturating_sub(start), to.min(end).saturating_sub(start)));
         Match { variable, name, value: kept, span, transformations }
     }

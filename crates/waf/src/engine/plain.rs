@@ -47,7 +47,7 @@ fn forms(condition: &Condition, multi_match: bool, value: &Value<'_>, work: &mut
     let mut forms = Vec::new();
     let mut current = value.bytes.to_vec();
     let mut next = Vec::new();
-    for transformation in &condition.transformations {
+    for transformation in condition.transformations.iter() {
         work.charge(current.len(), 1);
         if transformation.apply(&current, &mut next) {
             let before = std::mem::replace(&mut current, std::mem::take(&mut next));

@@ -1,5 +1,7 @@
 //! The walk through a phase, rule by rule, value by value. Where there is a plan, rules that cannot match are left out.
 
+use std::sync::Arc;
+
 use super::{
     effects,
     exchange::Exchange,
@@ -186,7 +188,7 @@ impl Look<'_> {
         live.matches(variable, part, seen);
         if self.matches.len() < Finding::MAX_MATCHES && is_told(self.rule) {
             let span = if condition.negated { None } else { self.operator.span() };
-            let transformations = condition.transformations.as_slice().into();
+            let transformations = Arc::clone(&condition.transformations);
             self.matches.push(Match::new(variable, part, seen, span, transformations));
         }
         self.effects(link, live);

@@ -80,7 +80,7 @@ fn rule(draft: Draft) -> Option<(Rule, Option<Wish>)> {
         let transformations = link.actions.chain_of(&default);
         let condition = link.test.map(|test| Condition {
             targets: test.targets,
-            transformations,
+            transformations: transformations.into(),
             negated: test.negated,
             name: test.name,
             argument: test.argument,

@@ -120,7 +120,7 @@ pub struct Condition {
     /// Which values.
     pub targets: Targets,
     /// What is done with a value first, in order.
-    pub transformations: Vec<Transformation>,
+    pub transformations: Arc<[Transformation]>,
     /// Whether the test has to fail.
     pub negated: bool,
     /// The operator's name, without `@`.

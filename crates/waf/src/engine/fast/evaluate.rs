@@ -115,7 +115,7 @@ fn form(
     let mut current = look.buffers.pop().unwrap_or_default();
     let mut next = look.buffers.pop().unwrap_or_default();
     let mut changed = false;
-    for step in &condition.transformations {
+    for step in condition.transformations.iter() {
         let before = if changed { &current } else { bytes };
         look.operator.work.charge(before.len(), 1);
         if step.apply(before, &mut next) {
