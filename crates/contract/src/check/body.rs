@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     schema::View,
-    shape::{Direction, Noticed, Proof, Walk},
+    shape::{Direction, Noticed, Proof, Shapes, Types, Walk},
     value::Built,
 };
 
@@ -50,6 +50,22 @@ impl MediaChoice {
     pub fn is_described(&self) -> bool {
         let any_text = |media: &MediaCheck| self.kind == BodyKind::Text && media.any_text;
         self.media.as_ref().is_some_and(|media| media.typed.is_some() && !any_text(media))
+    }
+
+    /// Whether its bytes may be the JSON document that a range describes, whatever they call themselves: a schema that allows
+    /// no text describes nothing else.
+    #[must_use]
+    pub fn may_be_json(&self, shapes: &Shapes) -> bool {
+        let described = self.media.as_ref().filter(|media| media.range.is_range());
+        described
+            .and_then(|media| media.typed.as_ref())
+            .is_some_and(|typed| !super::coerce::types(shapes, Some(typed.shape)).has(Types::STRING))
+    }
+
+    /// Whether its media type is of sequences, which may have no end.
+    #[must_use]
+    pub fn is_sequence(&self) -> bool {
+        self.framing.is_some()
     }
 
     /// How it is read.

@@ -7,12 +7,18 @@ use std::ops::Range;
 
 use bartizan_pattern::body::{
     Content, Reading,
-    json::{JsonLimits, Tape, TapeBuffer},
+    json::{Tape, TapeBuffer},
+    media_type::BodyKind,
     multipart::Multipart,
     xml::{Xml, XmlKind, XmlNode},
 };
 
-use super::{Checks, MediaCheck, MediaChoice, coerce::types, response::without_members, xml};
+use super::{
+    Checks, MediaCheck, MediaChoice,
+    coerce::types,
+    response::{limits, without_members},
+    xml,
+};
 use crate::shape::{self, Direction, Noticed, ShapeId, Types, Walk};
 
 /// Pointers that are told.
@@ -64,8 +70,14 @@ impl Checks {
         direction: Direction,
         cut: &dyn Fn(Noticed) -> bool,
     ) -> Result<Vec<u8>, &'static str> {
-        let Reading::Parsed(parsed) = reading else { return Err("the body cannot be read to its end") };
         let media = choice.media.as_deref().ok_or("nothing describes the body")?;
+        let parsed = match reading {
+            Reading::Parsed(parsed) => parsed,
+            Reading::Unreadable(unread) if choice.kind() == BodyKind::Other => {
+                return self.without_sniffed(media, unread.bytes, direction, cut);
+            }
+            Reading::Unreadable(_) => return Err("the body cannot be read to its end"),
+        };
         match parsed.content {
             Content::Xml(_) if parsed.flags.transcoded => {
                 Err("the document is in a charset other than UTF-8")
@@ -81,8 +93,24 @@ impl Checks {
                 Ok(left)
             }
             Content::Multipart(parts) => self.without_parts(media, parts, direction, cut),
+            Content::Text(text) if !parsed.flags.transcoded => {
+                self.without_sniffed(media, text, direction, cut)
+            }
             _ => Err("members of such a body cannot be taken out"),
         }
+    }
+
+    /// JSON by another name, which a range let in.
+    fn without_sniffed(
+        &self,
+        media: &MediaCheck,
+        bytes: &[u8],
+        direction: Direction,
+        cut: &dyn Fn(Noticed) -> bool,
+    ) -> Result<Vec<u8>, &'static str> {
+        let typed = media.typed.as_ref().filter(|_| media.range.is_range());
+        let edited = typed.and_then(|typed| self.part_without(typed.shape, bytes, direction, cut));
+        edited.ok_or("members of such a body cannot be taken out")
     }
 
     /// What has no business in a document, in its order.
@@ -229,7 +257,7 @@ impl Checks {
         cut: &dyn Fn(Noticed) -> bool,
     ) -> Option<Vec<u8>> {
         let mut buffer = TapeBuffer::new();
-        let tape = Tape::parse(data, &JsonLimits::default(), &mut buffer).ok()?;
+        let tape = Tape::parse(data, &limits(direction), &mut buffer).ok()?;
         let mut walk = Walk::default();
         walk.json(&self.shapes, shape, tape.root()?, direction);
         let keys = walk.noticed.into_iter().filter(|(_, noticed)| cut(*noticed)).map(|(key, _)| key);

@@ -7,7 +7,7 @@ use bartizan_pattern::body::{
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::{
-    Checks, OperationCheck, ResponseCheck, Violation,
+    Checks, OperationCheck, Part, ResponseCheck, Violation,
     body::{MediaChoice, choose},
     head::HeadResult,
 };
@@ -35,13 +35,17 @@ pub struct ResponseResult {
     pub media: Option<MediaChoice>,
 }
 
-/// Header fields that HTTP itself, caches, browsers and proxies use: no contract names them.
-const OF_HTTP: [&str; 41] = [
+/// Header fields that HTTP itself, caches, browsers and proxies use, sorted: no contract names them.
+const OF_HTTP: [&str; 62] = [
+    "accept-patch",
+    "accept-post",
     "accept-ranges",
     "age",
     "allow",
     "alt-svc",
+    "authentication-info",
     "cache-control",
+    "cache-status",
     "clear-site-data",
     "connection",
     "content-digest",
@@ -50,24 +54,40 @@ const OF_HTTP: [&str; 41] = [
     "content-language",
     "content-length",
     "content-location",
+    "content-md5",
     "content-range",
     "content-security-policy",
+    "content-security-policy-report-only",
     "content-type",
     "date",
+    "dav",
     "deprecation",
+    "digest",
     "etag",
     "expires",
     "keep-alive",
     "last-modified",
     "link",
     "location",
+    "nel",
+    "origin-agent-cluster",
     "permissions-policy",
     "pragma",
+    "preference-applied",
+    "priority",
     "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-status",
     "referrer-policy",
+    "report-to",
+    "reporting-endpoints",
     "repr-digest",
     "retry-after",
+    "server",
+    "server-timing",
     "set-cookie",
+    "signature",
+    "signature-input",
     "strict-transport-security",
     "sunset",
     "timing-allow-origin",
@@ -76,6 +96,7 @@ const OF_HTTP: [&str; 41] = [
     "upgrade",
     "vary",
     "via",
+    "warning",
     "www-authenticate",
     "x-request-id",
 ];
@@ -119,7 +140,7 @@ impl OperationCheck {
             return result;
         };
         for name in headers.keys() {
-            let of_http = OF_HTTP.contains(&name.as_str())
+            let of_http = OF_HTTP.binary_search(&name.as_str()).is_ok()
                 || PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix));
             let named = response.headers.iter().any(|own| own.name.eq_ignore_ascii_case(name.as_str()));
             if !of_http && !named && result.issues.len() < VIOLATIONS {
@@ -135,6 +156,7 @@ impl OperationCheck {
             checks.parameter(own, &texts, &mut found);
         }
         result.issues.extend(found.violations.into_iter().map(ResponseIssue::Invalid));
+        let describes_bodies = || self.responses.iter().any(|response| !response.media.is_empty());
         let bodyless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
             || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
         if !bodyless && !response.media.is_empty() {
@@ -142,6 +164,9 @@ impl OperationCheck {
                 Ok(media) => result.media = Some(media),
                 Err(violation) => result.issues.push(ResponseIssue::MediaType(violation)),
             }
+        } else if !bodyless && headers.contains_key(header::CONTENT_TYPE) && describes_bodies() {
+            let violation = Violation::new(Part::Body, "", "undeclared", "no body");
+            result.issues.push(ResponseIssue::Invalid(violation));
         }
         result
     }

@@ -101,6 +101,12 @@ impl HeldBody {
         self
     }
 
+    /// Other bytes of the same type, all of them, without a content coding.
+    #[must_use]
+    pub fn instead(&self, bytes: Bytes) -> Self {
+        HeldBody { bytes, whole: true, content_type: self.content_type.clone(), ..HeldBody::default() }
+    }
+
     /// What a reading may cost: what the policy says, else what the recommended configuration of ModSecurity allows, over
     /// all that is held.
     #[must_use]

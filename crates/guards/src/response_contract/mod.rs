@@ -68,7 +68,7 @@ mod tests;
 use std::{borrow::Cow, sync::Arc};
 
 use bartizan_contract::{
-    check::{Checks, MediaChoice, Member, ResponseIssue, limits, without_members},
+    check::{Checks, MediaChoice, Member, ResponseIssue, Violation, limits, without_members},
     shape::{Direction, Noticed},
 };
 use bartizan_model::{
@@ -228,7 +228,10 @@ impl ResponseContract {
             };
             looking.flows = why.is_none();
             told.extend(why.map(|why| (self.settings.undecided, Why::Undecided(why.to_owned()))));
-        } else if media.is_described() && media.kind() != BodyKind::Other {
+        } else if media.is_described()
+            && !media.is_sequence()
+            && (media.kind() != BodyKind::Other || media.may_be_json(self.checks.shapes()))
+        {
             looking.wants = Some(usize::try_from(self.settings.max_response.0).unwrap_or(usize::MAX));
         }
         looking.media = Some(media);
@@ -269,25 +272,50 @@ impl ResponseContract {
             return settle(transaction, Phase::ResponseBody, told);
         }
         let found = self.checks.body(&media, &reading, Direction::Response);
-        let (mut told, keys) = self.judge(&found.violations, &found.members);
-        if !keys.is_empty() {
-            match self.without(&media, &reading, &keys, &found.members) {
-                Ok(bytes) => {
-                    if let Some(mut looking) = transaction.memory.take::<Looking>(Self::ID) {
-                        looking.body = Some(bytes.into());
-                        transaction.memory.keep(Self::ID, looking);
-                    }
-                }
-                Err(why) => {
-                    let strips = |member: &&Member| self.act(member.noticed) == Act::Strip;
-                    if let Some(member) = found.members.iter().find(strips) {
-                        let why = Why::of_member(member.noticed, &member.pointer).because(why);
-                        told.insert(0, (Act::Deny, why));
-                    }
-                }
-            }
+        let keys: Vec<u32> = found
+            .members
+            .iter()
+            .filter(|member| self.act(member.noticed) == Act::Strip)
+            .map(|member| member.key)
+            .collect();
+        if keys.is_empty() {
+            let told = self.judge(&found.violations, &found.members);
+            return settle(transaction, Phase::ResponseBody, told);
         }
+        let told = match self.without(&media, &reading, &keys, &found.members) {
+            Ok(bytes) => {
+                let body = Bytes::from(bytes);
+                // What leaves is what has to fit.
+                let violations = match found.violations.is_empty() {
+                    true => found.violations,
+                    false => self.again(&media, held, body.clone()),
+                };
+                if let Some(mut looking) = transaction.memory.take::<Looking>(Self::ID) {
+                    looking.body = Some(body);
+                    transaction.memory.keep(Self::ID, looking);
+                }
+                self.judge(&violations, &found.members)
+            }
+            Err(why) => {
+                let mut told = self.judge(&found.violations, &found.members);
+                if let Some(member) =
+                    found.members.iter().find(|member| self.act(member.noticed) == Act::Strip)
+                {
+                    let plain = Why::of_member(member.noticed, &member.pointer);
+                    told.retain(|(_, told)| *told != plain);
+                    told.insert(0, (Act::Deny, plain.because(why)));
+                }
+                told
+            }
+        };
         settle(transaction, Phase::ResponseBody, told)
+    }
+
+    /// What does not fit of the body that is sent in place of the original.
+    fn again(&self, media: &MediaChoice, held: &HeldBody, body: Bytes) -> Vec<Violation> {
+        let edited = held.instead(body);
+        let mut buffers = Buffers::new();
+        self.checks.body(media, &read(&edited, &mut buffers), Direction::Response).violations
     }
 
     /// The body without what is to be taken out of it.
@@ -321,31 +349,23 @@ impl ResponseContract {
         }
     }
 
-    /// What is told of a body, and the keys of what is taken out.
-    fn judge(
-        &self,
-        violations: &[bartizan_contract::check::Violation],
-        members: &[Member],
-    ) -> (Vec<(Act, Why)>, Vec<u32>) {
+    /// What is told of a body.
+    fn judge(&self, violations: &[Violation], members: &[Member]) -> Vec<(Act, Why)> {
+        let violations = violations.iter().take(TOLD);
         let mut told: Vec<(Act, Why)> = violations
-            .iter()
-            .take(TOLD)
             .map(|violation| (self.settings.invalid, Why::Invalid(violation.to_string())))
             .collect();
-        let mut keys = Vec::new();
+        let mut denied = false;
         for (number, member) in members.iter().enumerate() {
             let act = self.act(member.noticed);
-            if act == Act::Strip {
-                keys.push(member.key);
-            }
-            let first = number < TOLD || act == Act::Deny;
-            if !first || act == Act::Allow {
+            if act == Act::Allow || number >= TOLD && (act != Act::Deny || denied) {
                 continue;
             }
+            denied |= act == Act::Deny;
             let act = if act == Act::Strip { Act::Monitor } else { act };
             told.push((act, Why::of_member(member.noticed, &member.pointer)));
         }
-        (told, keys)
+        told
     }
 
     /// What is sent in place of the original; asked where the guard enforces.

@@ -160,7 +160,12 @@ impl ItemStream {
         };
         let cut = |noticed| !self.watches && act_of(noticed) == Act::Strip;
         let found = self.checks.item(&self.sequence, self.number, item, Direction::Response, &cut);
-        let ItemResult { empty, unreadable, violations, members, rewritten } = found;
+        let ItemResult { empty, unreadable, mut violations, members, rewritten } = found;
+        // What leaves is what has to fit.
+        if let Some(left) = rewritten.as_ref().filter(|_| !violations.is_empty()) {
+            let of = (&self.sequence, self.number);
+            violations = self.checks.item(of.0, of.1, left, Direction::Response, &|_| false).violations;
+        }
         self.number += u64::from(!empty);
         let mut told: Vec<(Act, Why)> = Vec::new();
         if unreadable {
