@@ -355,6 +355,13 @@ fn xml_is_read_by_its_annotations() {
     assert_eq!(judge(content(), xml, b"<user id='1'><tags><tag>x</tag></tags></user>"), ["/tags/0 type"]);
     assert_eq!(judge(content(), xml, b"<user id='1'><role>admin</role></user>"), ["/role undeclared"]);
     assert_eq!(judge(content(), xml, b"<other id='1'/>"), [" xml"]);
+    let either = json!({ "type": "object", "properties": { "a": { "oneOf": [{ "type": "integer" },
+        { "type": "object", "properties": { "b": { "type": "integer" } } }] } } });
+    let content = || json!({ "application/xml": { "schema": either } });
+    for text in ["<x><a>7</a></x>", "<x><a><b>7</b></a></x>", "<x><a/></x>"] {
+        assert_eq!(judge(content(), xml, text.as_bytes()), [""; 0], "{text}");
+    }
+    assert_eq!(judge(content(), xml, b"<x><a>y</a></x>").len(), 1);
 }
 
 #[test]

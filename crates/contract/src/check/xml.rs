@@ -76,7 +76,12 @@ impl Checks {
     pub(super) fn is_structured(&self, shape: Option<ShapeId>, node: XmlNode<'_>) -> bool {
         let types = types(&self.shapes, shape);
         let has_children = || elements(node).next().is_some() || node.attributes().next().is_some();
-        types.has(Types::OBJECT) && (!types.has(Types::STRING) || has_children())
+        // `<a>7</a>` may be a number as well, `<a/>` only a text.
+        let may_be_text = || match text_of(node).trim() {
+            "" => types.has(Types::STRING),
+            _ => !types.without(Types::OBJECT.or(Types::ARRAY).or(Types::NULL)).is_empty(),
+        };
+        types.has(Types::OBJECT) && (has_children() || !may_be_text())
     }
 
     /// The member that is the text of its object's element.
