@@ -61,6 +61,12 @@ impl Checks {
                 }
                 continue;
             }
+            // All of such a list stands in one field: of a second one nobody knows whether it counts.
+            if !explode && entries.iter().any(|(known, _)| *known == name) {
+                let at = format!("/{}", crate::schema::short(&name, 64));
+                all.push(Violation::new(Part::Body, "", "repeated", "one field").at(at));
+                continue;
+            }
             let reader =
                 Reader { shapes: &self.shapes, shape: member, style, explode, escapes: Escapes::Form };
             let list = reader.wants_list();

@@ -8,7 +8,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Parameters of the query that the contract does not name. Default: `strip`. Header fields and cookies are none of a
+    /// Parameters of the query that the contract does not name, and members of objects that are parameters of their own
+    /// (`filter[x]=1`). Default: `strip`. Header fields and cookies are none of a
     /// contract's business beyond those that it names.
     pub undeclared_parameters: Undeclared,
     /// Members of bodies that no schema names, although schemas name the members of their object and do not say

@@ -31,9 +31,11 @@
 //!
 //! # Limits
 //! JSON, forms, multipart, XML and text; of other media types the size. A range such as `*/*` lets no JSON past its schema:
-//! what looks like JSON is checked as JSON. A document with a name twice in an object, with bytes that are no UTF-8 or that is
-//! nested deeper than 512 is refused. At most 32 violations are told; in documents that are larger than 4,096 values or deeper
-//! than 6 it is told only that they do not fit. A taken-out member changes the body: its digest and signature go with it.
+//! what looks like JSON is checked as JSON. What a body has to be whatever its schema says (one name once, UTF-8, depth, sizes)
+//! is decided by `request_limits.bodies` before; a name twice in an object of JSON, and parts that are not written to the letter, are
+//! refused here, too. Defaults of parameters and members are not added to requests. Members inside one parameter that nothing
+//! names are refused, since nothing of a value is taken out. At most 32 violations are told; in documents that are larger than
+//! 4,096 values or deeper than 6 it is told only that they do not fit. A taken-out member changes the body: its digest and signature go with it.
 //! Formats of internationalized names are not checked.
 //!
 //! # References
