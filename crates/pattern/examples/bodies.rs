@@ -150,8 +150,8 @@ fn main() {
     hostile("JSON, a number of 400 digits", json, "", format!("[{}]", "1".repeat(400)).as_bytes());
     let twice: String = (0..9_999).map(|number| format!("\"key{number}\":1,")).collect();
     hostile("JSON, the last of 10,000 keys twice", json, "", format!("{{{twice}\"key0\":1}}").as_bytes());
-    let mut broken = format!("[\"{}\"]", "a".repeat(1 << 20)).into_bytes();
-    broken[1 << 19] = 0xff;
+    let half = "a".repeat(1 << 19);
+    let broken = [b"[\"", half.as_bytes(), b"\xff", half.as_bytes(), b"\"]"].concat();
     hostile("JSON, 1 MiB with one bad byte", json, "", &broken);
     hostile("JSON, gzip, 1 GiB of spaces", json, "gzip", &gzip(&vec![b' '; 1 << 30]));
     let keys: String = (0..100_000).map(|number| format!("\"key{number}\":1,")).collect();
