@@ -69,7 +69,13 @@ impl JsonNumber for Number<'_> {
     }
 
     fn as_f64(&self) -> Option<f64> {
-        self.0.parse().ok().filter(|number: &f64| number.is_finite())
+        let near = self.0.parse().ok().filter(|number: &f64| number.is_finite())?;
+        // A whole number that no integer holds is compared as this: one below the least `int64` is not to become equal to it.
+        let whole = self.0.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        if !whole || self.as_u64().is_some() || self.as_i64().is_some() || format!("{near:.0}") == self.0 {
+            return Some(near);
+        }
+        Some(if near < 0.0 { near.next_down() } else { near.next_up() }).filter(|number| number.is_finite())
     }
 
     fn as_str(&self) -> Cow<'_, str> {

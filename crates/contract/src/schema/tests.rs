@@ -41,6 +41,17 @@ fn numbers_are_the_text_that_they_are() {
     assert!(!judge(&integer, "1.5").is_empty() && !judge(&integer, "9007199254740993.5").is_empty());
     let bounded = compile(json!({ "maximum": 100, "minimum": -100 }));
     assert!(!judge(&bounded, "1e308").is_empty() && !judge(&bounded, "-1e308").is_empty());
+    let int64 = compile(json!({ "minimum": i64::MIN, "maximum": i64::MAX }));
+    for (text, fits) in [
+        ("-9223372036854775808", true),
+        ("-9223372036854775809", false),
+        ("9223372036854775807", true),
+        ("9223372036854775808", false),
+        ("-18446744073709551616", false),
+        ("18446744073709551616", false),
+    ] {
+        assert_eq!(judge(&int64, text).is_empty(), fits, "{text}");
+    }
     assert!(judge(&compile(json!({ "multipleOf": 0.01 })), "19.99").is_empty());
     assert!(!judge(&compile(json!({ "multipleOf": 0.01 })), "19.999").is_empty());
     let unique = compile(json!({ "uniqueItems": true }));
