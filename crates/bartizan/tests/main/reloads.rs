@@ -248,6 +248,40 @@ fn overlays_and_referenced_files_reload_too() {
     assert_eq!(gateway.get("/y", &["A: 1", "B: 2", "C: 3"]).status, 200);
 }
 
+#[test]
+fn a_broken_contract_leaves_the_old_one_in_force() {
+    let upstream = RawUpstream::echo().unwrap();
+    let contract = |schema: &str| {
+        format!(
+            r#"{{"openapi":"3.1.0","info":{{"title":"t","version":"1"}},"paths":{{"/x":{{"get":{{"parameters":[
+                {{"name":"n","in":"query","schema":{schema}}}],"responses":{{}}}}}}}}}}"#
+        )
+    };
+    let text = policy(&upstream.url(), "    contract: file:api.json\n");
+    let first = contract(r#"{"type":"integer","maximum":10}"#);
+    let gateway =
+        Gateway::with_config(BINARY, &text, |dir| Ok(fs::write(dir.join("api.json"), &first)?)).unwrap();
+    let held = || (gateway.get("/x?n=10", &[]).status, gateway.get("/x?n=11", &[]).status);
+    assert_eq!(held(), (200, 400));
+    let old = generation(&gateway);
+    for (broken, told) in [
+        (contract(r#"{"type":"integer","maximum":"#), "api.json:"),
+        (contract(r##"{"$ref":"#/components/schemas/None"}"##), "None"),
+        (contract(r#"{"type":"string","pattern":"(a"}"#), "api.json:"),
+        ("openapi: 9.9".to_owned(), "9.9"),
+        (String::new(), "api.json"),
+    ] {
+        fs::write(gateway.dir.path().join("api.json"), &broken).unwrap();
+        let answer = gateway.ask("POST", "/v1/reload", None).unwrap();
+        assert!(answer.status >= 400 && answer.text().contains(told), "{broken}: {answer:?}");
+        assert_eq!(held(), (200, 400), "{broken}");
+    }
+    assert_eq!(generation(&gateway), old);
+    fs::write(gateway.dir.path().join("api.json"), contract(r#"{"type":"integer","maximum":11}"#)).unwrap();
+    newer(&gateway, old);
+    assert_eq!(held(), (200, 200));
+}
+
 fn terminate(gateway: &Gateway) {
     let id = gateway.process.id().to_string();
     assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
