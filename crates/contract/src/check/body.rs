@@ -41,6 +41,10 @@ impl MediaChoice {
     /// lines.
     #[must_use]
     pub fn sequence(&self) -> Option<Sequence> {
+        // Parts are items that have their own framing.
+        if matches!(self.kind, BodyKind::Multipart | BodyKind::Xml | BodyKind::Form) {
+            return None;
+        }
         let item = self.media.as_ref()?.item.clone()?;
         Some(Sequence { framing: self.framing.unwrap_or(Framing::Lines), item })
     }
@@ -49,7 +53,8 @@ impl MediaChoice {
     #[must_use]
     pub fn is_described(&self) -> bool {
         let any_text = |media: &MediaCheck| self.kind == BodyKind::Text && media.any_text;
-        self.media.as_ref().is_some_and(|media| media.typed.is_some() && !any_text(media))
+        let schema = |media: &MediaCheck| media.typed.is_some() || media.item.is_some();
+        self.media.as_ref().is_some_and(|media| schema(media) && !any_text(media))
     }
 
     /// Whether its bytes may be the JSON document that a range describes, whatever they call themselves: a schema that allows
@@ -186,6 +191,10 @@ impl Checks {
                     if let Some(dispute) = parsed.dispute() {
                         let what = format!("parts to the letter ({})", dispute.code());
                         result.violations.push(Violation::new(Part::Body, "", "malformed", what));
+                    }
+                    if typed.is_none() && media.item.is_some() {
+                        self.part_items(media, parts, direction, &mut result);
+                        return result;
                     }
                     let value = self.multipart(media, parts, &mut result.violations);
                     self.built(typed, &value, direction, &mut result);

@@ -134,7 +134,7 @@ impl Checks {
         if nameless { Built::List(items) } else { Built::Map(entries) }
     }
 
-    fn part<'b>(
+    pub(super) fn part<'b>(
         &self,
         encoding: Option<&EncodingCheck>,
         shape: Option<ShapeId>,

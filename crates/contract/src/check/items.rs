@@ -5,11 +5,12 @@ use std::borrow::Cow;
 
 use bartizan_pattern::body::{
     json::{Tape, TapeBuffer},
+    multipart::Multipart,
     sequence::{EventLine, Framing, Splitter, event_lines},
 };
 
 use super::{
-    Checks, Member, Part, Typed, Violation,
+    BodyResult, Checks, MediaCheck, Member, Part, Typed, Violation,
     body::take,
     response::{limits, without_members},
 };
@@ -149,6 +150,30 @@ impl Checks {
         all
     }
 
+    /// Checks each part of a body whose parts are items (OpenAPI 3.2 section 4.14.6).
+    pub(super) fn part_items(
+        &self,
+        media: &MediaCheck,
+        parts: Multipart<'_>,
+        direction: Direction,
+        result: &mut BodyResult,
+    ) {
+        let Some(ItemCheck { typed, .. }) = &media.item else { return };
+        for (number, part) in parts.parts().enumerate() {
+            let at = format!("/{number}");
+            let stated = part.header("content-type");
+            let value = self.part(None, Some(typed.shape), stated, part.data(), part.is_file());
+            let before = result.violations.len();
+            typed.check(View::Built(&value), Part::Body, "", &mut result.violations);
+            for violation in result.violations.iter_mut().skip(before) {
+                violation.pointer.insert_str(0, &at);
+            }
+            let mut walk = Walk::default();
+            walk.built(&self.shapes, typed.shape, &value, direction, &at);
+            take(walk, result);
+        }
+    }
+
     /// Checks the JSON text of an item, by a schema where one is given; answers what is left of it where members are taken out.
     fn item_text(
         &self,
@@ -177,7 +202,7 @@ impl Checks {
         }
         let mut walk = Walk::default();
         walk.json(&self.shapes, shape, root, look.direction);
-        let mut found = super::BodyResult::default();
+        let mut found = BodyResult::default();
         take(walk, &mut found);
         let cut = found.members.iter().filter(|member| (look.cut)(member.noticed)).map(|member| member.key);
         let keys: Vec<u32> = cut.collect();

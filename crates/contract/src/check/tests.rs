@@ -498,3 +498,20 @@ fn what_only_the_other_side_writes_need_not_be_there() {
         "`name` is required twice"
     );
 }
+
+#[test]
+fn parts_of_a_mixed_body_are_items() {
+    let content = || json!({ "multipart/mixed": { "itemSchema": user() } });
+    let body = |second: &str| {
+        format!(
+            "--b\r\nContent-Type: application/json\r\n\r\n{{\"name\":\"a\"}}\r\n--b\r\nContent-Type: application/json\r\n\r\n{second}\r\n--b--\r\n"
+        )
+    };
+    let kind = "multipart/mixed; boundary=b";
+    assert_eq!(judge(content(), kind, body("{\"name\":\"b\"}").as_bytes()), [""; 0]);
+    assert_eq!(judge(content(), kind, body("{\"name\":1}").as_bytes()), ["/1/name type"]);
+    assert_eq!(
+        judge(content(), kind, body("{\"name\":\"b\",\"role\":1}").as_bytes()),
+        ["/1/role undeclared"]
+    );
+}
