@@ -51,7 +51,7 @@ mod reason;
 mod tests;
 
 use bartizan_model::{
-    CompileContext, Diagnostic, Diagnostics, Guard, Outcome, Timestamp, Transaction, probe::Probes,
+    ByteSize, CompileContext, Diagnostic, Diagnostics, Guard, Outcome, Timestamp, Transaction, probe::Probes,
 };
 use bartizan_pattern::body::BodyLimits;
 use http::{HeaderValue, Method, header};
@@ -228,6 +228,22 @@ impl Guard for RequestLimits {
         let passes = bodies.larger == Treatment::Allow
             && transaction.request.content_length.is_some_and(|bytes| bytes > most);
         (!passes).then(|| usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
+    fn warnings(&self, _: Timestamp) -> Diagnostics {
+        let (bodies, most) = (&self.bounds.bodies, self.own_max_body().unwrap_or_default());
+        let refused = bodies.unreadable == Treatment::Deny && bodies.larger == Treatment::Deny;
+        let mut warnings = Diagnostics::new();
+        if refused && most > bodies.max_checked.0 {
+            let message = format!(
+                "bodies of JSON, forms, multipart and XML beyond {} are refused, although `max_body` allows {}",
+                bodies.max_checked,
+                ByteSize(most)
+            );
+            let help = "raise `bodies.max_checked`, or write `bodies: { larger: allow }` to let larger ones pass unread";
+            warnings.push(Diagnostic::warning("max_body", message).help(help));
+        }
+        warnings
     }
 
     fn probes(&self, _: Timestamp) -> Probes {

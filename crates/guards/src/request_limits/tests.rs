@@ -121,3 +121,23 @@ fn only_bodies_of_types_that_apis_parse_are_held() {
     assert_eq!(needs(&short, "application/json", Some(9)), None, "what passes unread is not held");
     assert_eq!(needs(&short, "application/json", None), Some(8));
 }
+
+#[test]
+fn a_bound_that_another_bound_undoes_is_told() {
+    let told = |config: serde_json::Value| {
+        compile(config).unwrap().warnings(bartizan_model::Timestamp(0)).to_string()
+    };
+    assert!(
+        told(json!({ "max_body": "64MiB" }))
+            .contains("beyond 10MiB are refused, although `max_body` allows 64MiB")
+    );
+    for config in [
+        json!({}),
+        json!({ "max_body": "10MiB" }),
+        json!({ "max_body": "64MiB", "bodies": { "larger": "allow" } }),
+        json!({ "max_body": "64MiB", "bodies": { "max_checked": "64MiB" } }),
+        json!({ "max_body": "64MiB", "bodies": { "unreadable": "allow" } }),
+    ] {
+        assert_eq!(told(config.clone()), "", "{config}");
+    }
+}
