@@ -304,8 +304,8 @@ fn what_is_behind_a_coding_leaves_without_it() {
     let strict = promised(&upstream, CONTRACT, "undecided: deny");
     let got = strict.get("/events", &[]);
     assert_eq!(
-        (got.status, got.json()["code"].as_str()),
-        (502, Some("response_contract.undecided")),
+        (got.status, got.json()["type"].as_str()),
+        (502, Some("urn:bartizan:problem:response_contract.undecided")),
         "{}",
         got.text()
     );
