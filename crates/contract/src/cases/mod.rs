@@ -16,7 +16,7 @@ mod text;
 mod value;
 mod write;
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use bartizan_model::{Diagnostics, diagnostic::Place as Written};
 use bartizan_pattern::body::json::JsonLimits;
@@ -39,6 +39,10 @@ use crate::{
 
 /// Seeds that are tried until a value fits.
 const TRIES: u64 = 24;
+/// Seeds of which the fullest value is taken.
+const REPAIRED: u64 = 8;
+/// Members that are taken out of one value until it fits.
+const MOST_TAKEN: usize = 40;
 
 /// What is made.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +111,8 @@ pub struct Generator<'c> {
     contract: &'c Description,
     checks: Arc<Checks>,
     settings: Settings,
+    /// Members of values that were taken out because they do not fit.
+    without: RefCell<Vec<Untested>>,
 }
 
 impl<'c> Generator<'c> {
@@ -115,7 +121,12 @@ impl<'c> Generator<'c> {
     /// # Errors
     /// The contract cannot be compiled.
     pub fn new(contract: &'c Description, settings: Settings) -> Result<Self, Diagnostics> {
-        Ok(Generator { contract, checks: Arc::new(compile(contract)?), settings })
+        Ok(Generator {
+            contract,
+            checks: Arc::new(compile(contract)?),
+            settings,
+            without: RefCell::default(),
+        })
     }
 
     /// Everything for one operation of the contract.
@@ -132,6 +143,7 @@ impl<'c> Generator<'c> {
         }
         self.requests(operation, &mut made);
         self.responses(operation, &mut made);
+        made.untested.append(&mut self.without.borrow_mut());
         made
     }
 
@@ -145,16 +157,76 @@ impl<'c> Generator<'c> {
         usable: impl Fn(&Value, &Maker<'c>) -> bool,
     ) -> Option<(Value, Maker<'c>)> {
         let sources = source(at);
+        let maker = |number: u64, fill| {
+            let seed = self.settings.seed.wrapping_add(number.wrapping_mul(0x9e37));
+            Maker::new(&self.contract.schemas, seed, direction, fill)
+        };
+        // The fullest that fits once what does not is taken out.
+        let mut best: Option<(Value, Maker<'c>, Vec<String>)> = None;
+        for number in 0..if fill == Fill::All { REPAIRED } else { 0 } {
+            let maker = maker(number, fill);
+            let Some(made) = maker.value(&sources, "", 0) else { continue };
+            let Some((value, mut without)) =
+                repaired(made, schema).filter(|(value, _)| usable(value, &maker))
+            else {
+                continue;
+            };
+            without.extend(maker.without.take());
+            let whole = without.is_empty();
+            if best.as_ref().is_none_or(|(.., least)| without.len() < least.len()) {
+                best = Some((value, maker, without));
+            }
+            if whole {
+                break;
+            }
+        }
+        if let Some((value, maker, without)) = best {
+            let what = without.into_iter().map(|pointer| format!("{pointer} of {at}"));
+            let place = self.contract.schemas.place(at);
+            self.without.borrow_mut().extend(what.map(|what| Untested {
+                what,
+                why: "no value was found that fits",
+                place: place.clone(),
+            }));
+            return Some((value, maker));
+        }
         (0..TRIES).find_map(|number| {
             // What is full may be too much: then less is tried.
-            let fill = if number > TRIES / 2 && fill == Fill::All { Fill::Some } else { fill };
-            let seed = self.settings.seed.wrapping_add(number.wrapping_mul(0x9e37));
-            let maker = Maker::new(&self.contract.schemas, seed, direction, fill);
+            let maker = maker(number, if fill == Fill::All { Fill::Some } else { fill });
             let value = maker.value(&sources, "", 0)?;
             (schema.is_none_or(|schema| fits(schema, &value)) && usable(&value, &maker))
                 .then_some((value, maker))
         })
     }
+}
+
+/// A value without the members and items that do not fit, and where these were; `None` where it does not become one that
+/// fits.
+fn repaired(mut value: Value, schema: Option<&Schema>) -> Option<(Value, Vec<String>)> {
+    let mut without = Vec::new();
+    let Some(schema) = schema else { return Some((value, without)) };
+    while without.len() < MOST_TAKEN {
+        let text = value.to_string();
+        let found = with_json(text.as_bytes(), &limits(), |root| schema.violations(View::Tape(root))).ok()?;
+        let Some(first) = found.first() else { return Some((value, without)) };
+        let (above, token) = first.pointer.rsplit_once('/')?;
+        let above = above.to_owned();
+        let token = crate::pointer::token(token).into_owned();
+        match value.pointer_mut(&above)? {
+            Value::Object(members) => drop(members.shift_remove(&token)?),
+            Value::Array(items) => {
+                let number = token.parse::<usize>().ok().filter(|number| *number < items.len())?;
+                items.remove(number);
+            }
+            _ => return None,
+        }
+        without.push(first.pointer.clone());
+    }
+    None
+}
+
+fn limits() -> JsonLimits {
+    JsonLimits { nodes: 1 << 20, ..JsonLimits::default() }
 }
 
 fn source(at: &SchemaRef) -> [Source; 1] {
@@ -164,6 +236,5 @@ fn source(at: &SchemaRef) -> [Source; 1] {
 /// Whether a value fits a schema.
 fn fits(schema: &Schema, value: &Value) -> bool {
     let text = value.to_string();
-    let limits = JsonLimits { nodes: 1 << 20, ..JsonLimits::default() };
-    with_json(text.as_bytes(), &limits, |root| schema.fits(View::Tape(root))).unwrap_or(false)
+    with_json(text.as_bytes(), &limits(), |root| schema.fits(View::Tape(root))).unwrap_or(false)
 }

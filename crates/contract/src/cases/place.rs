@@ -138,7 +138,11 @@ impl<'s> Place<'s> {
 
     /// The types that are left.
     pub(super) fn types(&self) -> Types {
-        self.types_of(|_| true)
+        let excluded = self.all("not").filter_map(|(value, _)| {
+            let alone = value.as_object().filter(|not| not.len() == 1)?;
+            Some(Types::named(alone.get("type")?.as_str()?))
+        });
+        excluded.fold(self.types_of(|_| true), Types::without)
     }
 
     /// The types that are left whatever is chosen.

@@ -241,6 +241,7 @@ fn format(name: &str) -> Option<Format> {
             &["3d6f4e9a-5b1c-4c8e-8f7a-2b9d0e1f3a4c", "1F0A7C52-1D6B-4B7E-9B3F-6A4F3D2C1B0A"],
             &["3d6f4e9a-5b1c-4c8e-8f7a-2b9d0e1f3a4", "3d6f4e9a-5b1c-4c8e-8f7a-2b9d0e1f3a4z"],
         ),
+        "byte" => fixed(&["aGVsbG8=", "AAECAw==", "TWFu"], &["not base64", "a"]),
         "json-pointer" => fixed(&["/a/0", ""], &["a", "/~2"]),
         "relative-json-pointer" => fixed(&["0/a", "1#"], &["/a", "-1"]),
         "regex" => fixed(&["^a+$"], &["("]),

@@ -1,6 +1,6 @@
 //! Values that fit their schemas.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use serde_json::{Map, Number, Value};
 
@@ -42,11 +42,13 @@ pub(super) struct Maker<'s> {
     pub(super) direction: Direction,
     pub(super) fill: Fill,
     made: Cell<usize>,
+    /// Members that have no value, by their pointers.
+    pub(super) without: RefCell<Vec<String>>,
 }
 
 impl<'s> Maker<'s> {
     pub(super) fn new(schemas: &'s Schemas, seed: u64, direction: Direction, fill: Fill) -> Self {
-        Maker { schemas, seed, direction, fill, made: Cell::new(0) }
+        Maker { schemas, seed, direction, fill, made: Cell::new(0), without: RefCell::default() }
     }
 
     pub(super) fn place(&self, sources: &[Source], path: &str) -> Place<'s> {
@@ -105,9 +107,11 @@ impl<'s> Maker<'s> {
             let before = map.clone();
             let with = place.dependents(name);
             let mut all = std::iter::once(name.as_str()).chain(with.iter().copied());
-            if !all.all(|name| self.member(&mut map, place, &members, name, path, depth).is_some())
-                || map.len() > room
-            {
+            let made = all.all(|name| self.member(&mut map, place, &members, name, path, depth).is_some());
+            if !made && self.fill == Fill::All {
+                self.without.borrow_mut().push(below(path, name));
+            }
+            if !made || map.len() > room {
                 map = before;
             }
         }
@@ -181,7 +185,10 @@ impl<'s> Maker<'s> {
 
     fn array(&self, place: &Place<'s>, path: &str, depth: usize) -> Option<Value> {
         let (least, most) = (place.count_at_least("minItems"), place.count_at_most("maxItems"));
-        let contained = place.contained();
+        let mut contained = place.contained();
+        if let (Some(first), times @ 2..=MANY) = (contained.first(), place.count_at_least("minContains")) {
+            contained = vec![first.clone(); times];
+        }
         let mut wanted = match self.fill {
             Fill::Required => least,
             _ if depth >= DEEP => least,
@@ -285,6 +292,8 @@ fn number(place: &Place<'_>, integer: bool, dice: &mut Dice) -> Option<Value> {
             && before.is_none_or(|bound| *value < bound)
     };
     let fit = |value: f64| match step {
+        // By the whole number of steps in one, so that 57 steps of 0.01 are 0.57.
+        Some(step) if step < 1.0 => (value / step).ceil() / (1.0 / step).round(),
         Some(step) => (value / step).ceil() * step,
         None => value,
     };
