@@ -1,7 +1,8 @@
 //! What looking for attacks costs alone, and behind a contract whose proofs it believes:
 //! `cargo run --release -p bartizan-guards --example trusted -- CONTRACT CRS TRAFFIC`, with an OpenAPI document, the folder of
 //! the Core Rule Set and requests as `bartizan simulate` writes them. Microseconds of one core for a request, the best of
-//! several rounds in turn. What the rules say of each request has to be the same both ways.
+//! several rounds in turn (`ROUNDS`, `WAY` for one of the four alone). What the rules say of each request has to be the same
+//! both ways.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -63,14 +64,13 @@ fn main() {
     let requests = requests(&description, &std::fs::read_to_string(traffic).expect("traffic"));
     let began = std::time::Instant::now();
     let guards = Guards::new(&description, crs);
-    let (bodies, bytes): (Vec<_>, Vec<_>) =
-        requests.iter().filter(|r| !r.body.is_empty()).map(|r| ((), r.body.len())).unzip();
+    let bytes: Vec<usize> = requests.iter().map(|r| r.body.len()).filter(|bytes| *bytes > 0).collect();
     println!(
         "{} requests of {}, {} with a body of {} bytes on average; guards made in {:.0?}",
         requests.len(),
         requests.iter().map(|request| &request.operation).collect::<std::collections::BTreeSet<_>>().len(),
-        bodies.len(),
-        bytes.iter().sum::<usize>() / bodies.len().max(1),
+        bytes.len(),
+        bytes.iter().sum::<usize>() / bytes.len().max(1),
         began.elapsed(),
     );
     let (mut differ, mut told, mut refused) = (0, 0, 0);
@@ -88,12 +88,17 @@ fn main() {
         ("both, proofs not believed", Way { contract: true, rules: true, trusting: false }),
         ("both, proofs believed", Way { contract: true, rules: true, trusting: true }),
     ];
+    // For a profiler.
+    let only: Option<usize> = std::env::var("WAY").ok().map(|way| way.parse().expect("0 to 3"));
     for (name, subset) in [("all", 2), ("with a body", 1), ("without", 0)] {
         let chosen: Vec<&Request> =
             requests.iter().filter(|r| subset == 2 || usize::from(!r.body.is_empty()) == subset).collect();
         let mut best = [f64::MAX; 4];
         for _ in 0..rounds() {
-            for ((_, way), best) in ways.iter().zip(&mut best) {
+            for (number, ((_, way), best)) in ways.iter().zip(&mut best).enumerate() {
+                if only.is_some_and(|only| only != number) {
+                    continue;
+                }
                 let began = processor_time();
                 for request in &chosen {
                     guards.look(request, *way, false);
