@@ -107,7 +107,7 @@ fn main() {
             }
         }
         println!("{name}, {} requests:", chosen.len());
-        for ((name, _), cost) in ways.iter().zip(best) {
+        for ((name, _), cost) in ways.iter().zip(best).filter(|(_, cost)| *cost < f64::MAX && *cost > 0.0) {
             println!("  {name:<28}{cost:>8.2} us  {:>6.1} %", cost / best[0] * 100.0);
         }
     }
