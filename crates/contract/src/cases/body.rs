@@ -1,6 +1,9 @@
 //! Bodies by their media types.
 
-use bartizan_pattern::body::media_type::{BodyKind, MediaType};
+use bartizan_pattern::body::{
+    media_type::{BodyKind, MediaType},
+    sequence::Framing,
+};
 use serde_json::Value;
 
 use super::{
@@ -65,6 +68,17 @@ pub(super) fn write_body(
             _ => None,
         },
     }
+}
+
+/// An item twice, as a stream of the media type; `None` where it is no stream of JSON documents.
+pub(super) fn write_items(kind: &str, value: &Value) -> Option<Vec<u8>> {
+    let framing = MediaType::parse(kind.as_bytes()).ok().and_then(|media| Framing::of(&media))?;
+    let item = match framing {
+        Framing::Lines => format!("{value}\n"),
+        Framing::Records => format!("\u{1e}{value}\n"),
+        Framing::Events => return None,
+    };
+    Some(item.repeat(2).into_bytes())
 }
 
 /// A JSON document that readers refuse, or read in more than one way.

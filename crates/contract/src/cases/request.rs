@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Case, Generator, Made, Request, Untested,
-    body::{any_body, body_kind, broken_json, stated, write_body},
+    body::{any_body, body_kind, broken_json, stated, write_body, write_items},
     dice::Dice,
     fits,
     mutate::{Change, NOBODYS, Surface, changes},
@@ -226,7 +226,14 @@ impl<'c> Requests<'_, 'c> {
             let kind = stated(&media.range);
             let schema = self.check.body_schema(&media.range);
             let Some(at) = media.schema.as_ref().filter(|_| schema.is_some()) else {
-                let bytes = any_body(&kind);
+                let bytes = match &media.item_schema {
+                    Some(at) => self.items(&kind, at),
+                    None => Some(any_body(&kind)),
+                };
+                let Some(bytes) = bytes else {
+                    untested(made, format!("body {}", media.range), NOTHING_FITS, self.operation);
+                    continue;
+                };
                 bodies.push(Sent { body: Body { kind, bytes }, media, made: None });
                 continue;
             };
@@ -247,6 +254,12 @@ impl<'c> Requests<'_, 'c> {
         // What is read with all its types comes first: it is what other cases send.
         bodies.sort_by_key(|sent| body_kind(&sent.body.kind) != Some(BodyKind::Json));
         bodies
+    }
+
+    /// Two items of a stream.
+    fn items(&self, kind: &str, at: &SchemaRef) -> Option<Vec<u8>> {
+        let (value, _) = self.generator.value(at, None, Direction::Request, Fill::All, |_, _| true)?;
+        write_items(kind, &value)
     }
 
     fn of_bodies(&mut self, bodies: &[Sent<'c>]) {
