@@ -1,4 +1,4 @@
-//! What checking traffic by a contract costs: `cargo run --release -p bartizan-contract --example cost [-- NAME]`.
+//! What checking traffic by a contract costs: `cargo run --release -p bartizan-contract --example checking [-- NAME]`.
 //!
 //! Microseconds of one core, the best of many rounds: of the parse alone, and of everything that is done beside it. The
 //! 2 KB request is an order with nested objects, lists, formats, patterns and a `discriminator`; the 100 KB responses are a
