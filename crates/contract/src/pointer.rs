@@ -49,6 +49,13 @@ pub(crate) fn push_token(pointer: &mut String, token: &str) {
     }
 }
 
+/// A step of a pointer with its slash (RFC 6901 section 3).
+pub(crate) fn step(token: &str) -> String {
+    let mut step = String::with_capacity(token.len() + 1);
+    push_token(&mut step, token);
+    step
+}
+
 /// A step as it was before it was put into a pointer.
 pub(crate) fn token(escaped: &str) -> Cow<'_, str> {
     if escaped.contains('~') {

@@ -7,9 +7,20 @@ pub struct Alphabet(u128);
 impl Alphabet {
     /// The characters of a text; `None` where one is not ASCII.
     #[must_use]
-    pub fn of(text: &[u8]) -> Option<Self> {
-        text.iter().try_fold(Alphabet(0), |set, byte| set.with(*byte))
+    pub const fn of(text: &[u8]) -> Option<Self> {
+        let (mut set, mut rest) = (0, text);
+        while let [byte, behind @ ..] = rest {
+            if !byte.is_ascii() {
+                return None;
+            }
+            set |= 1_u128 << *byte;
+            rest = behind;
+        }
+        Some(Alphabet(set))
     }
+
+    /// No character.
+    pub const NONE: Self = Alphabet(0);
 
     /// With one character more; `None` where it is not ASCII.
     #[must_use]
@@ -68,7 +79,7 @@ impl Bound {
 
     /// Texts of these characters, of at most so many bytes.
     #[must_use]
-    pub fn new(alphabet: Alphabet, longest: u32) -> Self {
+    pub const fn new(alphabet: Alphabet, longest: u32) -> Self {
         Bound { alphabet, shortest: 0, longest, start: longest, dashes_apart: false }
     }
 

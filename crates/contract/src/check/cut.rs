@@ -19,7 +19,10 @@ use super::{
     response::{limits, without_members},
     xml,
 };
-use crate::shape::{self, Direction, Noticed, ShapeId, Types, Walk};
+use crate::{
+    pointer::{push_token, step},
+    shape::{self, Direction, Noticed, ShapeId, Types, Walk},
+};
 
 /// Pointers that are told.
 const POINTERS: usize = 32;
@@ -42,7 +45,7 @@ struct Look {
 impl Look {
     fn tell(&mut self, node: XmlNode<'_>, name: &str, noticed: Noticed) {
         let pointer = match self.found.len() < POINTERS {
-            true => format!("{}/{}", self.at, shape::escape(&crate::schema::short(name, 64))),
+            true => format!("{}{}", self.at, step(&crate::schema::short(name, 64))),
             false => String::new(),
         };
         self.found.push(Excess { noticed, pointer, span: node.span() });
@@ -51,8 +54,7 @@ impl Look {
     /// Runs what looks at the place below.
     fn below(&mut self, token: &str, look: impl FnOnce(&mut Self)) {
         let length = self.at.len();
-        self.at.push('/');
-        self.at.push_str(&shape::escape(&crate::schema::short(token, 64)));
+        push_token(&mut self.at, &crate::schema::short(token, 64));
         look(self);
         self.at.truncate(length);
     }

@@ -15,6 +15,7 @@ use super::{
     response::{limits, without_members},
 };
 use crate::{
+    pointer::step,
     schema::{VIOLATIONS, View},
     shape::{Direction, Noticed, ShapeId, Types, Walk},
     value::Built,
@@ -165,9 +166,7 @@ impl Checks {
             let value = self.part(None, Some(typed.shape), stated, part.data(), part.is_file());
             let before = result.violations.len();
             typed.check(View::Built(&value), Part::Body, "", &mut result.violations);
-            for violation in result.violations.iter_mut().skip(before) {
-                violation.pointer.insert_str(0, &at);
-            }
+            put_below(&mut result.violations, before, &at);
             let mut walk = Walk::default();
             walk.built(&self.shapes, typed.shape, &value, direction, &at);
             take(walk, result);
@@ -197,9 +196,7 @@ impl Checks {
         if let Some(typed) = typed {
             typed.check(View::Tape(root), Part::Body, "", &mut result.violations);
         }
-        for violation in result.violations.iter_mut().skip(before) {
-            violation.pointer.insert_str(0, &look.at);
-        }
+        put_below(&mut result.violations, before, &look.at);
         let mut walk = Walk::default();
         walk.json(&self.shapes, shape, root, look.direction);
         let mut found = BodyResult::default();
@@ -224,7 +221,7 @@ impl Checks {
         let foreign = |line: &EventLine<'_>| !line.name.is_empty() && !FIELDS.contains(&line.name);
         for line in event_lines(block).filter(foreign) {
             let name = crate::schema::short(&String::from_utf8_lossy(line.name), 64);
-            let pointer = format!("{}/{}", look.at, name.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("{}{}", look.at, step(&name));
             result.members.push(Member { key: 0, noticed: Noticed::Undeclared, pointer });
         }
         let drops = !result.members.is_empty() && (look.cut)(Noticed::Undeclared);
@@ -275,9 +272,7 @@ impl Checks {
         let before = result.violations.len();
         let value = event.value(as_document);
         typed.check(View::Built(&value), Part::Body, "", &mut result.violations);
-        for violation in result.violations.iter_mut().skip(before) {
-            violation.pointer.insert_str(0, &look.at);
-        }
+        put_below(&mut result.violations, before, &look.at);
         let content = shape.and_then(|shape| self.shapes.get(shape)).and_then(|shape| shape.content);
         let content = if as_document { shape } else { content };
         let at = format!("{}/data", look.at);
@@ -290,6 +285,11 @@ impl Checks {
         result.members.extend(found.members);
         left
     }
+}
+
+/// Puts the violations from a place on below the item that they were found in.
+fn put_below(violations: &mut [Violation], from: usize, item: &str) {
+    violations.iter_mut().skip(from).for_each(|violation| violation.pointer.insert_str(0, item));
 }
 
 /// What HTML reads in an event.

@@ -72,7 +72,7 @@ impl Checks {
 
 /// The JSON pointer of a member by the names that lead to it.
 pub(super) fn pointer<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    names.map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1"))).collect()
+    names.map(crate::pointer::step).collect()
 }
 
 /// Tells members that have no business in a parameter: with the pairs of the query that they are written in, which can be

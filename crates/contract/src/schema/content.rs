@@ -51,8 +51,8 @@ fn walk(value: &mut Value, at: &str, depth: usize) {
     match value {
         Value::Object(map) => {
             for (key, value) in map.iter_mut().filter(|(key, _)| !matches!(key.as_str(), "enum" | "const")) {
-                let token = key.replace('~', "~0").replace('/', "~1");
-                walk(value, &format!("{at}/{}", crate::pointer::encode_fragment(&token)), depth + 1);
+                let step = crate::pointer::step(key);
+                walk(value, &format!("{at}{}", crate::pointer::encode_fragment(&step)), depth + 1);
             }
             if describes_json(map) {
                 map.insert(URI.to_owned(), Value::String(format!("{at}/{KEYWORD}")));

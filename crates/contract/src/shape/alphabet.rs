@@ -60,25 +60,34 @@ pub struct Proof {
     pub bound: Bound,
 }
 
+const BOOLEAN: Bound = bound("truefals", 5);
+const NULL: Bound = bound("nul", 4);
+const UUID: Bound = formed(bound("0123456789abcdefABCDEF-", 36), 36, 8);
+const DATE: Bound = formed(bound("0123456789-", 10), 10, 4);
+const DATE_TIME: Bound = formed(bound("0123456789-:.+TtZz ", Bound::ENDLESS), 20, 4);
+/// A time of UTC, as most are.
+const DATE_TIME_UTC: Bound = formed(bound("0123456789-:.TtZz", 30), 20, 4);
+const ADDRESS: Bound = bound("0123456789abcdefABCDEF:.", 45);
+/// An address of four numbers, as most are.
+const ADDRESS_V4: Bound = formed(bound("0123456789.", 15), 7, 3);
+/// What numbers can be: of few digits, of digits, any.
+pub(super) const NUMBERS: [Bound; 3] = [
+    Bound { dashes_apart: true, ..bound("0123456789-.", 9) },
+    Bound { dashes_apart: true, ..bound("0123456789-.", 40) },
+    bound("0123456789+-.eE", Bound::ENDLESS),
+];
+
 impl Proof {
     /// What a format, or the syntax of JSON, proves of a value; of numbers [`Proof::of_number`] does.
     #[must_use]
     pub fn of_class(class: ProofClass) -> Option<Self> {
         let bound = match class {
-            ProofClass::Boolean => bound("truefals", 5)?,
-            ProofClass::Null => bound("nul", 4)?,
-            ProofClass::Uuid => {
-                let text = bound("0123456789abcdefABCDEF-", 36)?;
-                Bound { shortest: 36, start: 8, dashes_apart: true, ..text }
-            }
-            ProofClass::Date => {
-                Bound { shortest: 10, start: 4, dashes_apart: true, ..bound("0123456789-", 10)? }
-            }
-            ProofClass::DateTime => {
-                let text = bound("0123456789-:.+TtZz ", Bound::ENDLESS)?;
-                Bound { shortest: 20, start: 4, dashes_apart: true, ..text }
-            }
-            ProofClass::Address => bound("0123456789abcdefABCDEF:.", 45)?,
+            ProofClass::Boolean => BOOLEAN,
+            ProofClass::Null => NULL,
+            ProofClass::Uuid => UUID,
+            ProofClass::Date => DATE,
+            ProofClass::DateTime => DATE_TIME,
+            ProofClass::Address => ADDRESS,
             ProofClass::Integer | ProofClass::Number | ProofClass::Enum | ProofClass::Pattern => return None,
         };
         Some(Proof { class, bound })
@@ -92,16 +101,11 @@ impl Proof {
         Some(Proof { bound, ..self })
     }
 
-    /// What most texts of the class are: times of UTC, addresses of four numbers.
+    /// What most texts of the class are.
     pub(super) fn plain(&self) -> Option<Bound> {
         match self.class {
-            ProofClass::DateTime => {
-                let text = bound("0123456789-:.TtZz", 30)?;
-                Some(Bound { shortest: 20, start: 4, dashes_apart: true, ..text })
-            }
-            ProofClass::Address => {
-                Some(Bound { shortest: 7, start: 3, dashes_apart: true, ..bound("0123456789.", 15)? })
-            }
+            ProofClass::DateTime => Some(DATE_TIME_UTC),
+            ProofClass::Address => Some(ADDRESS_V4),
             _ => None,
         }
     }
@@ -111,15 +115,8 @@ impl Proof {
     pub fn of_number(text: &[u8]) -> Option<Self> {
         let whole = text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
         let class = if whole { ProofClass::Integer } else { ProofClass::Number };
-        let bound = Self::of_numbers().into_iter().flatten().find(|bound| bound.covers(text))?;
+        let bound = NUMBERS.into_iter().find(|bound| bound.covers(text))?;
         Some(Proof { class, bound })
-    }
-
-    /// What numbers can be: of few digits, of digits, any.
-    pub(super) fn of_numbers() -> [Option<Bound>; 3] {
-        let apart = |bound| Bound { dashes_apart: true, ..bound };
-        let digits = |longest| bound("0123456789-.", longest).map(apart);
-        [digits(9), digits(40), bound("0123456789+-.eE", Bound::ENDLESS)]
     }
 
     /// What one schema proves of texts that fit it: by `const`, `enum`, `format` or `pattern`.
@@ -163,8 +160,17 @@ impl Proof {
     }
 }
 
-fn bound(characters: &str, longest: u32) -> Option<Bound> {
-    Alphabet::of(characters.as_bytes()).map(|alphabet| Bound::new(alphabet, longest))
+/// Texts of these characters. Of characters beyond ASCII nothing would be proved.
+const fn bound(characters: &str, longest: u32) -> Bound {
+    match Alphabet::of(characters.as_bytes()) {
+        Some(alphabet) => Bound::new(alphabet, longest),
+        None => Bound::new(Alphabet::NONE, longest),
+    }
+}
+
+/// The same in a form that has a shortest length and a longest beginning of letters and digits, and no two dashes in a row.
+const fn formed(bound: Bound, shortest: u32, start: u32) -> Bound {
+    Bound { shortest, start, dashes_apart: true, ..bound }
 }
 
 fn length(text: &[u8]) -> u32 {

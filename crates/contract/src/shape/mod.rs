@@ -18,7 +18,6 @@ use regex::Regex;
 
 pub use alphabet::{Proof, ProofClass};
 pub use build::Builder;
-pub(crate) use walk::escape;
 pub use walk::{Direction, Noticed, Walk};
 
 /// Shapes of one contract; more make a contract that refers to itself in ways that nobody wrote by hand.
@@ -179,7 +178,7 @@ impl Shapes {
         let of_json = [C::Boolean, C::Null].into_iter().filter_map(Proof::of_class);
         let of_texts = self.shapes.iter().filter_map(|shape| shape.proof);
         let of_all = of_json.chain(of_texts).flat_map(|proof| [Some(proof.bound), proof.plain()]);
-        Proof::of_numbers().into_iter().chain(of_all).flatten()
+        alphabet::NUMBERS.into_iter().chain(of_all.flatten())
     }
 
     /// The shape of a member of an object, `None` where nothing is known of it.

@@ -3,8 +3,8 @@
 use bartizan_pattern::body::json::{Kind, Value};
 
 use super::{Member, Proof, ProofClass, Shape, ShapeId, Shapes};
-use crate::schema::View;
 use crate::value::Built;
+use crate::{pointer::step, schema::View};
 
 /// Which way a value goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl Walk {
             Built::Map(entries) => {
                 let Some(shape) = shapes.get(id) else { return };
                 for (name, value) in entries {
-                    let at = format!("{at}/{}", escape(name));
+                    let at = format!("{at}{}", step(name));
                     match shape.member(name) {
                         Member::Named(below) => {
                             if let Some(noticed) = shapes.get(below).and_then(|shape| shape.side(direction)) {
@@ -183,17 +183,10 @@ enum Step<'v> {
 impl Step<'_> {
     fn pointer(&self) -> String {
         match self {
-            Step::Key(key) => {
-                format!("/{}", escape(&crate::schema::short(&key.as_str().unwrap_or_default(), 64)))
-            }
+            Step::Key(key) => step(&crate::schema::short(&key.as_str().unwrap_or_default(), 64)),
             Step::Item(number) => format!("/{number}"),
         }
     }
-}
-
-/// A token of a JSON pointer (RFC 6901 section 3).
-pub(crate) fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 impl<'a> From<Value<'a>> for View<'a> {

@@ -127,14 +127,14 @@ fn decode_entity(text: &[u8]) -> Result<(u8, usize), usize> {
 }
 
 /// The bits of each letter of base 64, in the forms of RFC 4648, sections 4 and 5; 64 for what is no letter.
-const BASE64_BITS: [u8; 256] = base64_bits();
+const BASE64_BITS: [u8; 256] = base64_table();
 
 #[expect(
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     reason = "INVARIANT: the index is below 256, evaluated at compile time"
 )]
-const fn base64_bits() -> [u8; 256] {
+const fn base64_table() -> [u8; 256] {
     let mut bits = [64; 256];
     let mut index = 0;
     while index < 256 {
@@ -150,6 +150,12 @@ const fn base64_bits() -> [u8; 256] {
         index += 1;
     }
     bits
+}
+
+/// The bits of a letter of base 64 as strict decoding reads it (RFC 4648 section 4); `None` for what is none.
+pub(crate) fn base64_bits(byte: u8) -> Option<u8> {
+    let bits = BASE64_BITS.get(usize::from(byte)).copied().filter(|bits| *bits < 64);
+    bits.filter(|_| !matches!(byte, b'-' | b'_'))
 }
 
 /// Base 64. Strictly: up to the first byte that is neither a letter of it nor a line break. Forgiving: what is no

@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 
 pub use self::bytes::ByteSet;
 pub(crate) use self::bytes::Letters;
+pub(crate) use self::decode::base64_bits;
 
 macro_rules! transformations {
     ($($(#[$doc:meta])* $variant:ident $name:literal $(| $alias:literal)*;)*) => {
@@ -215,6 +216,13 @@ impl Transformation {
                 | Self::TrimRight
                 | Self::Uppercase
         )
+    }
+
+    /// The same for a value of these kinds of bytes: without an escape, undoing those of URLs makes at most a space of a plus.
+    #[must_use]
+    pub(crate) const fn is_bounded_for(self, bytes: ByteSet) -> bool {
+        let undoes = matches!(self, Self::UrlDecode | Self::UrlDecodeUni);
+        self.is_bounded() || undoes && !bytes.any(ByteSet::PERCENT)
     }
 
     /// What a value must have for the transformation to change it: a kind of each of the two sets.

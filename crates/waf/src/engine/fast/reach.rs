@@ -6,7 +6,7 @@ use regex_syntax::hir::{Hir, HirKind, Look};
 use super::{atoms::of_bytes, scan::parse, set::Direct};
 use crate::{
     operator::Trace,
-    transform::{ByteSet, Transformation},
+    transform::{ByteSet, Transformation, base64_bits},
 };
 
 /// A set of bytes.
@@ -92,13 +92,10 @@ impl Reach {
             return Some(self.clone());
         }
         let changed = Reach { start: self.longest, dashes_apart: false, ..self.clone() };
-        let is_plain = matches!(step, T::UrlDecode | T::UrlDecodeUni)
-            && !self.kinds().any(ByteSet::PERCENT)
-            && self.escaped.is_none();
         match step {
-            _ if step.is_bounded() => Some(Reach { bytes: self.bytes_after_bounded(), ..changed }),
-            // Without an escape, it makes at most a space of a plus.
-            _ if is_plain => Some(Reach { bytes: changed.bytes.clone().with(b' '), ..changed }),
+            _ if step.is_bounded_for(self.kinds()) => {
+                Some(Reach { bytes: self.bytes_after_bounded(), ..changed })
+            }
             // Each byte that was not there before stands for two or more.
             T::UrlDecode
             | T::UrlDecodeUni
@@ -125,16 +122,8 @@ impl Reach {
     }
 
     fn base64(&self) -> Self {
-        let value = |byte: u8| match byte {
-            b'A'..=b'Z' => Some(byte - b'A'),
-            b'a'..=b'z' => Some(byte - b'a' + 26),
-            b'0'..=b'9' => Some(byte - b'0' + 52),
-            b'+' => Some(62),
-            b'/' => Some(63),
-            _ => None,
-        };
         // What is missing of a last group counts as zeros.
-        let values: Vec<u8> = self.bytes.iter().filter_map(value).chain([0]).collect();
+        let values: Vec<u8> = self.bytes.iter().filter_map(base64_bits).chain([0]).collect();
         let mut bytes = Bytes::default();
         for one in &values {
             for other in &values {

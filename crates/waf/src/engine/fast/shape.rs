@@ -4,7 +4,7 @@
 use ahash::AHashMap;
 
 use super::{bits::Bits, set::ScanSet};
-use crate::transform::{ByteSet, Transformation};
+use crate::transform::ByteSet;
 
 /// How many shapes one worker remembers, of about 100 bytes each. Beyond them nothing is proved until the next phase.
 const MAX_SHAPES: usize = 4096;
@@ -68,10 +68,7 @@ impl Shapes {
             if step.may_change(&kinds) {
                 changing |= bit;
             }
-            // Without an escape, this one makes at most a space of a plus.
-            let is_plain = matches!(step, Transformation::UrlDecode | Transformation::UrlDecodeUni)
-                && !kinds.any(ByteSet::PERCENT);
-            if step.may_change(&later) && !step.is_bounded() && !is_plain {
+            if step.may_change(&later) && !step.is_bounded_for(kinds) {
                 wild |= bit;
             }
         }
