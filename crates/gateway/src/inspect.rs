@@ -104,8 +104,7 @@ fn item_by_item(record: &Record, operation: &Operation, head: &mut ResponseHead,
     let items = promised.active().and_then(|contract| contract.items(&record.transaction, enforces));
     let Some(items) = items else { return };
     if !items.only_watches() {
-        ownership::forget_body(&mut head.headers);
-        head.headers.remove(header::CONTENT_LENGTH);
+        forget_length(head);
     }
     download.look_at(items, record.gateway.held.share());
 }
@@ -123,13 +122,18 @@ fn as_promised(
         head.headers.remove(name);
     }
     if edits.unsaid {
-        ownership::forget_body(&mut head.headers);
-        head.headers.remove(header::CONTENT_LENGTH);
+        forget_length(head);
     }
     if let Some(bytes) = edits.body {
         ownership::describe(&mut head.headers, &bytes);
         download.replace(bytes);
     }
+}
+
+/// Takes out of a head what it says of bytes that are not those which are sent, their number included.
+fn forget_length(head: &mut ResponseHead) {
+    ownership::forget_body(&mut head.headers);
+    head.headers.remove(header::CONTENT_LENGTH);
 }
 
 /// Sends something else, where whose objects these are demands it; tells the body that is sent then.

@@ -16,14 +16,11 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
-use bartizan_contract::{Description, check, yaml::Budget};
+use bartizan_contract::{Description, yaml::Budget};
 use bartizan_guards::{HeldBody, contract::Contract, waf::Waf};
-use bartizan_model::{
-    CompileContext, Guard, Mode, Profile, Transaction,
-    compile::{ApiSpec, CompiledContract},
-};
+use bartizan_model::{Guard, Mode, Transaction};
 use bartizan_pattern::template::PathRouter;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -119,31 +116,13 @@ fn rounds() -> usize {
 
 impl Guards {
     fn new(description: &Description, crs: &str) -> Self {
-        let checks = check::compile(description).expect("a contract that compiles");
-        let spec = ApiSpec {
-            operations: description.operations.iter().map(|operation| operation.spec.clone()).collect(),
-            contract: Some(CompiledContract(Arc::new(checks))),
-            ..ApiSpec::default()
-        };
-        let services = support::idle_services();
+        let spec = support::spec(description).expect("a contract that compiles");
         let files = support::TestFiles { directory: Some(PathBuf::from(crs)), ..Default::default() };
-        let issuers = BTreeMap::new();
-        let context = CompileContext {
-            spec: &spec,
-            api: "shop",
-            operation: None,
-            profile: Profile::Balanced,
-            issuers: &issuers,
-            services: &services,
-            files: &files,
-            scope: &|_| "api:shop".to_owned(),
-        };
-        let rules = |trusting: bool| {
+        let rules = |trusting: bool| -> Waf {
             let config = json!({ "crs": "file:.", "trust_contract": trusting, "unknown_type": "allow" });
-            Waf::compile(serde_json::from_value(config).unwrap(), &context)
-                .unwrap_or_else(|problems| panic!("{problems}"))
+            support::compile_for(config, &spec, &files).unwrap_or_else(|problems| panic!("{problems}"))
         };
-        let contract = Contract::compile(serde_json::from_value(json!({})).unwrap(), &context);
+        let contract = support::compile_for(json!({}), &spec, &files);
         let contract = contract.unwrap_or_else(|problems| panic!("{problems}"));
         Guards { contract, alone: rules(false), trusting: rules(true) }
     }

@@ -1,10 +1,8 @@
 //! Decisions of the guard that no case shows: the contract's `security`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests assert")]
 
-use std::collections::BTreeMap;
-
 use bartizan_model::{
-    ClientCertificate, CredentialKind, Principal, Profile, Witness,
+    ClientCertificate, CredentialKind, Principal, Witness,
     compile::{ApiSpec, OperationSpec, SchemeDemand, SchemeKind},
 };
 
@@ -45,20 +43,8 @@ fn refused_with(
         ..OperationSpec::default()
     };
     let spec = ApiSpec { operations: vec![operation], ..ApiSpec::default() };
-    let services = support::idle_services();
-    let files = support::TestFiles::default();
-    let (issuers, scope) = (BTreeMap::new(), |_: &str| "api:shop".to_owned());
-    let context = CompileContext {
-        spec: &spec,
-        api: "shop",
-        operation: None,
-        profile: Profile::Balanced,
-        issuers: &issuers,
-        services: &services,
-        files: &files,
-        scope: &scope,
-    };
-    let guard = Access::compile(Config::default(), &context).unwrap();
+    let guard: Access =
+        support::compile_for(serde_json::json!({}), &spec, &support::TestFiles::default()).unwrap();
     let mut transaction = support::transaction();
     transaction.operation = "GET /reports".into();
     transaction.request.path = "/reports".to_owned();

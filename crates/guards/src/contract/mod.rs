@@ -55,7 +55,6 @@ use std::{borrow::Cow, sync::Arc};
 use bartizan_contract::{
     check::{
         BodyResult, Checks, MediaChoice, OperationCheck, ParameterProof, RequestHead, Sequence, Violation,
-        document,
     },
     shape::{Direction, Noticed, Proof},
 };
@@ -63,7 +62,7 @@ use bartizan_model::{
     CompileContext, Diagnostic, Diagnostics, Finding, Guard, Outcome, Phase, Reason as _, Severity,
     Timestamp, Transaction, probe::Probes,
 };
-use bartizan_pattern::body::{Content, Reading, UnreadableReason};
+use bartizan_pattern::body::{Reading, UnreadableReason};
 use http::header;
 
 pub use config::{Config, Detail, Undeclared};
@@ -321,18 +320,17 @@ impl Contract {
         found: BodyResult,
         kept: &mut Proved,
     ) -> Outcome<Why> {
-        let (mut refused, mut stripped, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        let mut untold = false;
+        let (mut refused, mut stripped) = (Vec::new(), Vec::new());
+        let mut strips = false;
         for member in &found.members {
             let into = match self.setting(member.noticed) {
                 Undeclared::Allow => continue,
                 Undeclared::Deny => &mut refused,
                 Undeclared::Strip => {
-                    keys.push(member.key);
+                    strips = true;
                     &mut stripped
                 }
             };
-            untold |= member.pointer.is_empty();
             if !member.pointer.is_empty() {
                 into.push(strip::violation(member));
             }
@@ -340,19 +338,12 @@ impl Contract {
         if !refused.is_empty() {
             return self.deny(transaction, refused, Why::Undeclared);
         }
-        if keys.is_empty() {
+        if !strips {
             return Outcome::Continue;
         }
-        let reading = held.reading();
         let cut = |noticed| self.setting(noticed) == Undeclared::Strip;
-        let edited = match document(&reading) {
-            Some(tape) => Ok(bartizan_contract::check::without_members(tape, &keys)),
-            None => match reading.content() {
-                Content::Form(_) if untold => Err("there are too many"),
-                Content::Form(_) => strip::form(&reading, &stripped).ok_or("a field is inside another"),
-                _ => self.checks.without(choice, &reading, Direction::Request, &cut),
-            },
-        };
+        let edited =
+            strip::body(&self.checks, choice, &held.reading(), Direction::Request, &found.members, &cut);
         match edited {
             Ok(bytes) => {
                 kept.edits.body = Some(bytes.into());

@@ -1,7 +1,9 @@
 //! Requests without what their contract does not name.
 
-use bartizan_contract::check::{Member, Part, Violation};
-use bartizan_contract::shape::Noticed;
+use bartizan_contract::{
+    check::{Checks, MediaChoice, Member, Part, Violation, without_members},
+    shape::{Direction, Noticed},
+};
 use bartizan_pattern::body::{Content, Reading};
 use bytes::Bytes;
 
@@ -28,8 +30,36 @@ pub(super) fn query(query: &str, without: &[usize]) -> Option<String> {
     (!kept.is_empty()).then(|| kept.join("&"))
 }
 
+/// A body without the members for which `cut` says so, of those that were found in it.
+///
+/// # Errors
+/// Why it cannot be done safely, in words that follow "it cannot be taken out".
+pub(crate) fn body(
+    checks: &Checks,
+    media: &MediaChoice,
+    reading: &Reading<'_>,
+    direction: Direction,
+    members: &[Member],
+    cut: &dyn Fn(Noticed) -> bool,
+) -> Result<Vec<u8>, &'static str> {
+    let gone = members.iter().filter(|member| cut(member.noticed));
+    match reading.content() {
+        Content::Json(tape) => {
+            let keys: Vec<u32> = gone.map(|member| member.key).collect();
+            Ok(without_members(tape, &keys))
+        }
+        // The pointers behind the first ones are not told.
+        Content::Form(_) if gone.clone().any(|member| member.pointer.is_empty()) => Err("there are too many"),
+        Content::Form(_) => {
+            let gone: Vec<_> = gone.map(violation).collect();
+            form(reading, &gone).ok_or("a field is inside another")
+        }
+        _ => checks.without(media, reading, direction, cut),
+    }
+}
+
 /// A form without the members at these pointers; `None` for bodies that are no form, and where a member is inside another.
-pub(crate) fn form(reading: &Reading<'_>, without: &[Violation]) -> Option<Vec<u8>> {
+fn form(reading: &Reading<'_>, without: &[Violation]) -> Option<Vec<u8>> {
     let Content::Form(form) = reading.content() else { return None };
     let names: Vec<String> = without
         .iter()

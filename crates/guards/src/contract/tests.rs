@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     HeldBody,
-    support::{self, FixedKeys, Sequence, StillClock, TestFiles},
+    support::{self, TestFiles},
 };
 
 const DOCUMENT: &str = r##"{ "openapi": "3.1.0", "info": { "title": "t", "version": "1" }, "paths": { "/users": { "post": {
@@ -32,19 +32,7 @@ fn guard(config: serde_json::Value) -> Contract {
 }
 
 fn compile(config: serde_json::Value, spec: &ApiSpec) -> Result<Contract, Diagnostics> {
-    let limits = Arc::new(crate::rate_limit::table::LimitTable::new(16, &Sequence::new()));
-    let services = support::services(StillClock::new(), limits, FixedKeys::default());
-    let context = CompileContext {
-        spec,
-        api: "t",
-        operation: None,
-        profile: bartizan_model::Profile::Balanced,
-        issuers: &std::collections::BTreeMap::new(),
-        services: &services,
-        files: &TestFiles::default(),
-        scope: &|_| String::new(),
-    };
-    Contract::compile(serde_json::from_value(config).unwrap(), &context)
+    support::compile_for(config, spec, &TestFiles::default())
 }
 
 /// Sends a request; why it was refused, and the transaction.

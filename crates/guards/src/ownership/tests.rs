@@ -99,21 +99,9 @@ fn operations_are_checked_against_the_contract() {
         }],
     };
     let told = |key: &str, predicate: &str| {
-        let services = support::idle_services();
-        let files = support::TestFiles::default();
-        let (issuers, scope) = (BTreeMap::new(), |_: &str| "api:shop".to_owned());
-        let context = CompileContext {
-            spec: &spec,
-            api: "shop",
-            operation: None,
-            profile: bartizan_model::Profile::Balanced,
-            issuers: &issuers,
-            services: &services,
-            files: &files,
-            scope: &scope,
-        };
-        let config = serde_json::from_value(json!({ key: predicate })).unwrap();
-        Ownership::compile(config, &context).err().map(|problems| problems.to_string()).unwrap_or_default()
+        let config = json!({ key: predicate });
+        let compiled = support::compile_for::<Ownership>(config, &spec, &support::TestFiles::default());
+        compiled.err().map(|problems| problems.to_string()).unwrap_or_default()
     };
     assert_eq!(told("POST /accounts/{id}", "request.body.owner == principal.sub"), "");
     assert!(told("GET /accounts/{id}", "true").contains("did you mean `POST /accounts/{accountId}`?"));

@@ -68,7 +68,7 @@ mod tests;
 use std::{borrow::Cow, sync::Arc};
 
 use bartizan_contract::{
-    check::{Checks, MediaChoice, Member, ResponseIssue, Violation, limits, without_members},
+    check::{Checks, MediaChoice, Member, ResponseIssue, Violation, limits},
     shape::{Direction, Noticed},
 };
 use bartizan_model::{
@@ -76,9 +76,7 @@ use bartizan_model::{
     Transaction,
     probe::{Edit, Probe, Probes},
 };
-use bartizan_pattern::body::{
-    self, BodyLimits, Buffers, Content, Reading, UnreadableReason, media_type::BodyKind,
-};
+use bartizan_pattern::body::{self, BodyLimits, Buffers, Reading, UnreadableReason, media_type::BodyKind};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
@@ -272,17 +270,14 @@ impl ResponseContract {
             return settle(transaction, Phase::ResponseBody, told);
         }
         let found = self.checks.body(&media, &reading, Direction::Response);
-        let keys: Vec<u32> = found
-            .members
-            .iter()
-            .filter(|member| self.act(member.noticed) == Act::Strip)
-            .map(|member| member.key)
-            .collect();
-        if keys.is_empty() {
+        let strips = |noticed| self.act(noticed) == Act::Strip;
+        if !found.members.iter().any(|member| strips(member.noticed)) {
             let told = self.judge(&found.violations, &found.members);
             return settle(transaction, Phase::ResponseBody, told);
         }
-        let told = match self.without(&media, &reading, &keys, &found.members) {
+        let edited =
+            strip::body(&self.checks, &media, &reading, Direction::Response, &found.members, &strips);
+        let told = match edited {
             Ok(bytes) => {
                 let body = Bytes::from(bytes);
                 // What leaves is what has to fit.
@@ -298,9 +293,7 @@ impl ResponseContract {
             }
             Err(why) => {
                 let mut told = self.judge(&found.violations, &found.members);
-                if let Some(member) =
-                    found.members.iter().find(|member| self.act(member.noticed) == Act::Strip)
-                {
+                if let Some(member) = found.members.iter().find(|member| strips(member.noticed)) {
                     let plain = Why::of_member(member.noticed, &member.pointer);
                     told.retain(|(_, told)| *told != plain);
                     told.insert(0, (Act::Deny, plain.because(why)));
@@ -316,29 +309,6 @@ impl ResponseContract {
         let edited = held.instead(body);
         let mut buffers = Buffers::new();
         self.checks.body(media, &read(&edited, &mut buffers), Direction::Response).violations
-    }
-
-    /// The body without what is to be taken out of it.
-    fn without(
-        &self,
-        media: &MediaChoice,
-        reading: &Reading<'_>,
-        keys: &[u32],
-        members: &[Member],
-    ) -> Result<Vec<u8>, &'static str> {
-        let strips = |noticed| self.act(noticed) == Act::Strip;
-        match reading.content() {
-            Content::Json(tape) => Ok(without_members(tape, keys)),
-            Content::Form(_) => {
-                let stripped = members.iter().filter(|member| strips(member.noticed));
-                if stripped.clone().any(|member| member.pointer.is_empty()) {
-                    return Err("there are too many");
-                }
-                let stripped: Vec<_> = stripped.map(strip::violation).collect();
-                strip::form(reading, &stripped).ok_or("a field is inside another")
-            }
-            _ => self.checks.without(media, reading, Direction::Response, &strips),
-        }
     }
 
     /// What is done with members of a kind.

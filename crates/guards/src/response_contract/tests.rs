@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use super::*;
-use crate::support::{self, FixedKeys, Sequence, StillClock, TestFiles};
+use crate::support::{self, TestFiles};
 
 fn guard(config: serde_json::Value) -> ResponseContract {
     let item = json!({ "type": "object", "properties": { "n": { "type": "integer" },
@@ -42,19 +42,7 @@ pub(super) fn compiled(document: &serde_json::Value, config: serde_json::Value) 
     std::fs::write(folder.join("log.json"), document.to_string()).unwrap();
     let description = support::contract(Some("file:log.json"), &folder).unwrap().unwrap();
     let spec: ApiSpec = support::spec(&description).unwrap();
-    let limits = Arc::new(crate::rate_limit::table::LimitTable::new(16, &Sequence::new()));
-    let services = support::services(StillClock::new(), limits, FixedKeys::default());
-    let context = CompileContext {
-        spec: &spec,
-        api: "t",
-        operation: None,
-        profile: bartizan_model::Profile::Balanced,
-        issuers: &std::collections::BTreeMap::new(),
-        services: &services,
-        files: &TestFiles::default(),
-        scope: &|_| String::new(),
-    };
-    let guard = ResponseContract::compile(serde_json::from_value(config).unwrap(), &context).unwrap();
+    let guard = support::compile_for(config, &spec, &TestFiles::default()).unwrap();
     std::fs::remove_dir_all(folder).unwrap();
     guard
 }

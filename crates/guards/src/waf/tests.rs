@@ -7,9 +7,7 @@
     reason = "tests assert"
 )]
 
-use std::collections::BTreeMap;
-
-use bartizan_model::{CompileContext, Guard as _, Mode, Outcome, Profile, Reason as _, Transaction};
+use bartizan_model::{Guard as _, Mode, Outcome, Reason as _, Transaction, compile::ApiSpec};
 use serde_json::{Value, json};
 
 use super::{Trusted, Waf};
@@ -23,25 +21,16 @@ const RULES: &str = "SecRule ARGS \"@contains union\" \"id:100,phase:2,deny,stat
     SecRule ARGS \"@contains secret\" \"id:101,phase:2,pass,log,t:none,severity:CRITICAL,msg:'A word',logdata:'%{MATCHED_VAR}'\"\n";
 
 fn compile(config: Value) -> Result<Waf, String> {
-    let services = support::idle_services();
+    compile_for(config, &bartizan_model::compile::UNKNOWN_API)
+}
+
+fn compile_for(config: Value, spec: &ApiSpec) -> Result<Waf, String> {
     let mut files = TestFiles::default();
     files.given.insert("own.conf".to_owned(), RULES.into());
     files
         .given
         .insert("broken.conf".to_owned(), "\nSecRule ARGS \"@rx (\" \"id:7,deny\"\nSecNonsense On\n".into());
-    let issuers = BTreeMap::new();
-    let scope = |_: &str| String::new();
-    let context = CompileContext {
-        spec: &bartizan_model::compile::UNKNOWN_API,
-        api: "shop",
-        operation: None,
-        profile: Profile::Balanced,
-        issuers: &issuers,
-        services: &services,
-        files: &files,
-        scope: &scope,
-    };
-    Waf::compile(serde_json::from_value(config).unwrap(), &context).map_err(|problems| problems.to_string())
+    support::compile_for(config, spec, &files).map_err(|problems| problems.to_string())
 }
 
 fn ask(waf: &Waf, query: &str, body: &HeldBody) -> (Transaction, Option<super::Why>) {
@@ -449,22 +438,8 @@ fn compile_trusting(config: Value) -> (Waf, Contract) {
     std::fs::write(folder.join("trust.json"), document).unwrap();
     let description = support::contract(Some("file:trust.json"), &folder).unwrap().unwrap();
     let spec = support::spec(&description).unwrap();
-    let services = support::idle_services();
-    let mut files = TestFiles::default();
-    files.given.insert("own.conf".to_owned(), RULES.into());
-    let issuers = BTreeMap::new();
-    let context = CompileContext {
-        spec: &spec,
-        api: "shop",
-        operation: None,
-        profile: Profile::Balanced,
-        issuers: &issuers,
-        services: &services,
-        files: &files,
-        scope: &|_| String::new(),
-    };
-    let waf = Waf::compile(serde_json::from_value(config).unwrap(), &context).unwrap();
-    (waf, Contract::compile(serde_json::from_value(json!({})).unwrap(), &context).unwrap())
+    let contract = support::compile_for(json!({}), &spec, &TestFiles::default()).unwrap();
+    (compile_for(config, &spec).unwrap(), contract)
 }
 
 /// Sends a request through both guards as a question: whether rules refused it, and what they were spared.

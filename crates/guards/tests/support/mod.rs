@@ -311,12 +311,32 @@ pub fn compile_with<G: Guard>(
     scope: &dyn Fn(&str) -> String,
     issuers: &[IssuerSpec],
 ) -> Result<G, Diagnostics> {
+    compile_as(config, &bartizan_model::compile::UNKNOWN_API, services, files, scope, issuers)
+}
+
+/// Compiles one guard for an API of which this is known.
+pub fn compile_for<G: Guard>(
+    config: serde_json::Value,
+    spec: &ApiSpec,
+    files: &TestFiles,
+) -> Result<G, Diagnostics> {
+    compile_as(config, spec, &idle_services(), files, &|_| "api:shop".to_owned(), &[])
+}
+
+fn compile_as<G: Guard>(
+    config: serde_json::Value,
+    spec: &ApiSpec,
+    services: &Services,
+    files: &TestFiles,
+    scope: &dyn Fn(&str) -> String,
+    issuers: &[IssuerSpec],
+) -> Result<G, Diagnostics> {
     let config = serde_json::from_value(config)
         .map_err(|error| bartizan_model::Diagnostic::error("", error.to_string()))?;
     let issuers: BTreeMap<Arc<str>, Arc<IssuerSpec>> =
         issuers.iter().map(|spec| (Arc::clone(&spec.name), Arc::new(spec.clone()))).collect();
     let context = CompileContext {
-        spec: &bartizan_model::compile::UNKNOWN_API,
+        spec,
         api: "shop",
         operation: None,
         profile: Profile::Balanced,
