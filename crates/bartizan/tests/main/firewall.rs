@@ -8,10 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::support::{BINARY, event, policy};
 use bartizan_testkit::{Gateway, RawUpstream, Step, gateway::run_to_end};
-use serde_json::Value;
-
-use crate::support::{BINARY, policy};
 
 const SCORES: &str = "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.inbound_anomaly_score_threshold=5\"\n\
     SecRule ARGS:a \"@streq x\" \"id:10,phase:2,pass,log,severity:WARNING,setvar:tx.blocking_inbound_anomaly_score=+3\"\n\
@@ -26,19 +24,6 @@ fn start(upstream: &RawUpstream, settings: &str) -> Gateway {
         Ok(fs::write(dir.join("own.conf"), SCORES)?)
     })
     .unwrap()
-}
-
-/// The newest event of these, once it is stored.
-fn event(gateway: &Gateway, is_it: impl Fn(&Value) -> bool) -> Value {
-    let begun = Instant::now();
-    loop {
-        let answer = gateway.ask("GET", "/v1/events?limit=50", None).unwrap().json();
-        if let Some(found) = answer["events"].as_array().unwrap().iter().find(|event| is_it(event)) {
-            return found.clone();
-        }
-        assert!(begun.elapsed() < Duration::from_secs(5), "no such event: {answer}");
-        thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]

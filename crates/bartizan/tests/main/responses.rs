@@ -4,14 +4,13 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
-    thread,
     time::{Duration, Instant},
 };
 
 use bartizan_testkit::{Gateway, RawUpstream, Step};
 use serde_json::Value;
 
-use crate::support::{BINARY, installed, policy};
+use crate::support::{BINARY, event, installed, policy};
 
 const CONTRACT: &str = r##"
 openapi: 3.2.0
@@ -97,19 +96,6 @@ impl Flow {
     /// Reads to the end of the connection.
     fn end(&mut self) {
         let _ = self.stream.read_to_end(&mut self.seen);
-    }
-}
-
-/// The newest event of this operation with a verdict, once it is stored.
-pub fn event(gateway: &Gateway, is_it: impl Fn(&Value) -> bool) -> Value {
-    let begun = Instant::now();
-    loop {
-        let answer = gateway.ask("GET", "/v1/events?limit=50", None).unwrap().json();
-        if let Some(found) = answer["events"].as_array().unwrap().iter().find(|event| is_it(event)) {
-            return found.clone();
-        }
-        assert!(begun.elapsed() < Duration::from_secs(5), "no such event: {answer}");
-        thread::sleep(Duration::from_millis(50));
     }
 }
 

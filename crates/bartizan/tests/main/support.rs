@@ -3,7 +3,8 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use bartizan_testkit::{Gateway, Process, free_port, program, python, skipped, test_env};
@@ -121,4 +122,17 @@ pub fn curl(arguments: &[&str]) -> Option<String> {
     let mut curl = installed("curl")?;
     curl.args(["--silent", "--show-error", "--max-time", "30", "--noproxy", "*"]).args(arguments);
     Some(output(&mut curl))
+}
+
+/// The newest event of these, once it is stored.
+pub fn event(gateway: &Gateway, is_it: impl Fn(&Value) -> bool) -> Value {
+    let begun = Instant::now();
+    loop {
+        let answer = gateway.ask("GET", "/v1/events?limit=50", None).unwrap().json();
+        if let Some(found) = answer["events"].as_array().unwrap().iter().find(|event| is_it(event)) {
+            return found.clone();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "no such event: {answer}");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
