@@ -43,14 +43,19 @@ pub fn compile(contract: &Description) -> Result<Checks, Diagnostics> {
         known: HashMap::new(),
         problems: Diagnostics::new(),
     };
-    let operations = contract
+    let mut operations: HashMap<_, OperationCheck, _> = contract
         .operations
         .iter()
         .filter(|operation| !operation.opaque)
         .map(|operation| (operation.spec.label.as_ref().into(), compiler.operation(operation)))
         .collect();
     let Compiler { shapes, problems, .. } = compiler;
-    problems.or(Checks { operations, shapes: shapes.finish() })
+    let mut checks = Checks { shapes: shapes.finish(), ..Checks::default() };
+    for operation in operations.values_mut() {
+        operation.parameters.sort_by_key(|parameter| checks.takes_what_is_left(parameter));
+    }
+    checks.operations = operations;
+    problems.or(checks)
 }
 
 /// The documents of a contract; `values` in place of their own where that is given.

@@ -84,10 +84,7 @@ impl OperationCheck {
         if self.parameters.iter().any(|parameter| parameter.location == Location::Cookie) {
             cookies = cookie_pairs(request.headers);
         }
-        // What has a name of its own comes first: the members of an exploded object are what is left.
-        let (left, named): (Vec<_>, Vec<_>) =
-            self.parameters.iter().partition(|parameter| checks.takes_what_is_left(parameter));
-        for parameter in named.into_iter().chain(left) {
+        for parameter in &self.parameters {
             let name = &*parameter.name;
             let part = Part::from(parameter.location);
             let mut texts: Vec<&str> = Vec::new();
@@ -199,7 +196,7 @@ impl Checks {
     }
 
     /// Whether a parameter is an object whose members are written as parameters of their own.
-    fn takes_what_is_left(&self, parameter: &ParameterCheck) -> bool {
+    pub(super) fn takes_what_is_left(&self, parameter: &ParameterCheck) -> bool {
         matches!(parameter.value, ValueCheck::Typed(_))
             && matches!(parameter.location, Location::Query | Location::Cookie)
             && matches!(parameter.style, Style::Form | Style::Cookie)

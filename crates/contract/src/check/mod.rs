@@ -88,6 +88,7 @@ impl Checks {
 pub struct OperationCheck {
     /// Finds the parameters of the path; it has this one template.
     path: PathRouter<()>,
+    /// What has a name of its own comes first: the members of an exploded object are what is left.
     parameters: Vec<ParameterCheck>,
     query_string: Option<QueryCheck>,
     body: Option<BodyCheck>,
